@@ -1,0 +1,3 @@
+"""Outstation: an edge-first IoT server."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,23 @@
+"""The command line: `outstation`, or `python -m outstation`."""
+
+from __future__ import annotations
+
+import os
+
+from outstation.cli import keys, nodes, questions, services
+from outstation.cli.root import root
+
+__all__ = ["main", "root"]
+
+COMMANDS = (nodes, questions, keys, services)
+"""Importing a file of commands adds them to `root`."""
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its status. What it writes is not for strangers."""
+    os.umask(os.umask(0) | 0o027)
+    root(prog_name="outstation")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Builds a node from its configuration, starts every task, stops them in reverse order.
+
+The law of this file: outputs are driven before the web is even imported, and made safe before
+anything else is stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from asyncio import FIRST_COMPLETED
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import uvloop
+
+from outstation import clock, plugins
+from outstation.assembly import Hardware, assemble
+from outstation.config import Config
+from outstation.core.node import Node, SensorSpec
+from outstation.core.readings import Level, Reading, Switched
+from outstation.engine.feed import Feed
+from outstation.engine.runner import Runner
+from outstation.engine.site import Site
+from outstation.errors import DeviceError, StoreError
+from outstation.greeting import first_key, greet
+from outstation.owner import Owner
+from outstation.store.database import Boot, Store
+from outstation.store.history import History
+from outstation.store.keys import Keys
+from outstation.web.listen import open_control, open_port, urls
+
+log = logging.getLogger("outstation")
+
+_SWITCH_INTERVAL = 0.0005
+"""Seconds: with one busy thread the loop woke up after 5 ms at Python's default, and after 0.6 ms so."""
+
+_DRAIN = 2.0
+"""Seconds that open requests have to end when the node stops."""
+
+_FORGET_EVERY = 3_600.0
+
+
+def run(
+    config: Config,
+    *,
+    config_file: Path | None,
+    data: Path,
+    host: str | None = None,
+    port: int | None = None,
+    remark: str = "",
+) -> int:
+    """Run a node until SIGTERM or SIGINT; return the exit status. Raises OutstationError when it cannot start.
+
+    remark: for the page and the terminal of a demonstration, such as the speed of its recording;
+    then a key is made and shown whoever reads it.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    data.mkdir(parents=True, exist_ok=True)
+    with Owner(data):
+        web = config.web
+        bound = open_port(web.host if host is None else host, web.port if port is None else port)
+        with closing(bound), closing(open_control(data)) as control:
+            base = config_file.parent if config_file else Path()
+            place = plugins.Place(data.resolve(), base.resolve())
+            return uvloop.run(_main(config, place, bound, control, remark))
+
+
+async def _main(config: Config, place: plugins.Place, bound: socket.socket, control: socket.socket, remark: str) -> int:
+    stopping = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
+    with Store(place.data, lose_at_most=config.store.lose_at_most, boot=_boot(config)) as store:
+        history = History(store)
+        node, hardware = assemble(config, place)
+        _remember(node, history.latest())
+        runner = Runner(node, store, hardware.outputs, Feed())
+        runner.on_clock_step = lambda: store.set_boot(_boot(config))
+        try:
+            await _start_hardware(hardware, runner)
+            site = _site(config, runner, history, hardware, remark)
+            async with _served(site, bound, control) as serving, _background(_forget(store, config)):
+                key = await first_key(site.keys, always=bool(remark))
+                greet(urls(bound), key, next(iter(node.actuators), None), place.data, _notes(site, remark))
+                await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
+                log.info("stopping: outputs go to their safe state")
+                await _make_safe(runner, hardware)
+        finally:
+            await _make_safe(runner, hardware)
+            await hardware.stop()
+    log.info("stopped")
+    return 0
+
+
+def _boot(config: Config) -> Boot:
+    moment = clock.moment()
+    return Boot(clock.boot_id(), moment.at - moment.now, clock.trust(config.node.clock))
+
+
+def _remember(node: Node, latest: Mapping[str, Reading]) -> None:
+    """Give the core the newest reading of each sensor, aged by how long the node was away."""
+    moment = clock.moment()
+    for name, reading in latest.items():
+        if name in node.actuators:
+            continue
+        state = node.sensors.get(name)
+        if state is None and "/" not in name:
+            continue
+        now = moment.now - max(0, moment.at - reading.at)
+        known = Reading(name, reading.value, reading.at, now, reading.at, reading.quality, reading.sender_stamped)
+        node.learn(state.spec if state else SensorSpec(name), known)
+
+
+async def _start_hardware(hardware: Hardware, runner: Runner) -> None:
+    """Drive every output to where it belongs, then begin to ask the sensors."""
+    levels = {name: state.wanted for name, state in runner.node.actuators.items()}
+    failed = await hardware.outputs.open_all(levels)
+    _report_outputs(runner, levels, failed)
+    runner.start()
+    hardware.start_sensors(runner.report)
+
+
+async def _forget(store: Store, config: Config) -> None:
+    """Delete what is older than `[store] keep`, once an hour; by age never on a clock that is not trusted."""
+    keep = config.store.keep
+    while keep is not None:
+        if clock.trust(config.node.clock) is clock.Trust.SYNCHRONISED:
+            try:
+                await store.forget_before(clock.at() - keep)
+            except StoreError as error:
+                log.warning("old readings were not deleted: %s", error)
+        await asyncio.sleep(_FORGET_EVERY)
+
+
+def _site(config: Config, runner: Runner, history: History, hardware: Hardware, remark: str) -> Site:
+    store = runner.store
+    return Site(
+        config=config,
+        name=config.node.name or _host_name(),
+        node=runner.node,
+        runner=runner,
+        store=store,
+        history=history,
+        keys=Keys(store),
+        feed=runner.feed,
+        started=clock.now(),
+        simulated=hardware.simulated,
+        troubles=lambda: _troubles(store),
+        simulate=hardware.simulate,
+        flat=config.flat_keys,
+        remark=remark,
+    )
+
+
+def _troubles(store: Store) -> list[str]:
+    stats = store.stats()
+    damaged = [f"The data file was damaged; it was set aside as {stats.damaged}."] if stats.damaged else []
+    dropped = [f"{stats.dropped} own readings were lost: they could not be stored."] if stats.dropped else []
+    return damaged + dropped
+
+
+def _host_name() -> str:
+    return socket.gethostname().partition(".")[0].lower() or "node"
+
+
+async def _make_safe(runner: Runner, hardware: Hardware) -> None:
+    """Decide nothing more, drive every output to its safe state, and say so in the history. May be called twice."""
+    if hardware.outputs.stopping:
+        return
+    runner.close()
+    levels: dict[str, Level] = {name: state.spec.safe for name, state in runner.node.actuators.items()}
+    failed = await hardware.outputs.make_safe(levels)
+    _report_outputs(runner, levels, failed)
+
+
+def _report_outputs(runner: Runner, levels: Mapping[str, Level], failed: Mapping[str, DeviceError]) -> None:
+    moment = clock.moment()
+    for name, level in levels.items():
+        error = str(failed[name]) if name in failed else ""
+        runner.report(Switched(name, None if error else level, moment.at, moment.now, error))
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@asynccontextmanager
+async def _served(site: Site, bound: socket.socket, control: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Answer on the sockets; at the end streams are closed first, then what is being answered, then the rest."""
+    from outstation.protocols.thingspeak import routes as dialects  # noqa: PLC0415
+    from outstation.web.application import Application  # noqa: PLC0415  rules and outputs run before it is imported
+    from outstation.web.server import Server  # noqa: PLC0415
+
+    application = Application(site, dialects.routes(site))
+    server = Server(application, drain=_DRAIN)
+    serving = asyncio.create_task(server.run_on(bound, control))
+    try:
+        yield serving
+    finally:
+        application.stream.close()
+        server.should_exit = True
+        await serving
+
+
+def _notes(site: Site, remark: str) -> list[str]:
+    simulated = ", ".join(sorted(site.simulated()))
+    notes = [remark] if remark else []
+    return [*notes, f"Simulated here: {simulated}."] if simulated else notes

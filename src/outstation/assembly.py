@@ -1,0 +1,118 @@
+"""From the tables of a configuration to specs for the core and drivers for the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from outstation import plugins
+from outstation.config import ActuatorTable, Config, SensorTable
+from outstation.core.actuation import ActuatorSpec
+from outstation.core.filters import Limits
+from outstation.core.node import Node, SensorSpec
+from outstation.core.readings import Failed, Millis, Reading, Value
+from outstation.engine.bus import Buses
+from outstation.engine.outputs import Outputs
+from outstation.engine.sampler import Sampled, Sampler
+from outstation.errors import UnknownNameError
+from outstation.plugins import ActuatorDriver, Place, SensorDriver
+
+
+class Hardware:
+    """The drivers of one node and what runs them. Sensors and outputs of one bus share its thread."""
+
+    def __init__(self, config: Config, place: Place) -> None:
+        self._tables = config.sensors
+        self._sensors = {table.name: _sensor_driver(table, place) for table in config.sensors}
+        self._actuators = {table.name: _actuator_driver(table, place) for table in config.actuators}
+        self._buses = Buses()
+        self.outputs = Outputs(self._actuators, self._buses)
+        self._sampler: Sampler | None = None
+
+    @property
+    def sensors(self) -> Mapping[str, SensorDriver]:
+        """The sensors' drivers by name."""
+        return self._sensors
+
+    @property
+    def actuators(self) -> Mapping[str, ActuatorDriver]:
+        """The outputs' drivers by name."""
+        return self._actuators
+
+    def start_sensors(self, report: Callable[[Reading | Failed], None]) -> None:
+        """Begin to ask the sensors; `report` is called in the loop's thread."""
+        loop = asyncio.get_running_loop()
+        sampled = [
+            Sampled(table.name, self._sensors[table.name], table.every, table.scale, table.offset)
+            for table in self._tables
+        ]
+        self._sampler = Sampler(sampled, lambda event: _hand_over(loop, report, event), self._buses)
+        self._sampler.start()
+
+    async def stop(self) -> None:
+        """Ask nothing more and let go of everything. Outputs were made safe before."""
+        if self._sampler:
+            await asyncio.to_thread(self._sampler.close)
+        await asyncio.to_thread(self.outputs.close)
+        self._buses.close()
+
+    def simulated(self) -> frozenset[str]:
+        """Return the names of the sensors and outputs whose hardware is simulated."""
+        drivers: dict[str, SensorDriver | ActuatorDriver] = {**self._sensors, **self._actuators}
+        return frozenset(name for name, driver in drivers.items() if driver.simulated)
+
+    def simulate(self, name: str, value: Value, duration: Millis | None) -> None:
+        """Move a simulated input, for a time or until the next call. Raises UnknownNameError, OutstationError."""
+        driver = self._sensors.get(name)
+        if driver is None:
+            known = ", ".join(sorted(self.simulated() & self._sensors.keys())) or "none"
+            raise UnknownNameError(f'There is no sensor "{name[:80]}" of this node.', cure=f"Simulated ones: {known}.")
+        driver.simulate(value)
+        if duration is not None:
+            bus = self._buses[driver.bus]
+            bus.at(time.monotonic() + duration / 1000, lambda: driver.simulate(None))
+
+
+def assemble(config: Config, place: Place) -> tuple[Node, Hardware]:
+    """Return the core and the hardware of a node, not started."""
+    hardware = Hardware(config, place)
+    sensors = [_sensor_spec(table, hardware.sensors[table.name]) for table in config.sensors]
+    actuators = [_actuator_spec(table, hardware.actuators[table.name]) for table in config.actuators]
+    boards = [SensorSpec(f"{device.name}/{field}") for device in config.devices for field in device.fields]
+    return Node([*sensors, *boards], actuators), hardware
+
+
+def _sensor_spec(table: SensorTable, driver: SensorDriver) -> SensorSpec:
+    low, high = table.valid or (None, None)
+    unit = driver.unit if table.unit is None else table.unit
+    limits = Limits(low, high, table.spike, table.stuck)
+    return SensorSpec(table.name, table.label, unit, table.every, limits, table.dead_band, table.heartbeat)
+
+
+def _actuator_spec(table: ActuatorTable, driver: ActuatorDriver) -> ActuatorSpec:
+    return ActuatorSpec(table.name, table.label, table.safe == "on", table.default == "on", driver.dimmable)
+
+
+def _sensor_driver(table: SensorTable, place: Place) -> SensorDriver:
+    made: SensorDriver = _made("sensors", table.driver, table.name, table.options, place)
+    return made
+
+
+def _actuator_driver(table: ActuatorTable, place: Place) -> ActuatorDriver:
+    made: ActuatorDriver = _made("actuators", table.driver, table.name, table.options, place)
+    return made
+
+
+def _made(group: str, driver: str, name: str, options: dict[str, Any], place: Place) -> Any:
+    kind = plugins.load(group, driver)
+    return kind(name, kind.Options.model_validate(options), place)
+
+
+def _hand_over(
+    loop: asyncio.AbstractEventLoop, report: Callable[[Reading | Failed], None], event: Reading | Failed
+) -> None:
+    """Carry an event from a sensor's thread into the loop; after the loop's end there is nobody to tell."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(report, event)

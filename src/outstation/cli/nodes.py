@@ -1,0 +1,115 @@
+"""`run`, `demo` and `check`: the commands that turn a config into a node."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from outstation.cli.root import config_option, data_option, json_option, port_option, print_json, root
+from outstation.errors import ConfigError, OutstationError
+
+
+@root.command()
+@config_option
+@data_option
+@click.option("--host", help="The address to listen on.  [default: all interfaces]")
+@port_option
+def run(config: Path | None, data: Path, host: str | None, port: int | None) -> None:
+    """Run a node until it is told to stop.
+
+    Without a config it is the default device: an LED on GPIO17, a button on GPIO27, and this computer's
+    temperature, load, memory and disk.
+
+    \b
+    Examples:
+      outstation run
+      outstation run --config greenhouse.toml --data /srv/outstation --port 8080
+    """
+    from outstation import app, defaults
+    from outstation.config import find, load
+    from outstation.devices.gpio import has_chip
+
+    file = find(config)
+    loaded = load(file) if file else defaults.device(simulate=not has_chip())
+    make_folder(data)
+    click.get_current_context().exit(app.run(loaded, config_file=file, data=data, host=host, port=port))
+
+
+@root.command()
+@port_option
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, max=100_000, min_open=True),
+    help="How many times faster than recorded the air moves.  [default: 240]",
+)
+def demo(port: int | None, speed: float | None) -> None:
+    """Run a greenhouse that needs no hardware.
+
+    Its air follows a recording of a real room, its vent, heater and door are simulated, and this computer's own
+    sensors are real. The data are in a temporary folder, which is removed at the end.
+
+    \b
+    Examples:
+      outstation demo
+      outstation demo --port 8080 --speed 60
+    """
+    from outstation import app, defaults
+
+    speed = speed or defaults.DEMO_SPEED
+    config = defaults.greenhouse(speed=speed)
+    remark = f"The air is a recording of a real room, played {speed:g} times as fast as it was."
+    with tempfile.TemporaryDirectory(prefix="outstation-demo-") as folder:
+        click.echo(f"Its data are in {folder} while it runs. To move its door:")
+        click.echo(f"  outstation simulate door off --data {folder}")
+        status = app.run(config, config_file=None, data=Path(folder), host=None, port=port, remark=remark)
+    click.get_current_context().exit(status)
+
+
+@root.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@json_option
+def check(file: Path | None, *, as_json: bool) -> None:
+    """Say everything that is wrong with a config.
+
+    FILE is found as `outstation run` finds it, when it is not given. Exits 1 when there is a mistake.
+
+    \b
+    Examples:
+      outstation check
+      outstation check greenhouse.toml --json
+    """
+    from outstation.config import find, load
+
+    path = find(file)
+    if path is None:
+        raise OutstationError("There is no config to check.", cure="Name one: outstation check FILE.")
+    try:
+        mistakes, config = [], load(path)
+    except ConfigError as error:
+        mistakes, config = error.mistakes, None
+    if as_json:
+        print_json({"file": str(path), "valid": not mistakes, "mistakes": mistakes})
+    elif config is None:
+        click.echo("\n".join([*mistakes, f"{path}: {_count(len(mistakes), 'mistake')}."]), err=True)
+    else:
+        parts = (_count(len(config.sensors), "sensor"), _count(len(config.actuators), "actuator"))
+        click.echo(f"{path} is right: {', '.join(parts)}, {_count(len(config.devices), 'device')}.")
+    click.get_current_context().exit(1 if mistakes else 0)
+
+
+def make_folder(data: Path) -> None:
+    """Make the data folder if need be, closed to strangers: keys are in it. Raises OutstationError."""
+    try:
+        data.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutstationError(
+            f"The data folder {data} cannot be made: {os.strerror(error.errno or 0).lower()}.",
+            cure="Name another with --data or OUTSTATION_DATA.",
+        ) from error
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,93 @@
+"""The only module that asks what time it is, and how far to trust the answer.
+
+Two clocks: `at` is UTC, which people read and which may be wrong or step; `now` is
+CLOCK_BOOTTIME, which never steps and counts through suspend. Both in milliseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import functools
+import time
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+# linux/timex.h: the status word of struct timex lies 40 bytes in on 64-bit machines;
+# STA_UNSYNC is 0x40; struct timex is 208 bytes long.
+_TIMEX_SIZE, _TIMEX_STATUS, _STA_UNSYNC = 208, 40, 0x40
+
+
+class Trust(enum.IntEnum):
+    """How far the wall clock of this boot is to be believed. Stored: numbers stay."""
+
+    UNSET = 0
+    RESTORED = 1
+    SYNCHRONISED = 2
+
+
+class Moment(NamedTuple):
+    """One look at both clocks: `at` in UTC milliseconds, `now` in milliseconds since boot."""
+
+    at: int
+    now: int
+
+
+def at() -> int:
+    """Return UTC in milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def now() -> int:
+    """Return the milliseconds since boot, suspend included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def moment() -> Moment:
+    """Return both clocks."""
+    return Moment(at(), now())
+
+
+def monotonic_ns() -> int:
+    """Return CLOCK_MONOTONIC in nanoseconds: the clock in which the kernel stamps GPIO edges."""
+    return time.monotonic_ns()
+
+
+def trust(setting: Literal["auto", "trust"] = "auto") -> Trust:
+    """Return how far to trust `at()`: the kernel's word (set by chrony, timesyncd, ntpd), or the owner's."""
+    if setting == "trust" or _kernel_is_synchronised():
+        return Trust.SYNCHRONISED
+    if Path("/run/systemd/timesync/synchronized").exists():
+        return Trust.SYNCHRONISED
+    return Trust.UNSET
+
+
+def iso(at: int) -> str:
+    """Return UTC milliseconds as people and programs read them: `2026-03-01T12:00:00.000Z` (RFC 3339)."""
+    seconds, millis = divmod(at, 1000)
+    return f"{_iso_second(seconds)}.{millis:03d}Z"
+
+
+def boot_id() -> str:
+    """Return the kernel's random name for this boot (proc(5), /proc/sys/kernel/random/boot_id)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@functools.lru_cache(maxsize=256)
+def _iso_second(seconds: int) -> str:
+    when = time.gmtime(seconds)
+    date = f"{when.tm_year:04d}-{when.tm_mon:02d}-{when.tm_mday:02d}"
+    return f"{date}T{when.tm_hour:02d}:{when.tm_min:02d}:{when.tm_sec:02d}"
+
+
+def _kernel_is_synchronised() -> bool:
+    timex = ctypes.create_string_buffer(_TIMEX_SIZE)
+    if _libc().adjtimex(timex) < 0:
+        return False
+    status = int.from_bytes(timex.raw[_TIMEX_STATUS : _TIMEX_STATUS + 4], "little")
+    return not status & _STA_UNSYNC
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,101 @@
+"""What the tables of a config mean for one another: names, pins, channels and keys used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from outstation.config.mistakes import Place
+from outstation.config.models import RESERVED, DeviceTable, DriverTable
+
+
+class Found(NamedTuple):
+    """One of the tables that repeat, as read: `options` are its driver's, None where it has none."""
+
+    place: Place
+    table: BaseModel
+    options: BaseModel | None
+
+
+class _Use(NamedTuple):
+    """That a table uses something which only one may use. `what` is compared, `shown` is told."""
+
+    place: Place
+    key: str
+    what: Hashable
+    shown: str
+
+
+def across(found: list[Found]) -> list[str]:
+    """Return the mistakes that show only when the tables are seen together."""
+    return [
+        *_reserved(found),
+        *_used_twice(_names(found)),
+        *_used_twice(_pins(found)),
+        *_used_twice(_channels(found)),
+        *_used_twice(_keys(found)),
+        *_fields(found),
+    ]
+
+
+def _reserved(found: list[Found]) -> Iterator[str]:
+    for one in found:
+        name = getattr(one.table, "name", None)
+        if isinstance(one.table, DriverTable) and name in RESERVED:
+            yield one.place.says("name", f'expected a name that the API does not use itself, found "{name}"')
+
+
+def _used_twice(uses: Iterator[_Use]) -> Iterator[str]:
+    first: dict[Hashable, _Use] = {}
+    for use in uses:
+        earlier = first.setdefault(use.what, use)
+        if earlier is not use:
+            place = f"{earlier.place.table} {earlier.place.number}"
+            name = f' "{earlier.place.name}"' if earlier.place.name else ""
+            yield use.place.says(use.key, f"expected one of its own, found {use.shown}, which {place}{name} has")
+
+
+def _names(found: list[Found]) -> Iterator[_Use]:
+    """Sensors and actuators share one space of names, since the API reaches both by name alone."""
+    for one in found:
+        name = getattr(one.table, "name", None)
+        if name is not None:
+            yield _Use(one.place, "name", (isinstance(one.table, DeviceTable), name), f'"{name}"')
+
+
+def _pins(found: list[Found]) -> Iterator[_Use]:
+    for one in found:
+        pin = getattr(one.options, "pin", None)
+        if pin is not None:
+            chip = getattr(one.options, "chip", None)
+            where = (chip, getattr(one.options, "simulate", False))
+            yield _Use(one.place, "pin", (where, pin), f"{pin} on {chip}" if chip else f"{pin}")
+
+
+def _of_devices(found: list[Found], key: str) -> Iterator[tuple[Found, Hashable]]:
+    for one in found:
+        value = getattr(one.table, key, None) if isinstance(one.table, DeviceTable) else None
+        if value is not None:
+            yield one, value
+
+
+def _channels(found: list[Found]) -> Iterator[_Use]:
+    for one, channel in _of_devices(found, "channel"):
+        yield _Use(one.place, "channel", channel, str(channel))
+
+
+def _keys(found: list[Found]) -> Iterator[_Use]:
+    """A key says which board speaks: one that two have says nothing."""
+    for name in ("write_key", "read_key"):
+        for one, key in _of_devices(found, name):
+            yield _Use(one.place, name, key, "a key")
+
+
+def _fields(found: list[Found]) -> Iterator[str]:
+    for one in found:
+        fields = getattr(one.table, "fields", ()) if isinstance(one.table, DeviceTable) else ()
+        for number, field in enumerate(fields):
+            if field in fields[:number]:
+                yield one.place.says("fields", f'expected each name once, found "{field}" twice')

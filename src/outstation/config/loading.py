@@ -1,0 +1,191 @@
+"""Finds outstation.toml and reads it: a Config, or every mistake in it at once.
+
+Each table is checked by itself, and what is wrong in one is left out for the checks across
+tables; so a mistake hides no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from outstation import plugins
+from outstation.config import checks, mistakes
+from outstation.config.checks import Found
+from outstation.config.mistakes import Place
+from outstation.config.models import (
+    ActuatorTable,
+    Config,
+    DeviceTable,
+    DisplayTable,
+    DriverTable,
+    NodeTable,
+    SensorTable,
+    StoreTable,
+    Table,
+    WebTable,
+)
+from outstation.errors import ConfigError
+
+SINGLE: dict[str, type[Table]] = {"node": NodeTable, "web": WebTable, "store": StoreTable, "display": DisplayTable}
+"""Tables that stand once: `[web]`."""
+
+REPEATED: dict[str, type[BaseModel]] = {"sensors": SensorTable, "actuators": ActuatorTable, "devices": DeviceTable}
+"""Tables that stand once for each thing: `[[sensors]]`."""
+
+SYSTEM_FILE = Path("/etc/outstation/outstation.toml")
+
+_T = TypeVar("_T", bound=BaseModel)
+
+_HINTS = (
+    ("Invalid value", 'Texts and durations stand in quotes: every = "10s".'),
+    ("Expected '=' after a key", 'A line reads key = value, such as every = "10s".'),
+    ("Illegal character", "A text begins and ends with the same quote, on one line."),
+    ("Unescaped", "In double quotes a backslash is written twice; in single quotes once."),
+    ("Cannot declare", "A table that comes more than once has double brackets: [[sensors]]."),
+    ("Cannot mutate", "A table that comes more than once has double brackets: [[sensors]]."),
+    ("Cannot overwrite", "A key stands once in a table; a table that comes more than once has double brackets."),
+    ("Expected newline", 'One key a line; texts and durations stand in quotes: every = "10s".'),
+    ("Unclosed array", 'A list is closed by a bracket: hosts = ["a", "b"].'),
+)
+
+
+def find(option: str | Path | None = None) -> Path | None:
+    """Return the config to use: the option, OUTSTATION_CONFIG, ./outstation.toml, /etc; None: there is none."""
+    named = option or os.environ.get("OUTSTATION_CONFIG")
+    if named:
+        return Path(named)
+    return next((path for path in (Path("outstation.toml"), SYSTEM_FILE) if _is_there(path)), None)
+
+
+def load(path: Path) -> Config:
+    """Return the config in a file. Raises ConfigError, with all mistakes."""
+    reader = _Reader(path)
+    config = reader.read(_parsed(path))
+    if reader.mistakes:
+        raise ConfigError(reader.mistakes)
+    return config
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is such a file, also where it cannot be read: its owner must know, not be passed over."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+class _Reader:
+    """Reads one file table by table and gathers what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = str(path)
+        self.base = path.absolute().parent
+        self.mistakes: list[str] = []
+
+    def read(self, tables: dict[str, Any]) -> Config:
+        """Return the config as far as it could be read."""
+        self._unknown_tables(tables)
+        single = {key: self._single(key, model, tables[key]) for key, model in SINGLE.items() if key in tables}
+        repeated = {key: self._repeated(key, model, tables[key]) for key, model in REPEATED.items() if key in tables}
+        self.mistakes += checks.across([found for group in repeated.values() for found in group])
+        values: dict[str, Any] = {key: table for key, table in single.items() if table is not None}
+        values |= {key: tuple(found.table for found in group) for key, group in repeated.items()}
+        return Config.model_construct(**values)
+
+    def _unknown_tables(self, tables: dict[str, Any]) -> None:
+        known = {key: f"[{key}]" for key in SINGLE} | {key: f"[[{key}]]" for key in REPEATED}
+        homes = {key: f"[{name}]" for name, model in SINGLE.items() for key in model.model_fields}
+        for key, value in tables.items():
+            if key not in known:
+                self.mistakes.append(mistakes.unknown_table(self.file, key, value, known, homes))
+
+    def _single(self, key: str, model: type[Table], raw: object) -> Table | None:
+        place = Place(self.file, f"[{key}]")
+        if isinstance(raw, dict):
+            return self._table(place, model, raw)
+        self.mistakes.append(place.says("", f"expected a table, found {mistakes.told(raw)}"))
+        return None
+
+    def _repeated(self, key: str, model: type[BaseModel], raw: object) -> list[Found]:
+        items = raw if isinstance(raw, list) else []
+        if not isinstance(raw, list) or not all(isinstance(item, dict) for item in items):
+            found = f"[{key}]" if isinstance(raw, dict) else mistakes.told(raw)
+            self.mistakes.append(Place(self.file).says("", f"expected [[{key}]] with double brackets, found {found}"))
+            return []
+        return [self._one(key, model, number, item) for number, item in enumerate(items, 1)]
+
+    def _one(self, key: str, model: type[BaseModel], number: int, raw: dict[str, Any]) -> Found:
+        name = raw.get("name")
+        place = Place(self.file, f"[[{key}]]", number, mistakes.shown(name).strip('"') if isinstance(name, str) else "")
+        table = self._table(place, model, raw)
+        options = self._options(place, key, table) if isinstance(table, DriverTable) else None
+        return Found(place, table, options)
+
+    def _options(self, place: Place, group: str, table: DriverTable) -> BaseModel | None:
+        driver = getattr(table, "driver", None)
+        if driver is None:
+            return None
+        names = list(plugins.names(group))
+        if driver not in names:
+            sentence = f"expected a driver for {group}, found {mistakes.shown(driver)}; "
+            self.mistakes.append(place.says("driver", sentence + mistakes.nearest(driver, names)))
+            return None
+        try:
+            options: type[BaseModel] = plugins.load(group, driver).Options
+        except (ImportError, AttributeError) as error:
+            self.mistakes.append(place.says("driver", f"{mistakes.shown(driver)} cannot be loaded ({error})"))
+            return None
+        return self._table(place, options, table.options, also_known=type(table).model_fields)
+
+    def _table(self, place: Place, model: type[_T], raw: dict[str, Any], also_known: Iterable[str] = ()) -> _T:
+        """Return the table; where there are mistakes, what is right in it."""
+        try:
+            return self._strict(model, raw)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)
+        known = [*model.model_fields, *also_known]
+        self.mistakes += [mistakes.of_details(place, details, raw, known) for details in wrong]
+        keys = {details["loc"][0] for details in wrong if details["loc"]}
+        rest = {key: value for key, value in raw.items() if key not in keys}
+        try:
+            return self._strict(model, rest)
+        except ValidationError:
+            return model.model_construct(**rest)
+
+    def _strict(self, model: type[_T], raw: dict[str, Any]) -> _T:
+        """Check a table by the rules of JSON, strictly: TOML has the same kinds of values, and "5" is no number."""
+        text = json.dumps(raw, ensure_ascii=False, default=str)
+        return model.model_validate_json(text, strict=True, context={"base": self.base})
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError([f"{path} cannot be read: {reason}. Name another with --config."]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}, byte {error.start + 1}: expected UTF-8. Save the file as UTF-8."]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([_syntax_mistake(path, str(error))]) from error
+
+
+def _syntax_mistake(path: Path, message: str) -> str:
+    """Return tomllib's message with the place first and a hint last."""
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
+    if found is None:
+        return f"{path}: {message}."
+    hint = next((f" {hint}" for start, hint in _HINTS if message.startswith(start)), "")
+    where = f"line {found[2]}, column {found[3]}" if found[2] else "end of the file"
+    return f"{path}, {where}: {found[1][:1].lower()}{found[1][1:]}.{hint}"

@@ -1,0 +1,206 @@
+"""What one value of the config may be: durations, names, units, hosts, secrets.
+
+Each parser takes what TOML gave and returns what the program uses, or raises ValueError with
+a sentence that begins with "expected": the one who reads it knows where, and needs to know what.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import secrets
+import string
+import zoneinfo
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from outstation.core.readings import Millis
+
+EVERY_AT_LEAST: Millis = 100
+"""A driver's thread and a row on an SD card are too much for more than ten readings a second."""
+
+LONGEST: Millis = 3_660 * 86_400_000
+"""Ten years: what is longer was meant to be in another unit."""
+
+KEY_LENGTH = 16
+"""The length of a ThingSpeak key, which boards have room for."""
+
+UNITS = (
+    *("°C", "°F", "K", "%", "hPa", "kPa", "Pa", "bar", "mbar", "mmHg", "lx", "ppm", "ppb", "µg/m³", "mg/m³", "g/m³"),
+    *("V", "mV", "A", "mA", "W", "kW", "VA", "var", "Wh", "kWh", "J", "Ah", "mAh", "Ω", "kΩ", "Hz", "kHz", "MHz"),
+    *("m", "cm", "mm", "km", "m/s", "km/h", "m/s²", "mm/h", "l", "ml", "m³", "l/min", "l/h", "m³/h", "kg", "g", "N"),
+    *("s", "ms", "min", "h", "d", "°", "°/s", "rpm", "pH", "mS/cm", "µS/cm", "NTU", "dB", "dBm", "W/m²"),
+    *("µmol/m²/s", "µT", "B", "kB", "MB", "GB", "B/s", "kB/s", "MB/s", "bit/s", "kbit/s", "Mbit/s", "1/min"),
+)
+"""Units that readers of the page and of other programs know. An empty text: a number without one."""
+
+_LIKELY_UNITS = {"C": "°C", "F": "°F", "degC": "°C", "celsius": "°C", "fahrenheit": "°F", "percent": "%", "lux": "lx"}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", re.ASCII)
+_DURATIONS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_-]+)*\.?", re.ASCII)
+_PLACEHOLDERS = ("CHANGE", "YOUR", "EXAMPLE", "APIKEY", "SECRET", "PASSWORD", "XXXX", "12345", "ABCDEF")
+
+
+def parse_duration(text: object) -> Millis:
+    """Return "30s", "5m", "2h", "7d" or "500ms" in milliseconds. Raises ValueError."""
+    found = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError('expected a duration such as "30s", "5m", "2h" or "7d"')
+    millis = round(float(found[1]) * _DURATIONS[found[2]])
+    if millis > LONGEST:
+        raise ValueError("expected a duration of at most ten years")
+    return millis
+
+
+def _positive(value: Millis) -> Millis:
+    if value <= 0:
+        raise ValueError("expected a duration longer than zero")
+    return value
+
+
+def _not_too_often(value: Millis) -> Millis:
+    if value < EVERY_AT_LEAST:
+        raise ValueError(f'expected "{EVERY_AT_LEAST}ms" or longer')
+    return value
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", text):
+        raise ValueError('expected a name such as "air_temperature": small letters, digits and _, a letter first')
+    return text
+
+
+def _device_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", text):
+        raise ValueError('expected a name such as "greenhouse-1": small letters, digits, - and _')
+    return text
+
+
+def _label(text: str) -> str:
+    if not text.isprintable() or len(text) > 100:
+        raise ValueError("expected a printable text of at most 100 characters")
+    return text
+
+
+def _unit(text: str) -> str:
+    if text and text not in UNITS:
+        likely = _LIKELY_UNITS.get(text) or next((unit for unit in UNITS if unit.lower() == text.lower()), "")
+        hint = f'did you mean "{likely}"?' if likely else f'such as {" ".join(UNITS[:12])} or "" for none'
+        raise ValueError(f"expected a unit that others know; {hint}")
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError('expected a time zone such as "Europe/Berlin"') from error
+    return text
+
+
+def _range(value: object) -> tuple[float, ...]:
+    two = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(two) != 2 or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in two):
+        raise ValueError("expected two numbers, the lower one first, such as [-30, 60]")
+    if not two[0] < two[1]:
+        raise ValueError("expected the lower number first, such as [-30, 60]")
+    return two
+
+
+def _not_zero(value: float) -> float:
+    if value == 0:
+        raise ValueError("expected a factor other than zero")
+    return value
+
+
+def _listen_host(text: str) -> str:
+    return text if not text else _host(text)
+
+
+def _host(text: str) -> str:
+    if _is_address(text) or _HOST_NAME.fullmatch(text.lower()):
+        return text.lower()
+    raise ValueError('expected a host name or an address, without port, such as "garden.example.org"')
+
+
+def _origin(text: str) -> str:
+    if text == "*" or re.fullmatch(r"https?://[^/\s@?#]+", text.lower()):
+        return text.lower()
+    raise ValueError('expected an origin such as "https://garden.example.org", without a path, or "*"')
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError('expected an address or a network such as "127.0.0.1" or "10.0.0.0/8"') from error
+    return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _resolve(value: object, info: ValidationInfo) -> object:
+    """Follow "env:NAME" and "file:PATH" (relative to the config) to the secret itself."""
+    if not isinstance(value, str):
+        return value
+    kind, _, rest = value.partition(":")
+    if kind == "env":
+        return _from_environment(rest, os.environ)
+    if kind == "file":
+        base: Path = (info.context or {}).get("base", Path())
+        return _from_file(base / Path(rest).expanduser())
+    return value
+
+
+def _from_environment(name: str, environment: Mapping[str, str]) -> str:
+    secret = environment.get(name, "").strip()
+    if not secret:
+        raise ValueError(f"expected a secret in the environment variable {name or 'NAME'}, which is not set")
+    return secret
+
+
+def _from_file(path: Path) -> str:
+    try:
+        secret = path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a text"
+        raise ValueError(f"expected a secret in the file {path}, which cannot be read ({reason.lower()})") from error
+    if not secret:
+        raise ValueError(f"expected a secret in the file {path}, which is empty")
+    return secret
+
+
+def _board_key(key: str) -> str:
+    plain = re.fullmatch(rf"[0-9A-Za-z]{{{KEY_LENGTH},64}}", key, re.ASCII)
+    if plain and len(set(key)) > KEY_LENGTH // 3 and not any(word in key.upper() for word in _PLACEHOLDERS):
+        return key
+    fresh = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(KEY_LENGTH))
+    raise ValueError(f'expected {KEY_LENGTH} to 64 letters and digits drawn by chance, such as "{fresh}" (new, yours)')
+
+
+Duration = Annotated[Millis, BeforeValidator(parse_duration), AfterValidator(_positive)]
+Every = Annotated[Duration, AfterValidator(_not_too_often)]
+Name = Annotated[str, AfterValidator(_name)]
+DeviceName = Annotated[str, AfterValidator(_device_name)]
+Label = Annotated[str, AfterValidator(_label)]
+Unit = Annotated[str, AfterValidator(_unit)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
+Range = Annotated[tuple[float, float], BeforeValidator(_range)]
+AboveZero = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, AfterValidator(_not_zero)]
+ListenHost = Annotated[str, AfterValidator(_listen_host)]
+Host = Annotated[str, AfterValidator(_host)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Network = Annotated[str, AfterValidator(_network)]
+BoardKey = Annotated[str, BeforeValidator(_resolve), AfterValidator(_board_key)]
+OnOff = Literal["on", "off"]

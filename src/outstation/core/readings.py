@@ -1,0 +1,110 @@
+"""The vocabulary of the core: what may happen (events) and what is to be done about it (effects)."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+Millis = int
+"""Milliseconds: of UTC since the Unix epoch for `at`, of CLOCK_BOOTTIME for `now`."""
+
+Value = float | int | bool | str
+"""What a sensor says: int within 64 bits, text up to 255 bytes of UTF-8."""
+
+Level = float | bool
+"""What an output is set to: a bool for on and off, 0.0 to 1.0 for a dimmed one."""
+
+MAX_TEXT = 255
+"""Bytes of a text value: the longest that a ThingSpeak field carries."""
+
+
+class Quality(enum.IntEnum):
+    """What a value is worth. Stored: numbers stay."""
+
+    OK = 0
+    OUT_OF_RANGE = 1
+    SPIKE = 2
+    STUCK = 3
+    FAULT = 4
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """One value of one sensor. An event, and a record.
+
+    at: when it was measured, UTC. now, arrived: when it reached this node, on both clocks.
+    sender_stamped: the sender gave `at`; then (sensor, at) is the reading's identity.
+    value is None for a fault: the sensor was asked and had nothing to say.
+    """
+
+    sensor: str
+    value: Value | None
+    at: Millis
+    now: Millis
+    arrived: Millis
+    quality: Quality = Quality.OK
+    sender_stamped: bool = False
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """An event: a sensor was asked and its driver failed; `error` says why and what to do."""
+
+    sensor: str
+    error: str
+    at: Millis
+    now: Millis
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False):
+    """An event: time has passed. Sent when the core asked for it, at the latest."""
+
+    at: Millis
+    now: Millis
+
+
+class Command(msgspec.Struct, frozen=True):
+    """An event: somebody wants an output in a state. `duration` in milliseconds; None: until released."""
+
+    actuator: str
+    action: str
+    who: str
+    at: Millis
+    now: Millis
+    value: float | None = None
+    duration: Millis | None = None
+
+
+class Switched(msgspec.Struct, frozen=True):
+    """An event: an output was driven to `level`, or its driver failed with `error` and the level is unknown."""
+
+    actuator: str
+    level: Level | None
+    at: Millis
+    now: Millis
+    error: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """An effect: keep this reading."""
+
+    reading: Reading
+
+
+class Switch(msgspec.Struct, frozen=True, gc=False):
+    """An effect: drive this output to this level."""
+
+    actuator: str
+    level: Level
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """An effect: write into the journal what happened and why."""
+
+    kind: str
+    subject: str
+    text: str
+    at: Millis
+
+
+Event = Reading | Failed | Tick | Command | Switched
+Effect = Record | Switch | Note

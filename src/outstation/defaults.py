@@ -1,0 +1,75 @@
+"""What a node is without a config: the default device of `outstation run`, and the greenhouse of `outstation demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from outstation.config import Config
+
+RECORDING = Path(__file__).parent / "data" / "room-climate.csv"
+"""A day of a real room; `README.md` beside it names the source."""
+
+DEMO_SPEED = 240.0
+"""An hour of the recording in 15 s: fast enough to see the air move from one look at the page to the next."""
+
+FLAT_KEYS = {"cpu_temp": "cpu_temp_c", "led": "led_state", "button": "button_pressed"}
+"""What the status of the default device calls them besides: short programs for one LED and one button read these."""
+
+_COMPUTER: list[dict[str, Any]] = [
+    {"name": name, "label": label, "driver": "system", "quantity": name}
+    for name, label in (
+        ("cpu_temp", "CPU temperature"),
+        ("cpu_load", "CPU load"),
+        ("memory_used", "Memory used"),
+        ("disk_used", "Disk used"),
+    )
+]
+
+
+def device(*, simulate: bool) -> Config:
+    """Return the default device: an LED on GPIO17, a button on GPIO27, and this computer. simulate: without pins."""
+    pins = {"simulate": True} if simulate else {}
+    button = {"name": "button", "label": "Button", "driver": "gpio", "pin": 27, "pull": "up", "active_low": True}
+    led = {"name": "led", "label": "LED", "driver": "gpio", "pin": 17}
+    return Config.model_validate(
+        {
+            "sensors": [button | pins, *_COMPUTER],
+            "actuators": [led | pins],
+            "flat_keys": FLAT_KEYS,
+        }
+    )
+
+
+def greenhouse(*, speed: float) -> Config:
+    """Return the demo: recorded air, a door, a vent and a heater on simulated pins, and this computer as it is."""
+    return Config.model_validate(
+        {
+            "node": {"name": "greenhouse"},
+            "sensors": [
+                _recorded("air_temperature", "Air temperature", "temperature_c", "°C", speed),
+                _recorded("humidity", "Humidity", "humidity_percent", "%", speed),
+                _pin("door", "Door open", 22) | {"pull": "up"},
+                *_COMPUTER,
+            ],
+            "actuators": [_pin("vent", "Vent", 17) | {"safe": "on"}, _pin("heater", "Heater", 18)],
+        }
+    )
+
+
+def _recorded(name: str, label: str, column: str, unit: str, speed: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": f"{label} (recorded, {speed:g}x)",
+        "driver": "recorded",
+        "file": str(RECORDING),
+        "column": column,
+        "unit": unit,
+        "speed": speed,
+        "loop": True,
+        "every": "2s",
+    }
+
+
+def _pin(name: str, label: str, pin: int) -> dict[str, Any]:
+    return {"name": name, "label": label, "driver": "gpio", "pin": pin, "simulate": True}

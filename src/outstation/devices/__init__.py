@@ -1,0 +1,1 @@
+"""The physical world. One file a kind; none knows another."""

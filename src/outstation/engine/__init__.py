@@ -1,0 +1,1 @@
+"""The running node: asks the core, does what it says."""

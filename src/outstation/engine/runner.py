@@ -1,0 +1,190 @@
+"""The running node: hands every event to the core, one at a time, and does what it says.
+
+The law of this file: only the runner calls `handle`, only in the loop's thread; outputs act
+first and are recorded after; and a store that fails never keeps an output from moving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from outstation import clock
+from outstation.core.actuation import ActuatorState
+from outstation.core.node import Node
+from outstation.core.readings import (
+    Command,
+    Effect,
+    Event,
+    Level,
+    Note,
+    Reading,
+    Record,
+    Switch,
+    Switched,
+    Tick,
+)
+from outstation.engine.feed import Feed, Happening
+from outstation.engine.outputs import Outputs
+from outstation.errors import DeviceError, StoreError
+from outstation.store.database import Recorded, Store
+from outstation.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SLEEP = 1_000
+"""The runner looks at least once a second: for a step of the clock, and as its heartbeat."""
+
+_CLOCK_STEP = 1_000
+"""A change of UTC against the time since boot that counts as a step (RELIABILITY: over 1 s)."""
+
+
+class Runner:
+    """Ties the core, the store, the outputs and the feed together. Lives in the loop's thread."""
+
+    def __init__(self, node: Node, store: Store, outputs: Outputs, feed: Feed) -> None:
+        self.node, self.store, self.outputs, self.feed = node, store, outputs, feed
+        self._journal = Journal(store)
+        self._driving: dict[str, asyncio.Task[None]] = {}
+        self._asked: dict[str, Level] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._offset = _offset()
+        self.on_clock_step: Callable[[], object] = lambda: None
+
+    def start(self) -> None:
+        """Begin: outputs that are not where they are wanted are driven there, and time is told."""
+        self._tell_time()
+
+    def close(self) -> None:
+        """Decide nothing more. May be called twice."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+
+    def take(self, readings: Sequence[Reading]) -> asyncio.Future[Recorded]:
+        """Take in readings from outside; the future ends when they are on disk. May raise StoreError."""
+        records: list[Reading] = []
+        for reading in readings:
+            for effect in self.node.handle(reading):
+                if type(effect) is Record:
+                    records.append(effect.reading)
+                else:
+                    self._do(effect)
+        if self.feed.watched:
+            self._show(records)
+        return self.store.record(records)
+
+    def report(self, event: Event) -> None:
+        """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
+        effects = self.node.handle(event)
+        records = [effect.reading for effect in effects if type(effect) is Record]
+        if records:
+            self.store.record_soon(records)
+        for effect in effects:
+            self._do(effect)
+        if self.feed.watched:
+            self._show([event] if type(event) is Reading else records)
+        self._wake()
+
+    async def command(self, command: Command) -> tuple[ActuatorState, bool]:
+        """Carry out a person's command; return the output's state, and whether that is on disk.
+
+        Raises RefusedError where it cannot be asked for, DeviceError where the output does not obey.
+        """
+        state = self.node.actuator(command.actuator)
+        for effect in self.node.handle(command):
+            self._do(effect)
+        self._wake()
+        if driving := self._driving.get(command.actuator):
+            await asyncio.shield(driving)
+        if state.error:
+            raise DeviceError(state.error)
+        return state, await self._recorded()
+
+    async def _recorded(self) -> bool:
+        """Bring what has happened to disk; tell whether that worked."""
+        try:
+            await self.store.flush()
+        except StoreError:
+            return False
+        return True
+
+    def _do(self, effect: Effect) -> None:
+        if isinstance(effect, Switch):
+            self._drive(effect.actuator, effect.level)
+        elif isinstance(effect, Note):
+            log.info("%s: %s: %s", effect.subject, effect.kind, effect.text)
+            self._forget_error(self._journal.add([effect]))
+
+    def _drive(self, name: str, level: Level) -> None:
+        """Have an output driven; what is asked for while its driver is busy comes right after it."""
+        self._asked[name] = level
+        if name not in self._driving:
+            self._driving[name] = asyncio.create_task(self._drive_until_done(name))
+
+    async def _drive_until_done(self, name: str) -> None:
+        try:
+            while (level := self._asked.pop(name, None)) is not None:
+                error = await self._set(name, level)
+                moment = clock.moment()
+                self.report(Switched(name, None if error else level, moment.at, moment.now, error))
+                self._show_output(name)
+        finally:
+            del self._driving[name]
+
+    async def _set(self, name: str, level: Level) -> str:
+        try:
+            await self.outputs.set(name, level)
+        except DeviceError as error:
+            return str(error)
+        return ""
+
+    def _tell_time(self) -> None:
+        moment = clock.moment()
+        if abs(_offset() - self._offset) > _CLOCK_STEP:
+            self._clock_stepped()
+        for effect in self.node.handle(Tick(moment.at, moment.now)):
+            self._do(effect)
+        self._wake()
+
+    def _clock_stepped(self) -> None:
+        moment, before = clock.moment(), self._offset
+        self._offset = _offset()
+        step = (self._offset - before) / 1000
+        self._do(Note("clock step", "clock", f"the wall clock was set by {step:+.1f} s", moment.at))
+        self.on_clock_step()
+
+    def _wake(self) -> None:
+        """Set the one timer: to when the core wants to be asked, and to a second from now at the latest."""
+        if self._timer:
+            self._timer.cancel()
+        due = self.node.next_due()
+        wait = _LONGEST_SLEEP if due is None else min(_LONGEST_SLEEP, max(0, due - clock.now()))
+        self._timer = asyncio.get_running_loop().call_later(wait / 1000, self._tell_time)
+
+    def _show(self, readings: Iterable[Event]) -> None:
+        for reading in readings:
+            if isinstance(reading, Reading):
+                document: dict[str, object] = {
+                    "sensor": reading.sensor,
+                    "timestamp": clock.iso(reading.at),
+                    "value": reading.value,
+                    "quality": reading.quality.name.lower(),
+                }
+                self.feed.publish(Happening("reading", document))
+
+    def _show_output(self, name: str) -> None:
+        if self.feed.watched:
+            state = self.node.actuators[name]
+            document: dict[str, object] = {"actuator": name, "level": state.level, "error": state.error}
+            self.feed.publish(Happening("output", document))
+
+    def _forget_error(self, future: asyncio.Future[None]) -> None:
+        """A journal line that cannot be written is not worth more than the log line that it already is."""
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _offset() -> int:
+    moment = clock.moment()
+    return moment.at - moment.now

@@ -1,0 +1,40 @@
+"""What the handlers need of the node that they speak for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from outstation.config import Config
+from outstation.core.node import Node
+from outstation.core.readings import Value
+from outstation.engine.feed import Feed
+from outstation.engine.runner import Runner
+from outstation.store.database import Store
+from outstation.store.history import History
+from outstation.store.keys import Keys
+
+
+class Site(msgspec.Struct, frozen=True):
+    """The node behind the pages.
+
+    simulated: names of the sensors and outputs whose hardware is simulated; looked up anew, since
+    a driver knows only after it was opened. flat: the plain keys that the default device adds to
+    its status, by sensor or output. simulate: moves a simulated input.
+    """
+
+    config: Config
+    name: str
+    node: Node
+    runner: Runner
+    store: Store
+    history: History
+    keys: Keys
+    feed: Feed
+    started: int
+    simulated: Callable[[], frozenset[str]]
+    troubles: Callable[[], list[str]]
+    simulate: Callable[[str, Value, int | None], None]
+    flat: Mapping[str, str] = {}
+    remark: str = ""

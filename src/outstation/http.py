@@ -1,0 +1,165 @@
+"""What the server's own handlers take and give: a request that has passed the gate, and an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from outstation.errors import (
+    DeviceError,
+    DiskFullError,
+    RefusedError,
+    StoreError,
+    UnknownActionError,
+    UnknownNameError,
+)
+
+log = logging.getLogger(__name__)
+
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who asks: a name for the journal, the scopes held, and the device that the key is bound to."""
+
+    name: str
+    scopes: frozenset[str]
+    device: str | None = None
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """The other end of a connection. address: an IP without a zone; empty for this node's own Unix socket."""
+
+    address: str
+
+    @property
+    def is_control_socket(self) -> bool:
+        """Whether it came through the data folder, which only admins reach."""
+        return not self.address
+
+
+class Request:
+    """One request as a handler sees it. headers: lower-case names; params: the names in the route's path."""
+
+    __slots__ = ("body", "headers", "method", "params", "path", "peer", "principal", "query")
+
+    def __init__(self, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], peer: Peer) -> None:
+        self.method, self.path, self.query, self.headers, self.peer = method, path, query, headers, peer
+        self.principal: Principal = NOBODY
+        self.params: dict[str, str] = {}
+        self.body: bytes | bytearray = b""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first header of that lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+NOBODY = Principal("anonymous", frozenset())
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer, whole. headers: names spelt as boards' libraries look for them."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def encode(self, *, close: bool, head: bool = False) -> bytes:
+        """Return the bytes for the wire: always with a Content-Length, never chunked."""
+        lines = [
+            STATUS_LINES[self.status],
+            b"Content-Type: ",
+            self.content_type,
+            b"\r\nContent-Length: ",
+            b"%d" % len(self.body),
+            b"\r\n",
+        ]
+        for name, value in self.headers:
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(b"Connection: close\r\n\r\n" if close else b"\r\n")
+        if not head:
+            lines.append(self.body)
+        return b"".join(lines)
+
+
+class Later(msgspec.Struct, frozen=True):
+    """An answer that has to wait: when `future` is done, `finish` makes the answer of its result."""
+
+    future: asyncio.Future[Any]
+    finish: Callable[[Any], Response]
+
+
+Answer = Response | Later
+Handler = Callable[[Request], Answer]
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json(document: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:
+    """Answer with a JSON document."""
+    return Response(_encode(document), status, JSON, headers)
+
+
+def problem(
+    status: int,
+    error: str,
+    *,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+    **more: object,
+) -> Response:
+    """Answer with a problem document (RFC 9457) and the one-line `error`."""
+    document = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": error,
+        "error": error,
+        **more,
+    }
+    return Response(_encode(document), status, PROBLEM, headers)
+
+
+_STATUS_OF_ERROR: tuple[tuple[type[BaseException], int], ...] = (
+    (UnknownActionError, 400),
+    (UnknownNameError, 404),
+    (RefusedError, 422),
+    (DiskFullError, 507),
+    (StoreError, 503),
+    (DeviceError, 503),
+)
+
+
+def from_error(error: BaseException, refuse: Callable[..., Response] = problem) -> Response:
+    """Answer for an error that a handler raised; one that nobody foresaw is logged whole and told as 500."""
+    if isinstance(error, msgspec.ValidationError):
+        return refuse(422, f"The JSON body is not as expected: {error}.")
+    if isinstance(error, msgspec.DecodeError):
+        return refuse(400, f"The body is not JSON: {error}.")
+    for kind, status in _STATUS_OF_ERROR:
+        if isinstance(error, kind):
+            return _known(error, status, refuse)
+    log.error("a request failed in a way nobody foresaw; please report this", exc_info=error)
+    return refuse(500, "This server made a mistake; its log says more.")
+
+
+def _known(error: BaseException, status: int, refuse: Callable[..., Response]) -> Response:
+    if refuse is not problem:
+        return refuse(status, str(error))
+    headers = ((b"Retry-After", b"5"),) if status in (503, 507) else ()
+    if isinstance(error, UnknownActionError):
+        return problem(status, str(error), headers=headers, valid=error.valid)
+    return problem(status, str(error), headers=headers)

@@ -1,0 +1,1 @@
+"""Wire protocols that boards and other nodes speak, one folder each."""

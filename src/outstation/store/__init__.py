@@ -1,0 +1,1 @@
+"""One file on disk, one writer."""

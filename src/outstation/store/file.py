@@ -1,0 +1,170 @@
+"""The data file: opened, checked, migrated; set aside when it is damaged.
+
+The law of this file: a file of a newer program is not touched, and a damaged one is renamed,
+never deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.resources
+import os
+from pathlib import Path
+
+import apsw
+
+from outstation import clock
+from outstation.errors import DiskFullError, NewerFileError, StoreError
+
+NAME = "outstation.db"
+
+APPLICATION_ID = 0x4F757453
+"""What file(1) and we know our files by: "OutS", at byte 68 of the header (sqlite.org/fileformat.html)."""
+
+PAGE_SIZE = 1024
+"""Bytes: see docs/decisions/0002-log-and-page-size.md for the measurement."""
+
+WAL_PAGES = 2_000
+"""The writer checkpoints when the write-ahead log has this many pages: about 2 MB."""
+
+_MAGIC = b"SQLite format 3\0"
+_BUSY_TIMEOUT = 5_000
+_CHECKED_WHOLE = 32 << 20
+"""Bytes: up to here a start checks every page (about 50 ms here); above, all tables but the log."""
+
+
+def open_for_writing(path: Path, *, suspect: bool = False) -> tuple[apsw.Connection, str]:
+    """Open, check and migrate the file; return the connection and the name of a damaged file set aside, or "".
+
+    suspect: the file is known to be damaged. Raises NewerFileError (nothing was touched), DiskFullError, StoreError.
+    """
+    try:
+        if not suspect and _is_ours(path):
+            with contextlib.suppress(apsw.CorruptError, apsw.NotADBError):
+                return _connect(path), ""
+        damaged = _set_aside(path)
+        return _connect(path), damaged
+    except (apsw.Error, OSError) as error:
+        raise as_store_error(path, error) from error
+
+
+def open_for_reading(path: Path) -> apsw.Connection:
+    """Open a connection that can only read, and never checkpoints."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.set_busy_timeout(_BUSY_TIMEOUT)
+        connection.pragma("query_only", 1)
+    except apsw.Error as error:
+        raise as_store_error(path, error) from error
+    return connection
+
+
+def shut(connection: apsw.Connection) -> None:
+    """Close a connection, and leave everything to the next one: no checkpoint, no error."""
+    with contextlib.suppress(apsw.Error):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(True)
+
+
+def as_store_error(path: Path, error: BaseException, errno: int = 0) -> StoreError:
+    """Return the error in our words: a full disk is a matter of its own."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, apsw.FullError) or (errno or getattr(error, "errno", 0)) in _NO_SPACE:
+        return DiskFullError(f"There is no space left for {path}.", cure="Make room; nothing else is needed.")
+    return StoreError(f"{path} could not be used: {error}.", cure="It is tried again by itself.")
+
+
+_NO_SPACE = frozenset({27, 28, 122})
+"""EFBIG, ENOSPC, EDQUOT (errno(3)): SQLite calls only the second one "full"."""
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return True
+    header = path.open("rb").read(100)
+    if len(header) < 100 or not header.startswith(_MAGIC) or _number(header, 68) != APPLICATION_ID:
+        return False
+    _refuse_newer(path, _number(header, 60))
+    return True
+
+
+def _number(header: bytes, place: int) -> int:
+    return int.from_bytes(header[place : place + 4], "big")
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    newest = len(_migrations())
+    if version > newest:
+        raise NewerFileError(
+            f"{path} was written by a newer Outstation: its version is {version}, this program knows {newest}.",
+            cure="Install the newer program again, or name another folder with --data. Nothing was changed.",
+        )
+
+
+def _migrations() -> list[str]:
+    folder = importlib.resources.files("outstation.store") / "migrations"
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return [(folder / name).read_text("utf-8") for name in names]
+
+
+def _connect(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        shut(connection)
+        raise
+    return connection
+
+
+def _prepare(connection: apsw.Connection, path: Path) -> None:
+    connection.set_busy_timeout(_BUSY_TIMEOUT)
+    version = connection.pragma("user_version")
+    _refuse_newer(path, version)
+    if version == 0:
+        _settle(connection, path)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("wal_autocheckpoint", WAL_PAGES)
+    connection.pragma("journal_size_limit", 8 << 20)
+    _check(connection, path)
+    for number, script in enumerate(_migrations()[version:], version + 1):
+        connection.execute(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
+
+
+def _settle(connection: apsw.Connection, path: Path) -> None:
+    """Settle what the first page of a file settles for ever, and see that its name survives a power cut."""
+    connection.pragma("page_size", PAGE_SIZE)
+    connection.pragma("auto_vacuum", "incremental")
+    connection.pragma("application_id", APPLICATION_ID)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _check(connection: apsw.Connection, path: Path) -> None:
+    """Look for damage, in bounded time. Raises CorruptError."""
+    tables = [""]
+    if path.stat().st_size > _CHECKED_WHOLE:
+        named = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'log'")
+        tables = [f"({name})" for (name,) in named]
+    for table in tables:
+        found = connection.execute(f"PRAGMA quick_check{table}").fetchall()
+        if found != [("ok",)]:
+            raise apsw.CorruptError(str(found[0][0]))
+
+
+def _set_aside(path: Path) -> str:
+    """Rename the file and what belongs to it; return its new name."""
+    when = datetime.datetime.fromtimestamp(clock.at() / 1000, datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    name = f"{path.name}.damaged-{when}"
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(path.with_name(name + suffix))
+    return name

@@ -1,0 +1,145 @@
+"""The log: fresh readings in order of arrival, append only, one packed row a commit.
+
+The law of this file: what it knows is what is on disk. It is changed only on the way to a commit,
+and after one that failed it is thrown away and made anew from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from outstation.core.readings import Reading
+from outstation.store import boots, chunks, newest, retention
+from outstation.store.boots import Boot
+from outstation.store.chunks import Chunk
+from outstation.store.draft import Draft, Identity, Recorded, Row
+from outstation.store.newest import Newest
+from outstation.store.retention import Old
+from outstation.store.rows import SENT, Columns, pack, packed
+
+NEWEST_EVERY = 65_536
+"""Readings between two writings of `newest`, at least; 16 a sensor, where there are many sensors."""
+
+
+class Batch(msgspec.Struct):
+    """What one commit adds. news: the names of sensors never heard of before. told: exceptions, by number of call."""
+
+    rows: list[Row]
+    news: list[str]
+    told: dict[int, Recorded]
+    is_one_statement: bool
+
+
+class Log:
+    """All that the writer must know to append."""
+
+    def __init__(self, connection: apsw.Connection, boot: Boot) -> None:
+        """Read the end of the log and enter the boot. Inside a transaction. Raises apsw.Error, msgspec.DecodeError."""
+        self._connection = connection
+        self._sensors: dict[str, int] = dict(connection.execute("SELECT name, id FROM sensors"))
+        self._last_id, closed_boot, self._bounds = chunks.last_closed(connection)
+        self._tail = Chunk()
+        self._newest, self._since_newest = self._replay()
+        self.count = chunks.count(connection)
+        known = boots.newest(connection)
+        if known is None or known.id != closed_boot:
+            self._bounds.own = None
+        self._boot = known or boots.add(connection, boot)
+        self.set_boot(boot)
+
+    def set_boot(self, boot: Boot) -> None:
+        """Follow the clock, which was set or is trusted more. Inside a transaction."""
+        if not boots.begins_anew(self._boot, boot):
+            self._boot = boots.restamp(self._connection, self._boot, boot)
+            return
+        if self._tail.rows:
+            self._close_tail()
+        self._boot = boots.add(self._connection, boot)
+        self._bounds.own = None
+
+    @property
+    def sensors(self) -> int:
+        """How many sensors there are."""
+        return len(self._sensors)
+
+    def names(self) -> list[str]:
+        """Return the names of all sensors that ever stored a reading."""
+        return list(self._sensors)
+
+    def sort(self, calls: Sequence[Sequence[Reading]]) -> Batch:
+        """Tell new readings from known ones. Writes nothing yet, but what is known has moved on."""
+        draft = Draft(self._sensors, self._newest, self._boot)
+        for number, readings in enumerate(calls):
+            for reading in readings:
+                draft.take(number, reading)
+        if draft.doubtful:
+            draft.settle(self._known({(sensor, sent[0]) for _, sensor, sent in draft.doubtful}))
+        rows = draft.rows(self._last_id + 1)
+        closes = self._tail.fills_with(len(rows), sum(len(row.columns.sensors) for row in rows))
+        return Batch(rows, draft.news, draft.told(calls), len(rows) < 2 and not closes and not draft.news)
+
+    def append(self, batch: Batch) -> None:
+        """Write it. Inside a transaction, unless it is one statement."""
+        for name in batch.news:
+            self._connection.execute("INSERT INTO sensors (id, name) VALUES (?, ?)", (self._sensors[name], name))
+        for row in batch.rows:
+            self._connection.execute(
+                "INSERT INTO log (id, boot, count, body) VALUES (?, ?, ?, ?)",
+                (row.id, self._boot.id, row.count, pack(row.columns)),
+            )
+            self._last_id = row.id
+            self.count += row.count
+            self._tail.add(row.id, row.count, row.columns)
+            if self._tail.fills_with(0, 0):
+                self._close_tail()
+
+    def forget(self, old: Old) -> int:
+        """Delete one chunk; return how many readings that were. Inside a transaction."""
+        deleted = retention.delete(self._connection, old)
+        self.count -= deleted
+        return deleted
+
+    def _close_tail(self) -> None:
+        chunks.close(self._connection, self._tail, self._boot.id, self._bounds)
+        self._since_newest += self._tail.readings
+        self._tail = Chunk()
+        if self._since_newest >= max(NEWEST_EVERY, 16 * len(self._sensors)):
+            self._since_newest = 0
+            newest.save(self._connection, self._newest, self._last_id)
+
+    def _replay(self) -> tuple[Newest, int]:
+        """Return the newest of each sensor, and how many readings of closed chunks are not in its last writing."""
+        known, after = newest.load(self._connection)
+        since, closed = 0, self._last_id
+        for row, count, columns in newest.replay(self._connection, known, after):
+            if row <= closed:
+                since += len(columns.sensors)
+            else:
+                self._tail.add(row, count, columns)
+                self._last_id = row
+        return known, since
+
+    def _known(self, wanted: set[Identity]) -> dict[Identity, bytes]:
+        """Return the packed value of each that is on disk."""
+        times = sorted(at for _, at in wanted)
+        sensors = sum(1 << sensor for sensor in {sensor for sensor, _ in wanted})
+        known: dict[Identity, bytes] = {}
+        for chunk in chunks.walk_sent(self._connection, times):
+            if not chunk.sensors & sensors:
+                continue
+            here: dict[Identity, bytes] = {}
+            for _, columns in chunk.columns(self._connection):
+                _look_up(columns, wanted, here)
+            known = here | known  # what arrived later counts
+        return known
+
+
+def _look_up(columns: Columns, wanted: set[Identity], here: dict[Identity, bytes]) -> None:
+    for sensor, time, value, flag in zip(
+        columns.sensors, columns.times, columns.values, columns.each_flag(), strict=True
+    ):
+        if flag & SENT and (sensor, time + columns.offset) in wanted:
+            here[sensor, time + columns.offset] = packed(value)

@@ -1,0 +1,362 @@
+"""The one thread that writes: it owns the one connection that does.
+
+The law of this file: whatever waits is taken together and committed in one transaction, then all
+who waited are answered at once. Nobody is told "stored" before the commit; nobody who gave up
+takes the others with him; and the thread outlives every error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from outstation import clock
+from outstation.core.readings import Millis, Note, Reading
+from outstation.errors import OutstationError, RefusedError, StoreError
+from outstation.store import file, journal
+from outstation.store.boots import Boot
+from outstation.store.draft import Recorded
+from outstation.store.log import Batch, Log
+from outstation.store.retention import Old
+from outstation.store.rows import packed
+
+T = TypeVar("T")
+
+OWN_AT_MOST = 100_000
+"""Own readings that wait in memory while the disk cannot take them: a day of ten sensors at 10 s, 20 MB."""
+
+CLOSED = StoreError("The store is closed.", cure="The node is stopping.")
+
+_RETRY: Millis = 1_000
+"""After a failure, the time until the file is opened again. Whoever asks meanwhile is told of the failure."""
+
+_log = logging.getLogger(__name__)
+
+Call = tuple[Sequence[Reading], "asyncio.Future[Recorded]"]
+Work = tuple[Callable[[apsw.Connection], Any], "asyncio.Future[Any] | None"]
+Done = tuple[Any, Exception | None]
+Clocked = tuple[Boot, "asyncio.Future[None]"]
+
+
+class Taken(msgspec.Struct):
+    """What one commit took from those who wait."""
+
+    calls: list[Call]
+    works: list[Work]
+    boots: list[Clocked]
+    own: list[Reading]
+
+    def readings(self) -> list[Sequence[Reading]]:
+        """Return the readings by call, our own last."""
+        return [*(readings for readings, _ in self.calls), self.own]
+
+    def futures(self) -> list[asyncio.Future[Any]]:
+        """Return all who wait for an answer."""
+        waiting: list[asyncio.Future[Any]] = [future for _, future in self.calls]
+        waiting += [future for _, future in self.boots]
+        return waiting + [future for _, future in self.works if future]
+
+
+class Writer:
+    """The queue on the one side, the thread on the other."""
+
+    def __init__(self, path: Path, boot: Boot, lose_at_most: Millis) -> None:
+        """Open the file here and now, so that its errors are the caller's; then start the thread."""
+        self._path, self._boot = path, boot
+        self._own_due_in = lose_at_most - min(lose_at_most // 5, 1_000)  # the commit itself needs time
+        self.calls: deque[Call] = deque()
+        self.works: deque[Work] = deque()
+        self.boots: deque[Clocked] = deque()
+        self.own: deque[Reading] = deque()
+        self.asleep = False
+        self.dropped = 0
+        self.damaged = ""
+        self.opened = 0
+        self.error: StoreError | None = None
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._own_since: Millis = 0
+        self._retry_at: Millis = 0
+        self._dropped_told = 0
+        self._closing = False
+        self._is_suspect = False
+        self._connection: apsw.Connection | None
+        self._connection, self.log = self._open(suspect=False)
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Ring, if it sleeps."""
+        if self.asleep:
+            self.asleep = False
+            self._bell.put(None)
+
+    def keep(self, readings: Sequence[Reading]) -> None:
+        """Take own readings, to be written when they are due. Too many: the oldest are dropped, and counted."""
+        is_first = not self.own
+        if is_first:
+            self._own_since = clock.now()
+        self.own.extend(readings)
+        self._drop_oldest()
+        if is_first:  # it does not know yet how long it may sleep
+            self.wake()
+
+    def forget(self, old: Old) -> Callable[[apsw.Connection], int]:
+        """Return the work of deleting one chunk."""
+        return lambda _: self.log.forget(old)
+
+    def close(self, within: Millis) -> None:
+        """Write what waits, and stop."""
+        self._closing = True
+        self._bell.put(None)
+        self._thread.join(within / 1000)
+
+    def _run(self) -> None:
+        while not (self._closing and not self._is_asked() and not self.own):
+            self._sleep()
+            taken = Taken(_drain(self.calls), _drain(self.works), _drain(self.boots), _drain(self.own))
+            try:
+                self._commit(taken)
+            except Exception as error:  # noqa: BLE001  the thread outlives its work: see the law above
+                self._fail(taken, error)
+                if self._closing:
+                    break
+        self._shut()
+
+    def _is_asked(self) -> bool:
+        return bool(self.calls or self.works or self.boots)
+
+    def _sleep(self) -> None:
+        while not (self._is_asked() or self._closing):
+            self.asleep = True  # first: whoever comes after this line rings
+            wait = self._until_due()
+            if wait is not None and wait <= 0:
+                break
+            if not (self._is_asked() or self._closing):
+                with contextlib.suppress(queue.Empty):
+                    self._bell.get(timeout=None if wait is None else wait / 1000)
+        self.asleep = False
+
+    def _until_due(self) -> Millis | None:
+        """Return in how long own readings must be written, or a failure be tried again; None: no need."""
+        if self.error:
+            return self._retry_at - clock.now()
+        return self._own_since + self._own_due_in - clock.now() if self.own else None
+
+    def _commit(self, taken: Taken) -> None:
+        if self.error:
+            self._tell_of_failure(taken)
+        connection = self._connection or self._reopen()
+        try:
+            batch, done = self._write(connection, taken)
+        except _UNFIT as error:
+            self._refuse_unfit(connection, taken, error)
+            return
+        if taken.boots:
+            self._boot = taken.boots[-1][0]
+        if self.error:
+            _log.warning("The data file is written again.")
+            self.error, self._dropped_told = None, self.dropped
+        _answer(taken, batch.told, done)
+
+    def _write(self, connection: apsw.Connection, taken: Taken) -> tuple[Batch, list[Done]]:
+        if taken.works or taken.boots:
+            with _transaction(connection):
+                for boot, _ in taken.boots:
+                    self.log.set_boot(boot)
+                batch = self.log.sort(taken.readings())
+                self.log.append(batch)
+                return batch, [_do(connection, work) for work, _ in taken.works]
+        batch = self.log.sort(taken.readings())
+        with contextlib.nullcontext() if batch.is_one_statement else _transaction(connection):
+            self.log.append(batch)
+        return batch, []
+
+    def _reopen(self) -> apsw.Connection:
+        if self.error and clock.now() < self._retry_at and not self._closing:
+            raise self.error
+        self._connection, self.log = self._open(suspect=self._is_suspect)
+        return self._connection
+
+    def _open(self, *, suspect: bool) -> tuple[apsw.Connection, Log]:
+        """Open the file; one that is damaged is set aside and a fresh one takes its place."""
+        connection, damaged = file.open_for_writing(self._path, suspect=suspect)
+        try:
+            log = self._load(connection)
+        except (apsw.CorruptError, msgspec.MsgspecError):
+            file.shut(connection)
+            connection, damaged = file.open_for_writing(self._path, suspect=True)
+            log = self._load(connection)
+        self.opened += 1
+        self._is_suspect = False
+        if damaged:
+            self.damaged = damaged
+            text = f"The data file was damaged. It was set aside as {damaged}, and a fresh one begun."
+            _log.error(text)
+            self.works.append((_noting("damaged", text), None))
+        return connection, log
+
+    def _load(self, connection: apsw.Connection) -> Log:
+        with _transaction(connection):
+            return Log(connection, self._boot)
+
+    def _fail(self, taken: Taken, error: Exception) -> None:
+        """Answer all with the error, keep what is ours, and give up the connection: after a failed fsync it lies."""
+        errno = self._connection.system_errno if self._connection else 0
+        problem = file.as_store_error(self._path, error, errno)
+        if self._connection:
+            file.shut(self._connection)
+            self._connection = None
+        if problem is not self.error:
+            self._retry_at = clock.now() + _RETRY
+            self._is_suspect |= isinstance(error, (apsw.CorruptError, apsw.NotADBError))
+        if self.error is None:
+            _log.error("Nothing can be stored: %s", problem, exc_info=None if isinstance(error, apsw.Error) else error)
+        self.error = problem
+        self.own.extendleft(reversed(taken.own))
+        self._drop_oldest()
+        _refuse(taken.futures(), problem)
+
+    def _tell_of_failure(self, taken: Taken) -> None:
+        """Add a line to the journal: it says what was, and it is a write, so that its commit proves the disk."""
+        lost = self.dropped - self._dropped_told
+        text = f"Nothing could be stored for a while: {self.error}" + (
+            f" {lost} own readings were lost." if lost else ""
+        )
+        taken.works.append((_noting("store", text), None))
+
+    def _refuse_unfit(self, connection: apsw.Connection, taken: Taken, error: Exception) -> None:
+        """Some reading cannot be packed: its call is refused, the others are taken again."""
+        fit = [call for call in taken.calls if _is_fit(call[0])]
+        own = [reading for reading in taken.own if _is_fit([reading])]
+        if len(fit) == len(taken.calls) and len(own) == len(taken.own):
+            raise error
+        self.log = self._load(connection)
+        unfit = [future for readings, future in taken.calls if not _is_fit(readings)]
+        _refuse(unfit, RefusedError(f"A reading cannot be stored: {error}.", cure="See the kinds of values."))
+        self.calls.extendleft(reversed(fit))
+        self.works.extendleft(reversed(taken.works))
+        self.boots.extendleft(reversed(taken.boots))
+        self.own.extendleft(reversed(own))
+
+    def _drop_oldest(self) -> None:
+        excess = len(self.own) - OWN_AT_MOST
+        if excess <= 0:
+            return
+        if self.dropped == self._dropped_told:
+            _log.error("More than %d own readings wait for the disk: the oldest are dropped.", OWN_AT_MOST)
+        self.dropped += excess
+        with contextlib.suppress(IndexError):  # the other thread may have taken them
+            for _ in range(excess):
+                self.own.popleft()
+
+    def _shut(self) -> None:
+        _refuse(Taken(_drain(self.calls), _drain(self.works), _drain(self.boots), []).futures(), CLOSED)
+        if self._connection is None:
+            return
+        with contextlib.suppress(apsw.Error):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._connection.close()
+
+
+_UNFIT = (OverflowError, TypeError, UnicodeEncodeError)
+"""What packing says of a value that no reading may have."""
+
+
+def _noting(subject: str, text: str) -> Callable[[apsw.Connection], None]:
+    note = Note("store", subject, text, clock.at())
+    return lambda connection: journal.insert(connection, [note])
+
+
+def _drain(waiting: deque[T]) -> list[T]:
+    taken: list[T] = []
+    with contextlib.suppress(IndexError):
+        while True:
+            taken.append(waiting.popleft())
+    return taken
+
+
+@contextlib.contextmanager
+def _transaction(connection: apsw.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(apsw.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _do(connection: apsw.Connection, work: Callable[[apsw.Connection], Any]) -> Done:
+    """Do one piece of work; one that fails is undone and does not touch its neighbours."""
+    connection.execute("SAVEPOINT work")
+    try:
+        result = work(connection)
+    except Exception as error:  # it belongs to the one who asked
+        if connection.get_autocommit() or isinstance(error, (apsw.FullError, apsw.IOError, apsw.CorruptError)):
+            raise  # the whole transaction is lost
+        connection.execute("ROLLBACK TO work; RELEASE work")
+        return None, error
+    connection.execute("RELEASE work")
+    return result, None
+
+
+def _is_fit(readings: Sequence[Reading]) -> bool:
+    try:
+        for reading in readings:
+            packed(reading.value)
+            reading.sensor.encode()
+            if max(abs(reading.at), abs(reading.now), abs(reading.arrived)) > 1 << 53:
+                return False
+    except _UNFIT:
+        return False
+    return True
+
+
+def _answer(taken: Taken, told: dict[int, Recorded], done: list[Done]) -> None:
+    """Answer all who waited in one go: waking the loop costs more than an answer."""
+
+    def resolve() -> None:
+        for number, (readings, future) in enumerate(taken.calls):
+            if not future.done():
+                future.set_result(told.get(number) or Recorded(len(readings)))
+        for (_, waiting), (result, error) in zip(taken.works, done, strict=True):
+            _settle(waiting, result, error)
+        for _, waiting in taken.boots:
+            _settle(waiting, None, None)
+
+    _call_soon(taken.futures(), resolve)
+
+
+def _refuse(futures: list[asyncio.Future[Any]], error: OutstationError) -> None:
+    def resolve() -> None:
+        for future in futures:
+            _settle(future, None, type(error)(error.message, cure=error.cure))
+
+    _call_soon(futures, resolve)
+
+
+def _settle(future: asyncio.Future[Any] | None, result: object, error: Exception | None) -> None:
+    if future is None or future.done():
+        return
+    if error is None:
+        future.set_result(result)
+        return
+    future.set_exception(error)
+    future.exception()  # somebody who does not wait is no mistake: the writer has logged it
+
+
+def _call_soon(futures: list[asyncio.Future[Any]], resolve: Callable[[], None]) -> None:
+    if futures:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            futures[0].get_loop().call_soon_threadsafe(resolve)

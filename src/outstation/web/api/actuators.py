@@ -1,0 +1,86 @@
+"""POST /api/actuators/{name} and its short form: a person moves an output.
+
+Plain, like all that must never wait: the first command of the day must not load a framework.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from outstation import clock
+from outstation.config import parse_duration
+from outstation.core.actuation import ActuatorState, valid
+from outstation.core.readings import Command, Millis
+from outstation.engine.site import Site
+from outstation.errors import RefusedError, UnknownActionError
+from outstation.http import Answer, Later, Request, Response, json
+from outstation.web.api.status import level_word
+
+_LONGEST: Millis = 366 * 86_400_000
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """The body: what the output is to do, for how long (`30s`, `5m`), and to which level for `set`."""
+
+    action: str
+    duration: str | None = msgspec.field(name="for", default=None)
+    value: float | None = None
+
+
+_decoder = msgspec.json.Decoder(Order)
+
+
+class Actuators:
+    """Takes commands for one node's outputs."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def post(self, request: Request) -> Answer:
+        """Handle POST /api/actuators/{name}: 200 done, 400 unknown action, 404, 422, 503 when it does not obey."""
+        return self.order(request.params["name"], request)
+
+    def order(self, name: str, request: Request) -> Answer:
+        """Handle an order for the output of this name."""
+        state = self._site.node.actuator(name)
+        try:
+            order = _decoder.decode(request.body)
+        except msgspec.ValidationError as error:
+            if "`action`" in str(error) or "$.action" in str(error):
+                raise UnknownActionError(f'{name}: the body needs an "action".', valid(state.spec)) from error
+            raise
+        moment = clock.moment()
+        command = Command(
+            name, order.action, request.principal.name, moment.at, moment.now, order.value, _duration(order.duration)
+        )
+        doing = asyncio.ensure_future(self._site.runner.command(command))
+        return Later(doing, lambda done: self._answer(order.action.lower(), *done))
+
+    def _answer(self, action: str, state: ActuatorState, recorded: bool) -> Response:
+        claim = state.claim
+        document: dict[str, object] = {
+            "actuator": state.spec.name,
+            "action": action,
+            "state": level_word(state.level),
+            "until": clock.iso(claim.until_at) if claim and claim.until_at is not None else None,
+            "claimed_by": claim.who if claim else None,
+            "recorded": recorded,
+        }
+        flat = self._site.flat.get(state.spec.name)
+        if flat:
+            document[flat] = document["state"]
+        return json(document)
+
+
+def _duration(text: str | None) -> Millis | None:
+    if text is None:
+        return None
+    try:
+        duration = parse_duration(text)
+    except ValueError as error:
+        raise RefusedError(f'"for": {error}.') from error
+    if not 0 < duration <= _LONGEST:
+        raise RefusedError('"for" is longer than zero and at most a year.')
+    return duration

@@ -1,0 +1,111 @@
+"""GET /openapi.json: one document over all of the API, the plain routes as well.
+
+The plain routes' bodies are described from the very types that decode them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import Response
+
+from outstation.routes import Route, Table
+from outstation.web.api.actuators import Order
+from outstation.web.api.incoming import Post
+
+_PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
+    ("GET", "/api/status"): ("status", "The node now", None),
+    ("GET", "/api/health"): ("status", "healthy, degraded (both 200) or unhealthy (503)", None),
+    ("POST", "/api/readings"): ("readings", "Send readings; answered when they are on disk", Post | list[Post]),
+    ("POST", "/api/actuators/{name}"): ("actuators", "Move an output", Order),
+    ("GET", "/api/stream"): ("status", "Readings and outputs as they happen: server-sent events", None),
+}
+"""What is not FastAPI's own: tag, summary, and the type of its body."""
+
+_EXAMPLES = {
+    "/api/readings": {"sensor": "porch/temperature", "value": 21.5},
+    "order": {"action": "on", "for": "5m"},
+}
+
+
+def add(api: FastAPI, table: Table) -> None:
+    """Give the application its document."""
+    document = _document(api, table)
+
+    @api.get("/openapi.json", include_in_schema=False)
+    async def openapi(_: Request) -> Response:
+        return Response(msgspec.json.encode(document), media_type="application/json")
+
+
+def _document(api: FastAPI, table: Table) -> dict[str, Any]:
+    document = get_openapi(
+        title=api.title,
+        version=api.version,
+        description="Reads on the local network need no key. To try the rest: Authorize, with your key.",
+        routes=api.routes,
+    )
+    parts = document.setdefault("components", {})
+    schemas = parts.setdefault("schemas", {})
+    for route in table.routes:
+        plain = _plain(route)
+        if plain is not None:
+            operation = _operation(route, *plain, schemas)
+            document["paths"].setdefault(route.path, {})[route.method.lower()] = operation
+    parts["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+    _secure(document, table)
+    return document
+
+
+def _plain(route: Route) -> tuple[str, str, Any] | None:
+    known = _PLAIN.get((route.method, route.path))
+    if known is None and route.method == "POST" and route.scope == "control" and route.handler is not None:
+        return ("actuators", f"Move {route.path.removeprefix('/api/')}", Order)
+    return known
+
+
+def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    media = "text/event-stream" if route.path == "/api/stream" else "application/json"
+    operation: dict[str, Any] = {
+        "tags": [tag],
+        "summary": summary,
+        "operationId": f"{route.method}{route.path}".lower().translate(str.maketrans("/{}", "___")),
+        "responses": {"200": {"description": "Done", "content": {media: {}}}},
+    }
+    if "{name}" in route.path:
+        operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]
+    if body is not None:
+        operation["requestBody"] = _body(route, body, schemas)
+    return operation
+
+
+def _body(route: Route, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    (schema,), found = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
+    schemas.update(found)
+    example = _EXAMPLES.get(route.path, _EXAMPLES["order"])
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _secure(document: dict[str, Any], table: Table) -> None:
+    """Say of each operation which key it needs, and which refusals to expect."""
+    for route in table.routes:
+        operation = document["paths"].get(route.path, {}).get(route.method.lower())
+        if operation is None:
+            continue
+        operation["security"] = [{"key": []}, {}] if route.scope == "read" else [{"key": []}]
+        operation["description"] = f"{operation.get('description', '')}\n\nScope: {route.scope}.".strip()
+        refusals = {"401": "No key, or a wrong one", "403": "The key lacks the scope", "429": "Too many wrong keys"}
+        if route.body:
+            refusals |= {
+                "400": "Not readable",
+                "413": "Too large",
+                "415": "Not JSON",
+                "503": "Not now",
+                "507": "Disk full",
+            }
+        refusals |= {"404": "No such name", "421": "Not this node's host name", "422": "Not allowed"}
+        for status, description in refusals.items():
+            operation["responses"].setdefault(status, {"description": description})

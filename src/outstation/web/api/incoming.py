@@ -1,0 +1,186 @@
+"""POST /api/readings: readings from outside, answered when they are on disk.
+
+This is the hot route: one decode, one look at each reading, one future.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from outstation import clock
+from outstation.core.node import MAX_AHEAD
+from outstation.core.readings import MAX_TEXT, Reading, Value
+from outstation.engine.site import Site
+from outstation.errors import RefusedError
+from outstation.http import Answer, Later, Principal, Request, Response, json, problem
+from outstation.store.database import Recorded
+
+MAX_ITEMS = 10_000
+_MAX_INT = 2**63
+
+_SECONDS_BEFORE = 100_000_000_000
+"""A bare number below this is Unix seconds (until the year 5138), above it milliseconds (since 1973)."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}/[a-z][a-z0-9_]{0,63}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+Stamp = str | int | float
+
+
+class Post(msgspec.Struct, forbid_unknown_fields=True):
+    """One item of a body, in any of its shapes.
+
+    `{sensor, value, timestamp?}`; `{values: {name: value}, timestamp?}`; columns `{sensor, timestamps, values}`.
+    """
+
+    sensor: str | None = None
+    value: Value | None = None
+    timestamp: Stamp | None = None
+    values: dict[str, Value] | list[Value] | None = None
+    timestamps: list[Stamp] | None = None
+
+
+Raw = tuple[str, Value, Stamp | None]
+
+_decoder = msgspec.json.Decoder(Post | list[Post])
+_TRUSTED_FOR = 1_000
+
+
+class Incoming:
+    """Takes readings from outside for one node."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._known = site.node.sensors
+        self._checked_trust = -_TRUSTED_FOR
+        self._clock_trusted = False
+
+    def post(self, request: Request) -> Answer:
+        """Handle the request. Raises RefusedError, and msgspec's errors for what is no JSON."""
+        posted = _decoder.decode(request.body)
+        raw = list(_each(posted))
+        if len(raw) > MAX_ITEMS:
+            return problem(413, f"At most {MAX_ITEMS} readings at once; send the rest after.")
+        readings, created = self.accept(raw, request.principal)
+        future = self._site.runner.take(readings)
+        return Later(future, lambda recorded: _answer(len(readings), recorded, created))
+
+    def accept(self, raw: list[Raw], sender: Principal) -> tuple[list[Reading], list[str]]:
+        """Return the readings, and the names of the sensors that are new. All are taken, or none: RefusedError."""
+        moment = clock.moment()
+        readings = [self._reading(item, sender, moment) for item in raw]
+        unknown = list(dict.fromkeys(reading.sensor for reading in readings if reading.sensor not in self._known))
+        if unknown and not self._site.config.web.accept_new_sensors:
+            names = ", ".join(unknown[:5])
+            raise RefusedError(f"Unknown here: {names}.", cure="[web] accept_new_sensors = true lets them in.")
+        self._site.node.admit_all(unknown)
+        return readings, unknown
+
+    def _reading(self, raw: Raw, sender: Principal, moment: clock.Moment) -> Reading:
+        name, value, stamp = raw
+        if sender.device is not None or name not in self._known or "/" not in name:
+            name = self._full_name(name, sender)
+        _check(name, value)
+        if stamp is None:
+            return Reading(name, value, moment.at, moment.now, moment.at)
+        at = parse_time(stamp)
+        if at > moment.at + MAX_AHEAD and self._clock_is_trusted(moment.now):
+            raise RefusedError(f"{name}: the time {clock.iso(at)} is more than ten minutes ahead.")
+        return Reading(name, value, at, moment.now, moment.at, sender_stamped=True)
+
+    def _full_name(self, name: str, sender: Principal) -> str:
+        if "/" not in name and sender.device is not None:
+            name = f"{sender.device}/{name}"
+        if name in self._known and "/" not in name:
+            raise RefusedError(f'"{name}" is this node\'s own: it is read here and cannot be sent.')
+        if not _NAME.fullmatch(name):
+            cure = 'For example "porch/temperature".'
+            raise RefusedError("A sensor is named device/name, in small letters, digits and _.", cure=cure)
+        if sender.device is not None and name.partition("/")[0] != sender.device:
+            raise RefusedError(f'This key sends for the device "{sender.device}" alone.')
+        return name
+
+    def _clock_is_trusted(self, now: int) -> bool:
+        if now - self._checked_trust >= _TRUSTED_FOR:
+            self._checked_trust = now
+            self._clock_trusted = clock.trust(self._site.config.node.clock) is clock.Trust.SYNCHRONISED
+        return self._clock_trusted
+
+
+def _each(posted: Post | list[Post]) -> Iterator[Raw]:
+    for item in posted if isinstance(posted, list) else (posted,):
+        if item.sensor is not None and item.value is not None and item.values is item.timestamps is None:
+            yield item.sensor, item.value, item.timestamp
+        else:
+            yield from _many(item)
+
+
+def _many(item: Post) -> Iterator[Raw]:
+    values, stamps = item.values, item.timestamps
+    if item.value is not None or values is None:
+        raise RefusedError('A reading needs "sensor" and "value", or "values".')
+    if isinstance(values, dict):
+        if item.sensor is not None or stamps is not None:
+            raise RefusedError('"values" by name go without "sensor" and "timestamps".')
+        for name, value in values.items():
+            yield name, value, item.timestamp
+        return
+    if item.sensor is None or stamps is None or item.timestamp is not None or len(values) != len(stamps):
+        raise RefusedError('Columns need "sensor", and "timestamps" and "values" of the same length.')
+    for stamp, value in zip(stamps, values, strict=True):
+        yield item.sensor, value, stamp
+
+
+def _check(name: str, value: Value) -> None:
+    if isinstance(value, str):
+        if len(value.encode()) > MAX_TEXT or "\x00" in value:
+            raise RefusedError(f"{name}: a text has at most {MAX_TEXT} bytes and no NUL.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise RefusedError(f"{name}: the value is no finite number.")
+    elif not -_MAX_INT <= value < _MAX_INT:
+        raise RefusedError(f"{name}: a whole number has at most 64 bits.")
+
+
+def parse_time(stamp: Stamp) -> int:
+    """Return ISO 8601 with a zone, Unix seconds or Unix milliseconds as UTC milliseconds. Raises RefusedError."""
+    if isinstance(stamp, str):
+        return _parse_iso(stamp)
+    if not math.isfinite(stamp):
+        raise RefusedError("The time is no finite number.")
+    millis = stamp * 1000 if abs(stamp) < _SECONDS_BEFORE else stamp
+    if not 0 <= millis < _SECONDS_BEFORE * 1000:
+        raise RefusedError("The time lies before 1970 or after 5138.")
+    return round(millis)
+
+
+def _parse_iso(text: str) -> int:
+    try:
+        when = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        raise RefusedError('A time is written like "2026-03-01T12:00:00Z", with Z or an offset, or as Unix time.')
+    try:
+        delta = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    except OverflowError:
+        delta = datetime.timedelta(-1)
+    if delta.days < 0:
+        raise RefusedError("The time lies before 1970.")
+    return delta // datetime.timedelta(milliseconds=1)
+
+
+def _answer(accepted: int, recorded: Recorded, created: list[str]) -> Response:
+    if not created and recorded.stored == accepted:
+        return Response(b'{"accepted":%d}' % accepted)
+    document: dict[str, object] = {"accepted": accepted}
+    if recorded.duplicates or recorded.corrected:
+        document |= {"duplicates": recorded.duplicates, "corrected": recorded.corrected}
+    if created:
+        document["created"] = created
+    return json(document)

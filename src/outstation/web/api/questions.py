@@ -1,0 +1,227 @@
+"""The API's questions and its housekeeping, in FastAPI: imported when one of these is first asked.
+
+The gate has admitted every request that comes here; the handlers only answer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from outstation import __version__, clock, http
+from outstation.config import parse_duration
+from outstation.core.readings import Reading, Value
+from outstation.engine.site import Site
+from outstation.errors import OutstationError, RefusedError, UnknownNameError
+from outstation.routes import Scope
+from outstation.web.api.incoming import parse_time
+from outstation.web.api.keys import key_document
+from outstation.web.api.status import actuator_document, level_word, sensor_document
+
+DEFAULT_ROWS, MOST_ROWS = 50, 10_000
+
+
+class Span(TypedDict):
+    """The part of the history that is asked for: times in UTC milliseconds."""
+
+    start: int | None
+    end: int | None
+    limit: int
+    cursor: str | None
+
+
+class NewKey(BaseModel):
+    """A key to be made. `device`: the one device that it may send readings for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w .@-]+$")]
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    device: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None = None
+
+
+class Simulation(BaseModel):
+    """A value for a simulated input, `for` a time or until the next one."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    sensor: str
+    value: bool | int | float | str
+    duration: Annotated[str | None, Field(alias="for")] = None
+
+
+def build(site: Site) -> FastAPI:
+    """Return the application that answers for this node."""
+    api = FastAPI(title="Outstation", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    api.add_exception_handler(OutstationError, _on_error)
+    api.add_exception_handler(HTTPException, _on_http_error)
+    api.add_exception_handler(RequestValidationError, _on_invalid)
+    _add_readings(api, site)
+    _add_names(api, site)
+    _add_keys(api, site)
+    _add_simulation(api, site)
+    return api
+
+
+def _add_readings(api: FastAPI, site: Site) -> None:
+    @api.get("/api/readings", summary="The newest readings, oldest first", tags=["readings"])
+    def readings(
+        limit: Annotated[int, Query(ge=1, description="rows; above 10,000 means 10,000")] = DEFAULT_ROWS,
+        sensor: Annotated[str | None, Query(max_length=129, description="without: one row an instant")] = None,
+        start: Annotated[str | None, Query(max_length=40, description="from this time on")] = None,
+        end: Annotated[str | None, Query(max_length=40, description="before this time")] = None,
+        cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    ) -> Response:
+        """With `sensor`: `{sensor, timestamp, value, unit, quality}` each. Without: one flat row an instant."""
+        span = Span(start=_time(start), end=_time(end), limit=min(limit, MOST_ROWS), cursor=cursor)
+        if sensor is None:
+            return _page(*_instants(site, span))
+        if sensor not in site.node.sensors and sensor not in site.node.actuators:
+            raise UnknownNameError(f'There is no sensor "{sensor[:80]}".', cure="GET /api/sensors lists them.")
+        return _page(*_of_sensor(site, sensor, span))
+
+
+def _add_names(api: FastAPI, site: Site) -> None:
+    @api.get("/api/sensors", summary="All sensors", tags=["sensors"])
+    async def sensors() -> Response:
+        simulated, now = site.simulated(), clock.now()
+        found = [{"name": name} | sensor_document(state, now, simulated) for name, state in site.node.sensors.items()]
+        return _json({"count": len(found), "sensors": found})
+
+    @api.get("/api/sensors/{name}", summary="One sensor", tags=["sensors"])
+    async def sensor(name: str) -> Response:
+        return _one_sensor(site, name)
+
+    @api.get("/api/sensors/{device}/{name}", summary="One sensor of a device", tags=["sensors"])
+    async def sensor_of_device(device: str, name: str) -> Response:
+        return _one_sensor(site, f"{device}/{name}")
+
+    @api.get("/api/actuators", summary="All outputs", tags=["actuators"])
+    async def actuators() -> Response:
+        simulated = site.simulated()
+        states = site.node.actuators.items()
+        return _json({"actuators": [{"name": name} | actuator_document(state, simulated) for name, state in states]})
+
+    @api.get("/api/actuators/{name}", summary="One output", tags=["actuators"])
+    async def actuator(name: str) -> Response:
+        return _json({"name": name} | actuator_document(site.node.actuator(name), site.simulated()))
+
+
+def _add_keys(api: FastAPI, site: Site) -> None:
+    @api.get("/api/keys", summary="All keys, without their secrets", tags=["keys"])
+    async def keys() -> Response:
+        return _json({"keys": [key_document(key) for key in site.keys.list()]})
+
+    @api.post("/api/keys", summary="Make a key; it is shown this once", tags=["keys"], status_code=201)
+    async def create(new: NewKey) -> Response:
+        key, text = await site.keys.create(new.name, new.scopes, device=new.device)
+        return _json(key_document(key) | {"key": text}, 201)
+
+    @api.delete("/api/keys/{id}", summary="Revoke a key: refused from the next request on", tags=["keys"])
+    async def revoke(id: str) -> Response:  # noqa: A002  the name in the path
+        await site.keys.revoke(id)
+        return _json({"revoked": id})
+
+
+def _add_simulation(api: FastAPI, site: Site) -> None:
+    @api.post("/api/simulate", summary="Move a simulated input", tags=["sensors"])
+    async def simulate(order: Simulation) -> Response:
+        try:
+            duration = parse_duration(order.duration) if order.duration is not None else None
+        except ValueError as error:
+            raise RefusedError(f'"for": {error}.') from error
+        site.simulate(order.sensor, order.value, duration)
+        return _json({"sensor": order.sensor, "value": order.value, "for": order.duration})
+
+
+def _time(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(float(text))
+    except ValueError:
+        # A plus sign in a query is a space to every parser of forms: 12:00+02:00 arrives as "12:00 02:00".
+        return parse_time(text.replace(" ", "+") if "T" in text else text)
+
+
+def _of_sensor(site: Site, name: str, span: Span) -> tuple[list[dict[str, Any]], str | None]:
+    page = site.history.of_sensor(name, **span)
+    state = site.node.sensors.get(name)
+    unit = state.spec.unit if state else ""
+    return [_row(reading, unit) for reading in page.rows], page.next
+
+
+def _row(reading: Reading, unit: str) -> dict[str, Any]:
+    return {
+        "sensor": reading.sensor,
+        "timestamp": clock.iso(reading.at),
+        "value": reading.value,
+        "unit": unit,
+        "quality": reading.quality.name.lower(),
+    }
+
+
+def _instants(site: Site, span: Span) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a flat row an instant; an output stays where it was until it is moved, so each row says its state."""
+    page = site.history.instants(**span)
+    outputs = _outputs_before(site, page.rows[0][0]) if page.rows else {}
+    rows = []
+    for at, values in page.rows:
+        outputs |= {name: values[name] for name in outputs if name in values}
+        row: dict[str, Any] = {"timestamp": clock.iso(at)}
+        for name, value in (values | outputs).items():
+            row[site.flat.get(name, name)] = _word(value) if name in outputs else value
+        rows.append(row)
+    return rows, page.next
+
+
+def _outputs_before(site: Site, at: int) -> dict[str, Value | None]:
+    found = {name: site.history.of_sensor(name, end=at, limit=1).rows for name in list(site.node.actuators)}
+    return {name: rows[0].value if rows else None for name, rows in found.items()}
+
+
+def _word(value: Value | None) -> str | float:
+    return "unknown" if value is None or isinstance(value, str) else level_word(value)
+
+
+def _one_sensor(site: Site, name: str) -> Response:
+    state = site.node.sensors.get(name)
+    if state is None:
+        raise UnknownNameError(f'There is no sensor "{name[:80]}".', cure="GET /api/sensors lists them.")
+    return _json({"name": name} | sensor_document(state, clock.now(), site.simulated()))
+
+
+def _page(rows: list[dict[str, Any]], following: str | None) -> Response:
+    return _json({"count": len(rows), "readings": rows, "next": following})
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return _sent(http.json(document, status))
+
+
+def _sent(answer: http.Response) -> Response:
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers, media_type=answer.content_type.decode())
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    return _sent(http.from_error(error))
+
+
+async def _on_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _sent(http.problem(error.status_code, str(error.detail)))
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    """Say what is wrong and where, without sending back what came in."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return _sent(http.problem(400, "The body is not JSON."))
+    wrong = "; ".join(f"{'.'.join(str(part)[:40] for part in item['loc'][1:])}: {item['msg']}" for item in found[:5])
+    return _sent(http.problem(422, f"Not as expected: {wrong}."))

@@ -1,0 +1,122 @@
+"""GET /api/status and /api/health: the node now, and what is wrong with it in words."""
+
+from __future__ import annotations
+
+from outstation import __version__, clock
+from outstation.core.actuation import ActuatorState
+from outstation.core.node import SensorState
+from outstation.core.readings import Level, Value
+from outstation.engine.site import Site
+from outstation.http import Answer, Request, json
+
+
+class Status:
+    """Answers for the node as it is now."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def get(self, _: Request) -> Answer:
+        """Handle GET /api/status."""
+        return json(self.document())
+
+    def health(self, _: Request) -> Answer:
+        """Handle GET /api/health: 503 only when the node cannot keep its promises."""
+        document = self.health_document()
+        return json(document, 503 if document["status"] == "unhealthy" else 200)
+
+    def document(self) -> dict[str, object]:
+        """Return what GET /api/status says."""
+        site, moment = self._site, clock.moment()
+        simulated = site.simulated()
+        outputs = site.node.actuators
+        document: dict[str, object] = {
+            "node": site.name,
+            "timestamp": clock.iso(moment.at),
+            "simulated": bool(simulated),
+            "sensors": {
+                name: sensor_document(state, moment.now, simulated) for name, state in site.node.sensors.items()
+            },
+            "actuators": {name: actuator_document(state, simulated) for name, state in outputs.items()},
+        }
+        for name, key in site.flat.items():
+            document[key] = level_word(outputs[name].level) if name in outputs else _value(site.node.sensors[name])
+        return document
+
+    def health_document(self) -> dict[str, object]:
+        """Return what GET /api/health says."""
+        site, now = self._site, clock.now()
+        stats = site.store.stats()
+        problems = [*self._problems(now)]
+        unhealthy = bool(stats.error)
+        if stats.error:
+            problems.insert(0, f"The data file cannot be written: {stats.error}")
+        return {
+            "status": "unhealthy" if unhealthy else "degraded" if problems else "healthy",
+            "uptime_seconds": (now - site.started) // 1000,
+            "readings_stored": stats.readings,
+            "file_bytes": stats.bytes,
+            "version": __version__,
+            "clock": clock.trust(site.config.node.clock).name.lower(),
+            "problems": problems,
+        }
+
+    def _problems(self, now: int) -> list[str]:
+        node = self._site.node
+        failed = [f"{name}: {state.error}" for name, state in node.sensors.items() if state.error]
+        stale = [
+            f"{name} has said nothing for {(state.age(now) or 0) // 1000} s."
+            for name, state in node.sensors.items()
+            if state.newest and not state.error and state.spec.every is not None and state.is_stale(now)
+        ]
+        outputs = [f"{name}: {state.error}" for name, state in node.actuators.items() if state.error]
+        return [*self._site.troubles(), *failed, *stale, *outputs]
+
+
+def sensor_document(state: SensorState, now: int, simulated: frozenset[str]) -> dict[str, object]:
+    """Return one sensor as people and programs read it; `age` in seconds."""
+    newest, spec = state.newest, state.spec
+    age = state.age(now)
+    document: dict[str, object] = {
+        "value": newest.value if newest else None,
+        "unit": spec.unit,
+        "timestamp": clock.iso(newest.at) if newest else None,
+        "age": None if age is None else age / 1000,
+        "quality": newest.quality.name.lower() if newest else None,
+        "stale": state.is_stale(now),
+        "simulated": spec.name in simulated,
+    }
+    if spec.label:
+        document["label"] = spec.label
+    if state.error:
+        document["error"] = state.error
+    return document
+
+
+def actuator_document(state: ActuatorState, simulated: frozenset[str]) -> dict[str, object]:
+    """Return one output as people and programs read it."""
+    claim, spec = state.claim, state.spec
+    document: dict[str, object] = {
+        "state": level_word(state.level),
+        "since": clock.iso(state.changed_at) if state.changed_at is not None else None,
+        "until": clock.iso(claim.until_at) if claim and claim.until_at is not None else None,
+        "claimed_by": claim.who if claim else None,
+        "safe": level_word(spec.safe),
+        "simulated": spec.name in simulated,
+    }
+    if spec.label:
+        document["label"] = spec.label
+    if state.error:
+        document["error"] = state.error
+    return document
+
+
+def level_word(level: Level | None) -> str | float:
+    """Return an output's level in words: on, off, unknown; a dimmed one as its number."""
+    if level is None:
+        return "unknown"
+    return level if isinstance(level, float) else "on" if level else "off"
+
+
+def _value(state: SensorState) -> Value | None:
+    return state.newest.value if state.newest else None

@@ -1,0 +1,98 @@
+"""The application: the table of routes of one node, its gate, and the framework behind it when first needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from outstation.engine.site import Site
+from outstation.routes import BATCH, SMALL, Route, Table
+from outstation.web.api.actuators import Actuators
+from outstation.web.api.incoming import Incoming
+from outstation.web.api.status import Status
+from outstation.web.api.stream import Stream
+from outstation.web.dashboard.page import Page
+from outstation.web.docs import Docs
+from outstation.web.hosts import Hosts
+from outstation.web.peers import Peers
+from outstation.web.security import Gate
+
+
+class Application:
+    """What the server serves. An ASGI application for what the gate hands to the framework."""
+
+    def __init__(self, site: Site, dialects: Iterable[Route] = ()) -> None:
+        self._site = site
+        self.stream = Stream(site.feed)
+        self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
+        web = site.config.web
+        self.gate = Gate(
+            self.table,
+            site.keys,
+            Hosts(web.hosts),
+            Peers(web.reads, web.trusted_proxies),
+            origins=web.cors_origins,
+        )
+        self._framework: Callable[..., Any] | None = None
+        self._loading = asyncio.Lock()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer what no handler of our own does."""
+        if scope["path"] == "/api/stream":
+            await self.stream(scope, receive, send)
+            return
+        framework = self._framework or await self._load()
+        await framework(scope, receive, send)
+
+    async def _load(self) -> Callable[..., Any]:
+        """Load the framework, in a thread: rules and boards do not wait for it."""
+        async with self._loading:
+            if self._framework is None:
+                self._framework = await asyncio.to_thread(self._build)
+        return self._framework
+
+    def _build(self) -> Callable[..., Any]:
+        from outstation.web.api import document, questions  # noqa: PLC0415  14 MB that a mere hub for boards never needs
+
+        api = questions.build(self._site)
+        document.add(api, self.table)
+        return api
+
+
+def _own_routes(site: Site) -> list[Route]:
+    status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
+    short = [
+        Route("POST", f"/api/{name}", "control", partial(actuators.order, name), body=SMALL, json=True)
+        for name in site.node.actuators
+    ]
+    return [
+        Route("GET", "/", "read", page.get),
+        Route("GET", "/page.css", "read", page.style),
+        Route("GET", "/favicon.ico", None, page.icon),
+        Route("GET", "/docs", "read", docs.page),
+        Route("GET", "/docs/{file}", "read", docs.file),
+        Route("GET", "/api/status", "read", status.get),
+        Route("GET", "/api/health", "read", status.health),
+        Route("POST", "/api/readings", "write", Incoming(site).post, body=BATCH, json=True),
+        Route("POST", "/api/actuators/{name}", "control", actuators.post, body=SMALL, json=True),
+        *short,
+    ]
+
+
+def _framework_routes() -> list[Route]:
+    return [
+        Route("GET", "/api/readings", "read"),
+        Route("GET", "/api/sensors", "read"),
+        Route("GET", "/api/sensors/{name}", "read"),
+        Route("GET", "/api/sensors/{device}/{name}", "read"),
+        Route("GET", "/api/actuators", "read"),
+        Route("GET", "/api/actuators/{name}", "read"),
+        Route("GET", "/api/stream", "read"),
+        Route("GET", "/api/keys", "admin"),
+        Route("POST", "/api/keys", "admin", body=SMALL, json=True),
+        Route("DELETE", "/api/keys/{id}", "admin"),
+        Route("POST", "/api/simulate", "control", body=SMALL, json=True),
+        Route("GET", "/openapi.json", "read"),
+    ]

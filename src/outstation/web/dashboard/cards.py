@@ -1,0 +1,135 @@
+"""One card a sensor, one card an output.
+
+What is wrong with a card is said in words and by its shape, never by colour alone.
+"""
+
+from __future__ import annotations
+
+from outstation.core.actuation import ActuatorState
+from outstation.core.node import SensorState
+from outstation.core.readings import Quality, Reading, Value
+from outstation.web.dashboard import wording
+from outstation.web.dashboard.view import View, text, time_element
+
+_ERROR_SHOWN = 200
+"""Characters of an error on a card: the first line says what happened, the log has the rest."""
+
+_WIDE = 6
+"""Characters of a value from which on it is set smaller, so that it fits a card of half a phone."""
+
+_LONG = 12
+"""Characters of a text above which it is read as a sentence and no longer as a state."""
+
+_MINUS = "\u2212"
+
+
+def sensor_card(state: SensorState, view: View) -> str:
+    """Return the card of one sensor."""
+    spec = state.spec
+    marks = _sensor_marks(state, view)
+    return _card(
+        title=_title(spec.name, spec.label),
+        value=_value(state, view),
+        when=_when(state, view),
+        marks=marks,
+        error=state.error,
+    )
+
+
+def output_card(state: ActuatorState, view: View) -> str:
+    """Return the card of one output."""
+    spec = state.spec
+    marks = ["failed"] if state.error else []
+    if spec.name in view.simulated:
+        marks.append("simulated")
+    word = wording.level(state.level)
+    shape = "unknown" if state.level is None else "lit" if state.level else "dark"
+    return _card(
+        title=_title(spec.name, spec.label),
+        value=f'<p class="value state {shape}">{word}</p>',
+        when=_claim(state, view),
+        marks=marks,
+        error=state.error,
+    )
+
+
+def _card(*, title: str, value: str, when: str, marks: list[str], error: str) -> str:
+    kind = " bad" if "failed" in marks else " doubtful" if set(marks) - {"simulated"} else ""
+    shown = "".join(f'<li class="{_mark_kind(mark)}">{mark}</li>' for mark in marks)
+    return (
+        f'<li class="card{kind}">{title}{value}'
+        f"<p class=when>{when}</p><div>"
+        f"{f'<ul class=marks>{shown}</ul>' if shown else ''}"
+        f"{f'<p class=error>{text(_first_line(error))}</p>' if error else ''}</div></li>\n"
+    )
+
+
+def _title(name: str, label: str) -> str:
+    return f'<h3 title="{text(name)}">{text(label or wording.human(name))}</h3>'
+
+
+def _value(state: SensorState, view: View) -> str:
+    newest = state.newest
+    if newest is None or newest.value is None:
+        return '<p class="value none">\u2013</p>'
+    shown, unit = wording.value_and_unit(state.spec.name, newest.value, state.spec.unit, view.units)
+    kind = _size(newest.value, shown)
+    suffix = f"<span class=unit> {text(unit)}</span>" if unit else ""
+    return f'<p class="value{kind}">{_inner(newest.value, shown)}{suffix}</p>'
+
+
+def _size(value: Value, shown: str) -> str:
+    if isinstance(value, str | bool):
+        return " words" if len(shown) <= _LONG else " long"
+    return " wide" if len(shown) >= _WIDE else ""
+
+
+def _inner(value: Value, shown: str) -> str:
+    """Return a number with a true minus sign, its plain form for programs; a text in its own direction."""
+    if isinstance(value, str):
+        return f"<bdi>{text(shown)}</bdi>"
+    if isinstance(value, bool):
+        return shown
+    return f'<data value="{shown}">{shown.replace("-", _MINUS)}</data>'
+
+
+def _when(state: SensorState, view: View) -> str:
+    newest, age = state.newest, state.age(view.moment.now)
+    if newest is None or age is None:
+        return "no reading yet"
+    return f"{wording.age(age)} · {time_element(newest.at, view)}"
+
+
+def _sensor_marks(state: SensorState, view: View) -> list[str]:
+    marks = ["failed"] if state.error else []
+    if state.newest is not None:
+        if state.is_stale(view.moment.now):
+            marks.append("stale")
+        marks += _quality_mark(state.newest)
+    if state.spec.name in view.simulated:
+        marks.append("simulated")
+    return marks
+
+
+def _quality_mark(newest: Reading) -> list[str]:
+    return [] if newest.quality is Quality.OK else [newest.quality.name.lower().replace("_", " ")]
+
+
+def _mark_kind(mark: str) -> str:
+    return mark if mark in ("failed", "simulated") else "warn"
+
+
+def _claim(state: ActuatorState, view: View) -> str:
+    parts = []
+    if state.claim is not None and state.claim.until_at is not None:
+        parts.append(f"until {time_element(state.claim.until_at, view)}")
+    elif state.changed_at is not None and state.level is not None:
+        parts.append(f"since {time_element(state.changed_at, view)}")
+    if state.claim is not None:
+        parts.append(f"by {text(state.claim.who)}")
+    return " · ".join(parts)
+
+
+def _first_line(error: str) -> str:
+    line = error.strip().partition("\n")[0]
+    return line if len(line) <= _ERROR_SHOWN else f"{line[: _ERROR_SHOWN - 1]}…"

@@ -1,0 +1,84 @@
+"""The sockets that this node is heard on: opened first, so that a busy port stops a start before anything moves."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from pathlib import Path
+
+from outstation.errors import OutstationError, OwnedError
+from outstation.owner import holder_of_port
+from outstation.web.hosts import addresses
+
+BACKLOG = 2_048
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """Return a socket bound to host and port; an empty host is every interface, IPv4 and IPv6.
+
+    Raises OwnedError that names who has the port, OutstationError for an address that cannot be had.
+    """
+    if not host:
+        host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  the design: open to the local network
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return _bound(family, host, port)
+
+
+def open_control(folder: Path) -> socket.socket:
+    """Return the bound control socket of a data folder: for the owner and the group, mode 0660.
+
+    It is bound by way of the folder's descriptor, since a socket's path has at most 107 bytes (unix(7)).
+    """
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    inside = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "control.sock").unlink()
+        mask = os.umask(0o117)
+        try:
+            control.bind(f"/proc/self/fd/{inside}/control.sock")
+        finally:
+            os.umask(mask)
+    finally:
+        os.close(inside)
+    return control
+
+
+def urls(bound: socket.socket) -> list[str]:
+    """Return the addresses to open in a browser: this machine's, the ones that others can reach first."""
+    address, port = bound.getsockname()[:2]
+    if address not in ("::", "0.0.0.0"):  # noqa: S104
+        return [_url(address, port)]
+    reachable = [found for found in addresses() if not found.startswith(("127.", "fe80:")) and found != "::1"]
+    names = sorted(reachable, key=lambda found: ":" in found)[:3]
+    return [_url(name, port) for name in ("localhost", *names)]
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family is socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    try:
+        opened.bind((host, port))
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        raise _why(error, host, port) from error
+    return opened
+
+
+def _why(error: OSError, host: str, port: int) -> OutstationError:
+    if error.errno == errno.EADDRINUSE:
+        holder = holder_of_port(port)
+        return OwnedError(f"Port {port} is in use by {holder}.", cure="Stop that, or choose another: --port N.")
+    if error.errno == errno.EACCES:
+        return OutstationError(f"Port {port} needs more rights.", cure="Choose one above 1023: --port N.")
+    where = f"{host or 'any address'}, port {port}"
+    return OutstationError(f"Cannot listen on {where}: {error.strerror}.", cure="See --host and --port.")

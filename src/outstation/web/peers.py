@@ -1,0 +1,119 @@
+"""Who is near: peers on the local network may read without a key, as long as nobody stands in between."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Collection
+from typing import Literal
+
+import psutil
+
+from outstation import clock
+
+_REFRESH = 10_000
+_REMEMBERED = 4_096
+
+_FORWARDED = frozenset(
+    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via")
+)
+"""Headers that a proxy adds: with one of these, the peer is not the one who asks."""
+
+_LOCAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "127.0.0.0/8",
+        "::1/128",
+        "169.254.0.0/16",  # RFC 3927, link-local
+        "fe80::/10",  # RFC 4291, link-local
+        "10.0.0.0/8",  # RFC 1918, private
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",  # RFC 4193, unique local
+    )
+)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Peers:
+    """Decides by address and forwarding headers whether a peer may read without a key."""
+
+    def __init__(self, reads: Literal["local", "key"], trusted_proxies: Collection[str] = ()) -> None:
+        self._reads = reads
+        self._proxies = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies)
+        self._near: dict[str, bool] = {}
+        self._looked = -_REFRESH
+
+    def may_read(self, address: str, headers: dict[bytes, bytes]) -> bool:
+        """Tell whether this peer may read without a key."""
+        if self._reads == "key":
+            return False
+        if _FORWARDED.isdisjoint(headers):
+            return self._is_near(address)
+        return self._is_proxy(address) and self._is_near(self.origin(address, headers))
+
+    def origin(self, address: str, headers: dict[bytes, bytes]) -> str:
+        """Return the address that a request came from: behind a trusted proxy, the last hop that is none."""
+        if not self._is_proxy(address):
+            return address
+        hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", b"").decode("ascii", "replace").split(",")]
+        for hop in reversed(hops):
+            if not self._is_proxy(hop):
+                return hop
+        return hops[0]
+
+    def _is_proxy(self, address: str) -> bool:
+        if not self._proxies:
+            return False
+        found = _parsed(address)
+        return found is not None and any(found in network for network in self._proxies)
+
+    def _is_near(self, address: str) -> bool:
+        if clock.now() - self._looked >= _REFRESH:
+            self._looked = clock.now()
+            self._near.clear()
+        near = self._near.get(address)
+        if near is None:
+            if len(self._near) >= _REMEMBERED:
+                self._near.clear()
+            near = self._near[address] = _is_near(address)
+        return near
+
+
+def plain(address: str) -> str:
+    """Return an address without its zone, and an IPv4 one that came through an IPv6 socket as IPv4 (RFC 4291)."""
+    found = _parsed(address)
+    if found is None:
+        return address
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _is_near(address: str) -> bool:
+    found = _parsed(address)
+    if found is None:
+        return False
+    return any(found in network for network in _LOCAL) or any(found in network for network in _on_link())
+
+
+def _on_link() -> list[Network]:
+    """Return the networks that this machine's interfaces are in; a lone address (netmask of all ones) is none."""
+    networks = []
+    for interface in psutil.net_if_addrs().values():
+        for found in interface:
+            if found.family in (socket.AF_INET, socket.AF_INET6) and found.netmask:
+                text = f"{found.address.partition('%')[0]}/{_prefix(found.netmask)}"
+                networks.append(ipaddress.ip_network(text, strict=False))
+    return [network for network in networks if network.num_addresses > 1]
+
+
+def _prefix(netmask: str) -> int:
+    return int(ipaddress.ip_address(netmask)).bit_count()

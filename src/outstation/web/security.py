@@ -1,0 +1,188 @@
+"""The one gate: no request reaches a handler but through `Gate.admit`.
+
+The law of this file: every check is here, in one order, for every route; a valid key never
+suffers for its neighbours; and nothing that came in is sent back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+import msgspec
+
+from outstation import clock
+from outstation.http import NOBODY, Principal, Request, Response, problem
+from outstation.routes import SCOPES, Route, Table
+from outstation.store.keys import Keys
+from outstation.web.hosts import Hosts
+from outstation.web.peers import Peers
+
+CONTROL_SOCKET = Principal("control socket", frozenset(SCOPES))
+READER = Principal("anonymous", frozenset({"read"}))
+
+GUESSES, GUESSES_AN_ADDRESS, GUESS_SPAN = 10, 60, 60_000
+"""Wrong keys in a minute before 429: with one beginning from one address, and from one address at all."""
+
+_REMEMBERED = 4_096
+"""Guessers remembered at once: past these the oldest are forgotten, so that guessing cannot fill the memory."""
+
+_HOW_TO_MAKE_A_KEY = "make one on the machine: outstation keys create NAME --scope control"
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """A request that may go in: its row of the table, who asks, and the names in its path."""
+
+    route: Route
+    principal: Principal
+    params: dict[str, str]
+
+
+class Gate:
+    """Checks a request against the table of routes, before its body is read."""
+
+    def __init__(self, table: Table, keys: Keys, hosts: Hosts, peers: Peers, *, origins: tuple[str, ...] = ()) -> None:
+        self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._guesses: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+
+    def admit(self, request: Request) -> Admission | Response:
+        """Return the admission, or the refusal to send."""
+        match = self.table.find(request.path)
+        if match is None:
+            return problem(404, "There is nothing at this path; /docs lists what there is.")
+        method = "GET" if request.method == "HEAD" else request.method
+        route = match.rows.get(method)
+        if route is None:
+            return self._no_such_method(request, match.rows)
+        headers = dict(request.headers)
+        refusal = self._refuse_early(request, route, headers)
+        if refusal is not None:
+            return refusal
+        if route.scope is None:
+            return Admission(route, NOBODY, match.params)
+        principal = self._principal(request, route, headers)
+        if isinstance(principal, Response):
+            return principal
+        return Admission(route, principal, match.params)
+
+    def cors(self, request: Request, route: Route) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the headers that let a page of another origin read the answer: none unless it is listed."""
+        if route.any_origin:
+            return ((b"Access-Control-Allow-Origin", b"*"),)
+        origin = request.header(b"origin")
+        if origin is None or origin not in self._origins:
+            return ()
+        return ((b"Access-Control-Allow-Origin", origin), (b"Vary", b"Origin"))
+
+    def _refuse_early(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Response | None:
+        if not (route.any_host or request.peer.is_control_socket or self._hosts.allow(headers.get(b"host", b""))):
+            return problem(421, "This node does not answer to that host name; [web] hosts in outstation.toml adds one.")
+        if route.acts and (request.method == "HEAD" or _is_a_browsers_doing(headers)):
+            return route.refuse(405, "A browser's look at this address changes nothing.")
+        return _refuse_body(route, headers)
+
+    def _no_such_method(self, request: Request, rows: dict[str, Route]) -> Response:
+        allowed = b", ".join(sorted(method.encode() for method in {*rows, "OPTIONS"} | ({"HEAD"} & _heads(rows))))
+        if request.method != "OPTIONS":
+            return problem(405, "This path knows other methods; see the Allow header.", headers=((b"Allow", allowed),))
+        return Response(b"", 204, headers=((b"Allow", allowed), *self._preflight(request, rows, allowed)))
+
+    def _preflight(self, request: Request, rows: dict[str, Route], allowed: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        shared = self.cors(request, next(iter(rows.values())))
+        if not shared:
+            return ()
+        names = b"Content-Type, X-API-Key, Authorization, X-THINGSPEAKAPIKEY"
+        return (*shared, (b"Access-Control-Allow-Methods", allowed), (b"Access-Control-Allow-Headers", names))
+
+    def _principal(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
+        assert route.scope is not None
+        if request.peer.is_control_socket:
+            return CONTROL_SOCKET
+        text = _key(headers)
+        if text is None:
+            if route.scope == "read" and self._peers.may_read(request.peer.address, headers):
+                return READER
+            return _unauthorised(f"This needs a key in the header X-API-Key; {_HOW_TO_MAKE_A_KEY}.")
+        key = None if _key_stands_twice(request, headers) else self._keys.check(text)
+        if key is None:
+            return self._wrong_key(self._peers.origin(request.peer.address, headers), text)
+        if route.scope not in key.scopes:
+            return problem(403, f'This needs a key with the scope "{route.scope}"; {_HOW_TO_MAKE_A_KEY}.')
+        return Principal(key.name, key.scopes, key.device)
+
+    def _wrong_key(self, address: str, text: str) -> Response:
+        """Refuse a wrong key, and after too many guesses say so; only wrong keys ever come here."""
+        many = self._guess((address, text[:8]), GUESSES) | self._guess((address, ""), GUESSES_AN_ADDRESS)
+        if many:
+            wait = ((b"Retry-After", b"%d" % (GUESS_SPAN // 1000)),)
+            return problem(429, "Too many wrong keys from this address; wait a minute.", headers=wait)
+        return _unauthorised(f"This key is not known or was revoked; {_HOW_TO_MAKE_A_KEY}.")
+
+    def _guess(self, guesser: tuple[str, str], most: int) -> bool:
+        now = clock.now()
+        guesses = [time for time in self._guesses.pop(guesser, []) if now - time < GUESS_SPAN]
+        self._guesses[guesser] = [*guesses, now][-most - 1 :]
+        while len(self._guesses) > _REMEMBERED:
+            self._guesses.popitem(last=False)
+        return len(guesses) >= most
+
+
+def _heads(rows: dict[str, Route]) -> set[str]:
+    return {"HEAD"} if "GET" in rows and not rows["GET"].acts else set()
+
+
+def _key(headers: dict[bytes, bytes]) -> str | None:
+    """Return the key as sent; None when none was."""
+    raw = headers.get(b"x-api-key")
+    if raw is None:
+        raw = headers.get(b"authorization")
+        if raw is None:
+            return None
+        scheme, _, raw = raw.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raw = b""
+    return raw.strip().decode("ascii", "replace")
+
+
+def _key_stands_twice(request: Request, headers: dict[bytes, bytes]) -> bool:
+    if len(headers) == len(request.headers) and not (b"x-api-key" in headers and b"authorization" in headers):
+        return False
+    return sum(name in (b"x-api-key", b"authorization") for name, _ in request.headers) > 1
+
+
+def _unauthorised(error: str) -> Response:
+    return problem(401, error, headers=((b"WWW-Authenticate", b'Bearer realm="outstation"'),))
+
+
+def _is_a_browsers_doing(headers: dict[bytes, bytes]) -> bool:
+    """Tell whether a page of another site, or a browser that looks ahead, sent this (Fetch Metadata)."""
+    if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+        return True
+    return b"prefetch" in headers.get(b"sec-purpose", b"") or b"prefetch" in headers.get(b"purpose", b"")
+
+
+_LENGTH = re.compile(rb"[0-9]{1,15}")
+
+
+def _refuse_body(route: Route, headers: dict[bytes, bytes]) -> Response | None:
+    length = headers.get(b"content-length", b"0")
+    if not _LENGTH.fullmatch(length):
+        return route.refuse(400, "Content-Length is no number.")
+    if int(length) > route.body:
+        return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        return route.refuse(415, "No Content-Encoding is taken here; send the body as it is.")
+    if route.json and int(length):
+        return _refuse_type(route, headers)
+    return None
+
+
+def _refuse_type(route: Route, headers: dict[bytes, bytes]) -> Response | None:
+    """Take JSON by its name, without a type, or with curl's default when the key came in a header."""
+    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    if kind == b"application/json":
+        return None
+    if kind == b"application/x-www-form-urlencoded" and _key(headers) is not None:
+        return None
+    return route.refuse(415, 'The body must be JSON; add the header "Content-Type: application/json".')

@@ -1,0 +1,154 @@
+"""A real node in a process of its own, on a port of its own, for the tests to talk to."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+KEY = "test-key-with-every-scope"
+
+
+class Answer(NamedTuple):
+    """What came back: the status, the headers with lower-case names, and the body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Running:
+    """A node that runs `outstation run`; a context manager that ends it."""
+
+    def __init__(
+        self,
+        data: Path,
+        config: str | None = None,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        command: str = "run",
+        wrapper: tuple[str, ...] = (),
+    ) -> None:
+        self.data = data
+        self.port = free_port()
+        self._arguments = [*wrapper, sys.executable, "-m", "outstation", command, "--port", str(self.port), *arguments]
+        if command == "run":
+            self._arguments += ["--data", str(data)]
+        if config is not None:
+            data.parent.mkdir(parents=True, exist_ok=True)
+            self.config_file = data.parent / "outstation.toml"
+            self.config_file.write_text(config)
+            self._arguments += ["--config", str(self.config_file)]
+        self._env = {**os.environ, "OUTSTATION_API_KEY": KEY, **(env or {})}
+        self.log = data.parent / f"{data.name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._arguments, stdout=log, stderr=log, cwd=self.data.parent, env=self._env
+            )
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the node ended with {self.process.returncode}:\n{self.log.read_text()}")
+            try:
+                if self.get("/api/health").status in (200, 503):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(f"the node does not answer:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """Ask it to stop; return its exit status."""
+        return self.end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """Pull the plug."""
+        return self.end(signal.SIGKILL)
+
+    def end(self, how: signal.Signals) -> int:
+        """Send a signal and wait for the end; return the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(10)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Answer:
+        """Send one request; a body that is no bytes or text is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        sent = dict(headers or {})
+        if key is not None:
+            sent["X-API-Key"] = key
+        if body is not None and not isinstance(body, bytes | str):
+            body = json.dumps(body)
+            sent.setdefault("Content-Type", "application/json")
+        try:
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None, *, key: str | None = None) -> Answer:
+        """GET a path."""
+        return self.request("GET", path, headers=headers, key=key)
+
+    def post(
+        self, path: str, body: object, headers: Mapping[str, str] | None = None, *, key: str | None = KEY
+    ) -> Answer:
+        """POST a document, with the key that may do everything unless another is named."""
+        return self.request("POST", path, body, headers, key=key)
+
+    def raw(self, sent: bytes, *, patience: float = 5) -> bytes:
+        """Send bytes as they are and return all that comes back until the other end closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=patience) as connection:
+            connection.sendall(sent)
+            parts = []
+            while part := connection.recv(65536):
+                parts.append(part)
+            return b"".join(parts)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

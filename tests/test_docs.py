@@ -1,0 +1,58 @@
+"""The documents are true: links lead somewhere, examples load, and nothing grows past what people read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from outstation import config
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+
+# A link within this repository: [text](path), with or without a #part; not one to another host.
+LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)(?:#[^)]*)?\)")
+EXAMPLE = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("page", "lines"), [("README.md", 150), ("CONTRIBUTING.md", 80)])
+def test_a_first_page_stays_short(page: str, lines: int) -> None:
+    assert len((ROOT / page).read_text().splitlines()) <= lines
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=named)
+def test_a_decision_fits_on_a_screen_and_bears_its_number(page: Path) -> None:
+    text = page.read_text()
+    assert len(text.splitlines()) <= 40
+    assert text.startswith(f"# {int(page.name[:4])}. ")
+
+
+def test_decisions_are_numbered_once() -> None:
+    numbers = [page.name[:4] for page in DECISIONS]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_the_index_knows_every_document() -> None:
+    linked = {(DOCS / link).resolve() for link in LINK.findall((DOCS / "README.md").read_text())}
+    assert [named(page) for page in DOCS.rglob("*.md") if page != DOCS / "README.md" and page not in linked] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if EXAMPLE.search(page.read_text())], ids=named)
+def test_example_configs_load(page: Path, tmp_path: Path) -> None:
+    for number, example in enumerate(EXAMPLE.findall(page.read_text())):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(example)
+        config.load(file)

@@ -1,0 +1,92 @@
+"""The example configs are right, and what they name can be read."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outstation import defaults, plugins
+from outstation.config import Config, load
+from outstation.plugins import Place
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+
+
+def read_once(config: Config, place: Place) -> dict[str, Any]:
+    """Read every sensor that needs no pin."""
+    values = {}
+    for table in config.sensors:
+        kind = plugins.load("sensors", table.driver)
+        if table.driver == "gpio":
+            continue
+        driver = kind(table.name, kind.Options.model_validate(table.options), place)
+        driver.open()
+        values[table.name] = driver.read()
+        driver.close()
+    return values
+
+
+def test_there_are_examples() -> None:
+    assert [file.name for file in EXAMPLES] == ["default.toml", "greenhouse.toml"]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_an_example_is_right_and_its_sensors_can_be_read(file: Path, tmp_path: Path) -> None:
+    config = load(file)
+    values = read_once(config, Place(tmp_path, file.parent))
+    assert all(isinstance(value, int | float) for value in values.values())
+    for table in config.sensors:
+        if table.valid and table.name in values:
+            assert table.valid[0] <= values[table.name] <= table.valid[1]
+
+
+def test_the_default_example_is_the_default_device() -> None:
+    assert load(ROOT / "examples" / "default.toml") == defaults.device(simulate=False).model_copy(
+        update={"flat_keys": {}}
+    )
+
+
+def test_the_default_device_is_simulated_by_choice_only() -> None:
+    pins = [*defaults.device(simulate=False).sensors[:1], *defaults.device(simulate=False).actuators]
+    assert [table.options.get("simulate") for table in pins] == [None, None]
+    pins = [*defaults.device(simulate=True).sensors[:1], *defaults.device(simulate=True).actuators]
+    assert [table.options.get("simulate") for table in pins] == [True, True]
+
+
+def test_the_demo_touches_no_real_pin_and_reads_its_recording(tmp_path: Path) -> None:
+    config = defaults.greenhouse(speed=60)
+    pins = [table for table in [*config.sensors, *config.actuators] if table.driver == "gpio"]
+    assert [table.name for table in pins] == ["door", "vent", "heater"]
+    assert all(table.options["simulate"] for table in pins)
+    values = read_once(config, Place(tmp_path, tmp_path))
+    assert (values["air_temperature"], values["humidity"]) == (21.56, 54.361)
+
+
+def test_the_demo_shows_its_speed() -> None:
+    assert defaults.greenhouse(speed=60).sensors[0].label == "Air temperature (recorded, 60x)"
+
+
+@pytest.mark.parametrize("build", [lambda: defaults.device(simulate=True), lambda: defaults.greenhouse(speed=60)])
+def test_what_is_built_in_would_pass_the_checks(build: Any) -> None:
+    config = build()
+    tables = [("sensors", table) for table in config.sensors] + [("actuators", table) for table in config.actuators]
+    for group, table in tables:
+        plugins.load(group, table.driver).Options.model_validate(table.options, strict=True)
+    names = [table.name for _, table in tables]
+    assert len(names) == len(set(names))
+    assert set(config.flat_keys) <= set(names)
+
+
+def test_the_recording_is_small_names_its_source_and_moves() -> None:
+    with defaults.RECORDING.open() as file:
+        rows = list(csv.DictReader(file))
+    times = [int(row["time_ms"]) for row in rows]
+    temperatures = [float(row["temperature_c"]) for row in rows]
+    assert times == sorted(times)
+    assert max(temperatures) - min(temperatures) > 1
+    assert defaults.RECORDING.stat().st_size < 150_000
+    assert "Room Climate Datasets" in defaults.RECORDING.with_name("README.md").read_text()
