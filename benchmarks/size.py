@@ -46,6 +46,9 @@ class Size(msgspec.Struct, frozen=True):
     memory: dict[str, float]
     """After all requests, for each process."""
 
+    unshared: float
+    """The same as RSS: what it would be at most if no other program shared a page with it."""
+
     requests: float
 
 
@@ -81,7 +84,8 @@ def measure(prefix: Sequence[str], count: int) -> Size:
         with servers.outstation(folder, prefix=prefix) as node:
             at_start = sum(_memory(node, folder).values())
             took = _ask_many(node, count)
-            return Size(node.first_answer, helped, at_start, _memory(node, folder), count / took)
+            unshared = sum(_memory(node, folder, "Rss").values())
+            return Size(node.first_answer, helped, at_start, _memory(node, folder), unshared, count / took)
 
 
 def _judge(title: str, value: float, target: float, unit: str) -> bool:
@@ -99,9 +103,10 @@ def _print_plain(size: Size) -> None:
 
 def _print_rest(size: Size) -> None:
     print(f"  {'Memory at the first answer':42} {size.at_start:8.2f} MB")
-    print(f"  {'Requests a second, one client program':42} {size.requests:8,.0f}")
     for process, memory in size.memory.items():
         print(f"  {f'  {process}':42} {memory:8.2f} MB")
+    print(f"  {'If nothing else shared a page (RSS)':42} {size.unshared:8.2f} MB")
+    print(f"  {'Requests a second, one client program':42} {size.requests:8,.0f}")
 
 
 def _time_of_help(prefix: Sequence[str]) -> float:
@@ -110,21 +115,22 @@ def _time_of_help(prefix: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def _memory(node: Server, folder: Path) -> dict[str, float]:
-    """Return the PSS in MB of each of the node's processes: its own, its children's, and all that name its folder."""
+def _memory(node: Server, folder: Path, size: str = "Pss") -> dict[str, float]:
+    """Return the MB of each of the node's processes: its own, its children, and all that work in its folder."""
     pids = {node.pid, *servers.of_folder(folder)}
     pids |= {child.pid for child in psutil.Process(node.pid).children(recursive=True)}
-    return {f"process {pid}: {' '.join(_arguments(pid, folder))}"[:42]: _pss(pid) for pid in sorted(pids)}
+    return {f"{pid} {_title(pid)}"[:40]: _mb(pid, size) for pid in sorted(pids)}
 
 
-def _arguments(pid: int, folder: Path) -> list[str]:
+def _title(pid: int) -> str:
     arguments = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
-    return [Path(argument).name for argument in arguments if argument and str(folder) not in argument]
+    return " ".join(Path(each).name for each in itertools.takewhile(lambda each: each[:2] != "--", arguments))
 
 
-def _pss(pid: int) -> float:
-    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8"), re.MULTILINE)
-    assert found
+def _mb(pid: int, size: str) -> float:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+    found = re.search(rf"^{size}:\s+(\d+) kB", text, re.MULTILINE)
+    assert found, text
     return int(found[1]) * 1024 / 1e6
 
 

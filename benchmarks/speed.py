@@ -4,7 +4,9 @@
 
 Needs the extra `bench`, and Debian's wrk and influxdb. The servers run all the time and are loaded in turn (A B C A B C
 ...) in short rounds, so that what else this machine does meets all of them alike. Each answer must be the expected
-one; a run with another is no result. Exits with 1 where a target is missed.
+one; a run with another is no result. "CPU µs" is what the server's processes took for one answer: on a machine where
+others work, it says more than answers a second, since those go down most for whoever has one busy thread. Exits with 1
+where a target is missed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import psutil
 import servers
 from servers import KEY, MissingError, Server, ask, ask_json
 
@@ -59,6 +62,8 @@ class Round(msgspec.Struct, frozen=True):
     broken: int
     p50: int
     p99: int
+    cpu: float = 0.0
+    """Seconds of CPU time that the server's processes took."""
 
     @property
     def speed(self) -> float:
@@ -161,14 +166,18 @@ def _measure(work: Work, running: Sequence[Server], options: argparse.Namespace,
 
 def _print_rounds(work: Work, connections: int, rounds: dict[str, list[Round]]) -> bool:
     """Print a row for each server, and return whether the targets are met."""
-    print(f"\n{f'{work.title}, {connections} connections':38}    a second    lowest - highest   p50 ms   p99 ms")
+    title = f"{work.title}, {connections} connections"
+    print(f"\n{title:38}  a second    lowest - highest   p50 ms  p99 ms  CPU µs")
     met = True
     ours = statistics.median(seen.speed for seen in rounds["Outstation"])
     for name, seen in rounds.items():
         speeds = [each.speed for each in seen]
         middle = statistics.median(speeds)
         p50, p99 = (statistics.median(getattr(each, at) for each in seen) / 1000 for at in ("p50", "p99"))
-        row = f"  {name:36}  {middle:10,.0f}  {min(speeds):8,.0f} - {max(speeds):7,.0f}  {p50:7.2f}  {p99:7.2f}"
+        cpu = statistics.median(each.cpu / each.answers for each in seen) * 1e6
+        row = (
+            f"  {name:36}  {middle:8,.0f}  {min(speeds):8,.0f} - {max(speeds):7,.0f}  {p50:7.2f} {p99:7.2f}  {cpu:6.1f}"
+        )
         if name == "Outstation":
             print(row)
             continue
@@ -214,13 +223,22 @@ def _load_one(server: Server, work: Work, load: Load, promises: Promises) -> Rou
     command = ["wrk", "--threads", "1", "--connections", str(load.connections), "--duration", str(load.seconds)]
     command += ["--script", str(SCRIPT), f"http://127.0.0.1:{server.port}", "--", kind, str(next(_numbers))]
     environment = os.environ | {"BENCHMARK_KEY": KEY}
+    before = _cpu_time(server)
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     seen = msgspec.json.decode(output.splitlines()[-1], type=Round)
+    seen = msgspec.structs.replace(seen, cpu=_cpu_time(server) - before)
     if kind == "outstation":
         promises.add(seen.answers, load.connections)
     if seen.bad_status or seen.broken or not seen.answers:
         raise SystemExit(f"FAILED: {server.name}, {work.title}: not every answer was the expected one\n{output}")
     return seen
+
+
+def _cpu_time(server: Server) -> float:
+    """Return the seconds of CPU time that the server and its workers have taken so far."""
+    process = psutil.Process(server.pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(time.user + time.system for time in times)
 
 
 if __name__ == "__main__":

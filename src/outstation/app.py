@@ -24,12 +24,12 @@ from outstation.config import Config
 from outstation.core.node import Node, SensorSpec
 from outstation.core.readings import Level, Reading, Switched
 from outstation.engine.feed import Feed
-from outstation.engine.runner import Runner
+from outstation.engine.runner import Runner, boot_now
 from outstation.engine.site import Site
 from outstation.errors import DeviceError, StoreError
 from outstation.greeting import first_key, greet
 from outstation.owner import Owner
-from outstation.store.database import Boot, Store
+from outstation.store.database import Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
 from outstation.web.listen import open_control, open_port, urls
@@ -43,6 +43,9 @@ _DRAIN = 2.0
 """Seconds that open requests have to end when the node stops."""
 
 _FORGET_EVERY = 3_600.0
+
+_LONG_AGO = 86_400_000
+"""The age of a reading from the future: the clock was set back, and a reading that only looks new must not count."""
 
 
 def run(
@@ -75,12 +78,11 @@ async def _main(config: Config, place: plugins.Place, bound: socket.socket, cont
     stopping = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
-    with Store(place.data, lose_at_most=config.store.lose_at_most, boot=_boot(config)) as store:
+    with Store(place.data, lose_at_most=config.store.lose_at_most, boot=boot_now(config.node.clock)) as store:
         history = History(store)
         node, hardware = assemble(config, place)
         _remember(node, history.latest())
-        runner = Runner(node, store, hardware.outputs, Feed())
-        runner.on_clock_step = lambda: store.set_boot(_boot(config))
+        runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock)
         try:
             await _start_hardware(hardware, runner)
             site = _site(config, runner, history, hardware, remark)
@@ -97,11 +99,6 @@ async def _main(config: Config, place: plugins.Place, bound: socket.socket, cont
     return 0
 
 
-def _boot(config: Config) -> Boot:
-    moment = clock.moment()
-    return Boot(clock.boot_id(), moment.at - moment.now, clock.trust(config.node.clock))
-
-
 def _remember(node: Node, latest: Mapping[str, Reading]) -> None:
     """Give the core the newest reading of each sensor, aged by how long the node was away."""
     moment = clock.moment()
@@ -111,7 +108,8 @@ def _remember(node: Node, latest: Mapping[str, Reading]) -> None:
         state = node.sensors.get(name)
         if state is None and "/" not in name:
             continue
-        now = moment.now - max(0, moment.at - reading.at)
+        age = moment.at - reading.at
+        now = moment.now - (age if age >= 0 else _LONG_AGO)
         known = Reading(name, reading.value, reading.at, now, reading.at, reading.quality, reading.sender_stamped)
         node.learn(state.spec if state else SensorSpec(name), known)
 

@@ -18,6 +18,10 @@ from typing import Literal, NamedTuple
 _TIMEX_SIZE, _TIMEX_STATUS, _STA_UNSYNC = 208, 40, 0x40
 
 
+Setting = Literal["auto", "trust"]
+"""What the owner says: believe the kernel's word, or believe the clock anyway."""
+
+
 class Trust(enum.IntEnum):
     """How far the wall clock of this boot is to be believed. Stored: numbers stay."""
 
@@ -53,7 +57,7 @@ def monotonic_ns() -> int:
     return time.monotonic_ns()
 
 
-def trust(setting: Literal["auto", "trust"] = "auto") -> Trust:
+def trust(setting: Setting = "auto") -> Trust:
     """Return how far to trust `at()`: the kernel's word (set by chrony, timesyncd, ntpd), or the owner's."""
     if setting == "trust" or _kernel_is_synchronised():
         return Trust.SYNCHRONISED

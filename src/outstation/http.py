@@ -35,6 +35,9 @@ class Principal(msgspec.Struct, frozen=True):
     device: str | None = None
 
 
+NOBODY = Principal("anonymous", frozenset())
+
+
 class Peer(msgspec.Struct, frozen=True):
     """The other end of a connection. address: an IP without a zone; empty for this node's own Unix socket."""
 
@@ -51,11 +54,12 @@ class Request:
 
     __slots__ = ("body", "headers", "method", "params", "path", "peer", "principal", "query")
 
+    body: bytes | bytearray
+    params: dict[str, str]
+    principal: Principal
+
     def __init__(self, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], peer: Peer) -> None:
         self.method, self.path, self.query, self.headers, self.peer = method, path, query, headers, peer
-        self.principal: Principal = NOBODY
-        self.params: dict[str, str] = {}
-        self.body: bytes | bytearray = b""
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that lower-case name."""
@@ -63,9 +67,6 @@ class Request:
             if key == name:
                 return value
         return None
-
-
-NOBODY = Principal("anonymous", frozenset())
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -78,20 +79,17 @@ class Response(msgspec.Struct, frozen=True):
 
     def encode(self, *, close: bool, head: bool = False) -> bytes:
         """Return the bytes for the wire: always with a Content-Length, never chunked."""
-        lines = [
+        more = b"".join([b"%b: %b\r\n" % header for header in self.headers]) if self.headers else b""
+        if self.status == _NO_CONTENT:
+            return b"%b%b%b" % (STATUS_LINES[self.status], more, b"Connection: close\r\n\r\n" if close else b"\r\n")
+        return b"%bContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b" % (
             STATUS_LINES[self.status],
-            b"Content-Type: ",
             self.content_type,
-            b"\r\nContent-Length: ",
-            b"%d" % len(self.body),
-            b"\r\n",
-        ]
-        for name, value in self.headers:
-            lines += (name, b": ", value, b"\r\n")
-        lines.append(b"Connection: close\r\n\r\n" if close else b"\r\n")
-        if not head:
-            lines.append(self.body)
-        return b"".join(lines)
+            len(self.body),
+            more,
+            b"Connection: close\r\n\r\n" if close else b"\r\n",
+            b"" if head else self.body,
+        )
 
 
 class Later(msgspec.Struct, frozen=True):
@@ -103,6 +101,9 @@ class Later(msgspec.Struct, frozen=True):
 
 Answer = Response | Later
 Handler = Callable[[Request], Answer]
+
+_NO_CONTENT = 204
+"""The one status of ours that goes without a Content-Length (RFC 9110, section 8.6)."""
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 

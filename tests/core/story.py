@@ -1,12 +1,14 @@
 """The words of the stories: events at seconds since a start, and what came of them.
 
 Both clocks start at second 0: `now` there, `at` at START. `wall` is how far the wall clock has
-been stepped since.
+been stepped.
 """
 
 from __future__ import annotations
 
-from outstation.core.node import Node
+from outstation.core.actuation import ActuatorSpec
+from outstation.core.filters import Limits
+from outstation.core.node import Node, SensorSpec
 from outstation.core.readings import (
     Command,
     Effect,
@@ -39,18 +41,36 @@ def ms(seconds: float) -> Millis:
     return round(seconds * 1000)
 
 
+def node_of(
+    *, limits: Limits | None = None, dead_band: float | None = None, every: Millis = 10_000, heartbeat: float = HOUR
+) -> Node:
+    """Make a node with a sensor of its own, a board on the porch, and an LED."""
+    limits = limits or Limits()
+    air = SensorSpec(AIR, every=every, limits=limits, dead_band=dead_band, heartbeat=ms(heartbeat))
+    return Node([air, SensorSpec(PORCH, limits=limits)], [ActuatorSpec(LED)])
+
+
+def newest(node: Node, sensor: str = PORCH) -> Reading:
+    found = node.sensors[sensor].newest
+    assert found is not None
+    return found
+
+
 def said(second: float, value: Value | None, *, sensor: str = AIR, wall: float = 0) -> Reading:
     """Make a reading that this node stamped."""
     at = START + ms(second + wall)
     return Reading(sensor, value, at, ms(second), at)
 
 
-def sent(
-    measured: float, value: Value, *, arrived: float | None = None, sensor: str = PORCH, wall: float = 0
-) -> Reading:
+def sent(measured: float, value: Value, *, arrived: float | None = None, sensor: str = PORCH) -> Reading:
     """Make a reading that its sender stamped; it arrives at once unless said otherwise."""
     second = measured if arrived is None else arrived
-    return Reading(sensor, value, START + ms(measured), ms(second), START + ms(second + wall), sender_stamped=True)
+    return Reading(sensor, value, START + ms(measured), ms(second), START + ms(second), sender_stamped=True)
+
+
+def steady(seconds: float, count: int) -> list[Reading]:
+    """Make the readings of a board with a rhythm."""
+    return [sent(number * seconds, 20) for number in range(count)]
 
 
 def failed(second: float, error: str, *, sensor: str = AIR) -> Failed:

@@ -1,4 +1,4 @@
-"""What a node makes of what its sensors say: when it counts, when it is late, stale, failed, well again."""
+"""What a node makes of what its sensors say, of those that fail, and of new ones."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.filters import Limits
 from outstation.core.node import SENSORS_A_DEVICE, SENSORS_A_NODE, Node, SensorSpec, SensorState
-from outstation.core.readings import Millis, Quality, Reading, Record, Value
+from outstation.core.readings import Quality, Reading, Record, Value
 from outstation.errors import RefusedError, UnknownNameError
 from tests.core.story import (
     AIR,
     DAY,
     HOUR,
     LED,
-    MINUTE,
     PORCH,
     START,
-    YEARS_20,
     done,
     failed,
     kept,
     levels,
     ms,
+    newest,
+    node_of,
     notes,
     order,
     refused,
@@ -37,26 +37,6 @@ from tests.core.story import (
 )
 
 OK, OUT, SPIKE, STUCK, FAULT = Quality
-
-
-def node_of(
-    *, limits: Limits | None = None, dead_band: float | None = None, every: Millis = 10_000, heartbeat: float = HOUR
-) -> Node:
-    """Make a node with a sensor of its own, a board on the porch, and an LED."""
-    limits = limits or Limits()
-    air = SensorSpec(AIR, every=every, limits=limits, dead_band=dead_band, heartbeat=ms(heartbeat))
-    return Node([air, SensorSpec(PORCH, limits=limits)], [ActuatorSpec(LED)])
-
-
-def newest(node: Node, sensor: str = PORCH) -> Reading:
-    found = node.sensors[sensor].newest
-    assert found is not None
-    return found
-
-
-def every(seconds: float, count: int, *, value: float = 20) -> list[Reading]:
-    """Make the readings of a board with a rhythm."""
-    return [sent(number * seconds, value) for number in range(count)]
 
 
 # A reading counts, and is kept.
@@ -93,215 +73,6 @@ def test_without_limits_nothing_is_judged_and_nothing_is_different(told: list[tu
     for wait, value in told:
         second += wait
         assert story(plain, said(second, value)) == story(endless, said(second, value))
-
-
-# Late is for the store.
-
-
-def test_older_than_the_newest_is_kept_and_moves_nothing() -> None:
-    node = node_of()
-    assert values(story(node, sent(10, 20), sent(5, 99, arrived=11), sent(12, 21))) == [20, 99, 21]
-    story(node, sent(11, 99, arrived=13))
-    assert newest(node) == sent(12, 21)
-
-
-def test_a_late_reading_is_judged_by_its_range_alone() -> None:
-    node = node_of(limits=Limits(high=60, spike=5))
-    late = [sent(5, 85, arrived=11), sent(6, 40, arrived=12)]
-    assert worths(story(node, sent(10, 20), *late, sent(13, 21))) == [OK, OUT, OK, OK]
-
-
-def test_twelve_hours_of_backlog_move_nothing() -> None:
-    node = node_of()
-    story(node, *every(60, 10))
-    was = newest(node)
-    backlog = [sent(measured, 99, arrived=13 * HOUR) for measured in range(10 * MINUTE, 12 * HOUR, 60)]
-    assert len(kept(story(node, *backlog))) == len(backlog)
-    assert newest(node) == was
-
-
-def test_the_end_of_a_backlog_is_fresh_and_counts() -> None:
-    node = node_of()
-    story(node, *every(60, 10))
-    story(node, *[sent(measured, 30, arrived=HOUR) for measured in range(10 * MINUTE, HOUR, 60)])
-    assert newest(node) == sent(59 * MINUTE, 30, arrived=HOUR)
-
-
-def test_the_first_word_of_a_sensor_may_be_late() -> None:
-    node = node_of()
-    assert values(story(node, sent(0, 20, arrived=HOUR))) == [20]
-    assert node.sensors[PORCH].newest is None
-    assert node.sensors[PORCH].is_stale(ms(HOUR))
-
-
-def test_as_old_as_the_stale_limit_counts_and_a_moment_older_is_late() -> None:
-    node = node_of()
-    story(node, *every(60, 3))
-    story(node, sent(1_000 - 0.001, 99, arrived=1_000 + 3 * 60), sent(1_000, 21, arrived=1_000 + 3 * 60))
-    assert newest(node).value == 21
-    story(node, sent(2_000, 22, arrived=2_000 + 3 * 60 + 0.001))
-    assert newest(node).value == 21
-
-
-def test_30_s_underway_is_never_late() -> None:
-    node = node_of()
-    story(node, *every(1, 3), sent(10, 21, arrived=40))
-    assert newest(node).value == 21
-    story(node, sent(20, 22, arrived=50.001))
-    assert newest(node).value == 21
-
-
-@pytest.mark.parametrize("years", [YEARS_20, -YEARS_20])
-def test_what_this_node_stamped_is_never_late_wherever_the_wall_clock_goes(years: float) -> None:
-    node = node_of()
-    for sensor in (AIR, PORCH):
-        there = said(2, 21, sensor=sensor, wall=years)
-        back = said(3, 22, sensor=sensor)
-        for reading in (said(1, 20, sensor=sensor), there, back):
-            assert story(node, reading) == [Record(reading)]
-            assert newest(node, sensor) == reading
-            assert node.sensors[sensor].age(reading.now) == 0
-
-
-def test_a_wall_clock_that_was_far_ahead_holds_no_sender_back() -> None:
-    node = node_of()
-    story(node, said(1, 20, sensor=PORCH, wall=YEARS_20), sent(2, 21))
-    assert newest(node) == sent(2, 21)
-
-
-def test_a_sender_whose_clock_is_far_ahead_does_not_block_its_sensor() -> None:
-    node = node_of()
-    story(node, sent(YEARS_20, 99, arrived=1), sent(2, 20))
-    assert newest(node) == sent(2, 20)
-
-
-@pytest.mark.parametrize(("ahead", "counts"), [(10 * MINUTE, 21), (10 * MINUTE + 0.001, 20)])
-def test_a_sender_up_to_ten_minutes_ahead_keeps_its_own_order(ahead: float, counts: float) -> None:
-    node = node_of()
-    story(node, sent(3 + ahead, 21, arrived=2), sent(4 * MINUTE, 20, arrived=3))
-    assert newest(node).value == counts
-
-
-def test_a_clock_far_ahead_does_not_keep_its_sensor_fresh() -> None:
-    node = node_of()
-    story(node, sent(YEARS_20, 20, arrived=0))
-    assert not node.sensors[PORCH].is_stale(ms(15 * MINUTE))
-    assert node.sensors[PORCH].is_stale(ms(15 * MINUTE) + 1)
-
-
-# The same again.
-
-
-def test_the_same_again_is_the_same_reading() -> None:
-    node = node_of(limits=Limits(spike=5))
-    effects = story(node, sent(1, 20), sent(2, 40), sent(2, 40, arrived=3))
-    assert worths(effects) == [OK, SPIKE, SPIKE]
-    assert newest(node).arrived == START + ms(2)
-
-
-def test_another_value_for_the_same_time_is_a_correction_and_counts() -> None:
-    node = node_of()
-    assert values(story(node, sent(1, 20), sent(1, 21, arrived=2))) == [20, 21]
-    assert newest(node).value == 21
-
-
-def test_true_is_not_the_same_as_one() -> None:
-    node = node_of()
-    story(node, sent(1, 1), sent(1, True, arrived=2))
-    assert newest(node).value is True
-
-
-def test_what_a_sender_stamps_is_another_than_what_this_node_stamped() -> None:
-    node = node_of()
-    story(node, said(1, 20, sensor=PORCH), sent(1, 20))
-    assert newest(node).sender_stamped
-
-
-# Stale.
-
-
-@pytest.mark.parametrize(("every", "limit"), [(1_000, 30_000), (10_000, 30_000), (10_001, 30_003), (60_000, 180_000)])
-def test_own_sensors_are_stale_after_three_turns_and_30_s_at_least(every: Millis, limit: Millis) -> None:
-    node = node_of(every=every)
-    story(node, said(0, 20))
-    assert not node.sensors[AIR].is_stale(limit)
-    assert node.sensors[AIR].is_stale(limit + 1)
-
-
-def test_a_sensor_that_never_spoke_is_stale_and_has_no_age() -> None:
-    state = node_of().sensors[AIR]
-    assert state.age(ms(5)) is None
-    assert state.is_stale(ms(5))
-
-
-def test_a_board_is_given_a_quarter_of_an_hour_until_its_rhythm_is_known() -> None:
-    node = node_of()
-    limits = [(story(node, reading), node.sensors[PORCH].stale_limit())[1] for reading in every(60, 3)]
-    assert limits == [ms(15 * MINUTE), ms(15 * MINUTE), ms(3 * MINUTE)]
-
-
-def test_a_quick_board_too_has_30_s() -> None:
-    node = node_of()
-    story(node, *every(1, 20))
-    assert node.sensors[PORCH].stale_limit() == ms(30)
-
-
-def test_one_long_silence_does_not_change_a_rhythm() -> None:
-    node = node_of()
-    story(node, sent(0, 20), sent(60, 20), sent(DAY, 20), sent(DAY + 60, 20))
-    assert node.sensors[PORCH].stale_limit() == ms(3 * MINUTE)
-
-
-@pytest.mark.parametrize(("changed", "rhythm"), [(4, 60), (5, 300)])
-def test_a_new_rhythm_is_learnt_after_five(changed: int, rhythm: float) -> None:
-    node = node_of()
-    story(node, *every(60, 20))
-    story(node, *[sent(19 * 60 + number * 300, 20) for number in range(1, changed + 1)])
-    assert node.sensors[PORCH].stale_limit() == ms(3 * rhythm)
-
-
-def test_of_an_even_number_the_shorter_of_two_in_the_middle_is_the_rhythm() -> None:
-    node = node_of()
-    story(node, *[sent(second, 20) for second in (0, 40, 90, 150, 220, 300, 390)])
-    assert node.sensors[PORCH].stale_limit() == ms(3 * 60)
-
-
-def test_several_in_one_request_are_no_rhythm() -> None:
-    node = node_of()
-    story(node, *[said(0, value, sensor=PORCH) for value in range(10)])
-    assert node.sensors[PORCH].stale_limit() == ms(15 * MINUTE)
-
-
-@pytest.mark.parametrize("years", [YEARS_20, -YEARS_20])
-def test_a_step_of_the_wall_clock_is_no_rhythm(years: float) -> None:
-    node = node_of()
-    story(node, *[said(second, 20, sensor=PORCH, wall=years * (second % 120) / 60) for second in range(0, 600, 60)])
-    assert node.sensors[PORCH].stale_limit() == ms(3 * MINUTE)
-
-
-def test_a_senders_clock_that_jumps_is_no_rhythm() -> None:
-    node = node_of()
-    for second in range(0, 600, 60):
-        story(node, sent(second, 20), sent(YEARS_20 + second, 20, arrived=second + 30))
-    assert node.sensors[PORCH].stale_limit() < ms(HOUR)
-
-
-def test_two_clocks_make_no_rhythm() -> None:
-    node = node_of()
-    story(node, sent(0, 20), said(60, 20, sensor=PORCH), sent(120, 20), said(180, 20, sensor=PORCH))
-    assert node.sensors[PORCH].stale_limit() == ms(15 * MINUTE)
-
-
-def test_time_underway_is_part_of_the_age() -> None:
-    node = node_of()
-    story(node, sent(0, 20, arrived=20))
-    assert node.sensors[PORCH].age(ms(25)) == ms(25)
-
-
-def test_a_late_reading_does_not_freshen_its_sensor() -> None:
-    node = node_of()
-    story(node, *every(60, 3), sent(90, 20, arrived=1000))
-    assert node.sensors[PORCH].is_stale(ms(1000))
 
 
 # A dead band thins what is stored, and never what counts.

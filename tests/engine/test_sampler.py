@@ -379,6 +379,21 @@ def test_an_edge_that_is_no_value_is_a_failure() -> None:
         assert heard.errors(1)[0].startswith("The driver returned nan.")
 
 
+def test_one_who_cannot_listen_once_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    heard = Heard()
+
+    def report(event: Reading | Failed) -> None:
+        heard.report(event)
+        if len(heard.events) == 1:
+            raise RuntimeError("Event loop is closed")
+
+    sampler = Sampler([Sampled("it", Scripted(1), EVERY)], report)
+    sampler.start()
+    assert heard.values(3) == [1, 1, 1]
+    sampler.close()
+    assert "work failed" in caplog.text
+
+
 def test_the_end_closes_every_driver_and_may_come_twice() -> None:
     drivers = [Scripted(1), Scripted(DeviceError("loose"))]
     heard = Heard()

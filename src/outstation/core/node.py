@@ -55,7 +55,6 @@ class SensorSpec(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     dead_band: float | None = None
     heartbeat: Millis = 600_000
-    simulated: bool = False
 
     @property
     def device(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from outstation import clock
 from outstation.core.actuation import ActuatorState
@@ -28,7 +28,7 @@ from outstation.core.readings import (
 from outstation.engine.feed import Feed, Happening
 from outstation.engine.outputs import Outputs
 from outstation.errors import DeviceError, StoreError
-from outstation.store.database import Recorded, Store
+from outstation.store.database import Boot, Recorded, Store
 from outstation.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -43,14 +43,17 @@ _CLOCK_STEP = 1_000
 class Runner:
     """Ties the core, the store, the outputs and the feed together. Lives in the loop's thread."""
 
-    def __init__(self, node: Node, store: Store, outputs: Outputs, feed: Feed) -> None:
+    def __init__(
+        self, node: Node, store: Store, outputs: Outputs, feed: Feed, clock_setting: clock.Setting = "auto"
+    ) -> None:
         self.node, self.store, self.outputs, self.feed = node, store, outputs, feed
         self._journal = Journal(store)
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, Level] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._offset = _offset()
-        self.on_clock_step: Callable[[], object] = lambda: None
+        self._closed = False
+        self._clock = clock_setting
+        self._boot = boot_now(clock_setting)
 
     def start(self) -> None:
         """Begin: outputs that are not where they are wanted are driven there, and time is told."""
@@ -60,7 +63,7 @@ class Runner:
         """Decide nothing more. May be called twice."""
         if self._timer:
             self._timer.cancel()
-        self._timer = None
+        self._closed = True
 
     def take(self, readings: Sequence[Reading]) -> asyncio.Future[Recorded]:
         """Take in readings from outside; the future ends when they are on disk. May raise StoreError."""
@@ -137,28 +140,33 @@ class Runner:
         try:
             await self.outputs.set(name, level)
         except DeviceError as error:
-            return str(error)
+            return str(error) or "The driver failed and did not say why."
         return ""
 
     def _tell_time(self) -> None:
         moment = clock.moment()
-        if abs(_offset() - self._offset) > _CLOCK_STEP:
-            self._clock_stepped()
+        self._watch_clock(moment)
         for effect in self.node.handle(Tick(moment.at, moment.now)):
             self._do(effect)
         self._wake()
 
-    def _clock_stepped(self) -> None:
-        moment, before = clock.moment(), self._offset
-        self._offset = _offset()
-        step = (self._offset - before) / 1000
-        self._do(Note("clock step", "clock", f"the wall clock was set by {step:+.1f} s", moment.at))
-        self.on_clock_step()
+    def _watch_clock(self, moment: clock.Moment) -> None:
+        """Tell the store when the clock was set, or is trusted from now on: it knows what to re-stamp."""
+        before, boot = self._boot, boot_now(self._clock)
+        step = boot.offset - before.offset
+        if abs(step) <= _CLOCK_STEP and boot.trust == before.trust:
+            return
+        self._boot = boot
+        self._forget_error(self.store.set_boot(boot))
+        words = boot.trust.name.lower()
+        self._do(Note("clock", "clock", f"the wall clock moved by {step / 1000:+.1f} s and is {words}", moment.at))
 
     def _wake(self) -> None:
         """Set the one timer: to when the core wants to be asked, and to a second from now at the latest."""
         if self._timer:
             self._timer.cancel()
+        if self._closed:
+            return
         due = self.node.next_due()
         wait = _LONGEST_SLEEP if due is None else min(_LONGEST_SLEEP, max(0, due - clock.now()))
         self._timer = asyncio.get_running_loop().call_later(wait / 1000, self._tell_time)
@@ -185,6 +193,7 @@ class Runner:
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
-def _offset() -> int:
+def boot_now(setting: clock.Setting) -> Boot:
+    """Return which boot this is, how far UTC is from its time, and how far to trust that."""
     moment = clock.moment()
-    return moment.at - moment.now
+    return Boot(clock.boot_id(), moment.at - moment.now, clock.trust(setting))

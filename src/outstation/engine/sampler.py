@@ -135,9 +135,12 @@ class _Turns:
         """Sample if it is time to."""
         if self._stopping or planned != self._planned:
             return
-        if self._wait() <= 0:
-            self._sample()
-        self._plan(self._wait())
+        try:
+            if self._wait() <= 0:
+                self._sample()
+        finally:
+            # Whatever went wrong in reporting: there is a next turn.
+            self._plan(self._wait())
 
     def _wait(self) -> float:
         """Return the milliseconds until the next turn, and see to it that there is one within `every`."""

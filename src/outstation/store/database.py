@@ -51,17 +51,24 @@ class Store:
         self._writer = Writer(self._path, boot, lose_at_most)
         self._readers = Readers(self._path)
         self._closed = False
+        self._gathered: list[tuple[Sequence[Reading], asyncio.Future[Recorded]]] = []
 
     def record(self, readings: Sequence[Reading]) -> asyncio.Future[Recorded]:
         """Store readings in the next commit. The future raises DiskFullError, StoreError, RefusedError."""
-        future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-        writer = self._writer
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Recorded] = loop.create_future()
         if self._closed:
             raise CLOSED
-        writer.calls.append((readings, future))
-        if writer.asleep:
-            writer.wake()
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append((readings, future))
         return future
+
+    def _hand_over(self) -> None:
+        """Pass on what one round of the loop has gathered: under load a commit is then for many, not for a few."""
+        self._writer.calls.extend(self._gathered)
+        self._gathered.clear()
+        self._writer.wake()
 
     def record_soon(self, readings: Sequence[Reading]) -> None:
         """Store own readings within `lose_at_most`, or with any commit before that."""

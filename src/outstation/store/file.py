@@ -84,7 +84,8 @@ _NO_SPACE = frozenset({27, 28, 122})
 def _is_ours(path: Path) -> bool:
     if not path.exists() or not path.stat().st_size:
         return True
-    header = path.open("rb").read(100)
+    with path.open("rb") as start:
+        header = start.read(100)
     if len(header) < 100 or not header.startswith(_MAGIC) or _number(header, 68) != APPLICATION_ID:
         return False
     _refuse_newer(path, _number(header, 60))

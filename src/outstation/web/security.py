@@ -6,13 +6,12 @@ suffers for its neighbours; and nothing that came in is sent back.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 
 import msgspec
 
 from outstation import clock
-from outstation.http import NOBODY, Principal, Request, Response, problem
+from outstation.http import JSON, NOBODY, Principal, Request, Response, problem
 from outstation.routes import SCOPES, Route, Table
 from outstation.store.keys import Keys
 from outstation.web.hosts import Hosts
@@ -162,26 +161,31 @@ def _is_a_browsers_doing(headers: dict[bytes, bytes]) -> bool:
     return b"prefetch" in headers.get(b"sec-purpose", b"") or b"prefetch" in headers.get(b"purpose", b"")
 
 
-_LENGTH = re.compile(rb"[0-9]{1,15}")
+_LONGEST_LENGTH = 15
+"""Digits of a Content-Length: a petabyte."""
 
 
 def _refuse_body(route: Route, headers: dict[bytes, bytes]) -> Response | None:
-    length = headers.get(b"content-length", b"0")
-    if not _LENGTH.fullmatch(length):
+    sent = headers.get(b"content-length", b"0")
+    if not sent.isdigit() or len(sent) > _LONGEST_LENGTH:
         return route.refuse(400, "Content-Length is no number.")
-    if int(length) > route.body:
+    length = int(sent)
+    if length > route.body:
         return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
-    if headers.get(b"content-encoding", b"identity") != b"identity":
+    if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
         return route.refuse(415, "No Content-Encoding is taken here; send the body as it is.")
-    if route.json and int(length):
+    if route.json and (length or b"transfer-encoding" in headers):
         return _refuse_type(route, headers)
     return None
 
 
 def _refuse_type(route: Route, headers: dict[bytes, bytes]) -> Response | None:
     """Take JSON by its name, without a type, or with curl's default when the key came in a header."""
-    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    if kind == b"application/json":
+    kind = headers.get(b"content-type", JSON)
+    if kind == JSON:
+        return None
+    kind = kind.partition(b";")[0].strip().lower()
+    if kind == JSON:
         return None
     if kind == b"application/x-www-form-urlencoded" and _key(headers) is not None:
         return None

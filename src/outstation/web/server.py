@@ -14,6 +14,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from outstation.http import Later, Peer, Request, Response, from_error, problem
+from outstation.routes import Route
 from outstation.web.peers import plain
 from outstation.web.security import Admission, Gate
 
@@ -40,14 +42,17 @@ _PIPELINED = 16
 """Requests that one connection may send ahead of their answers before it is read no further."""
 
 
-class Pending:
+_TOO_LARGE = 413
+
+
+class Pending(Request):
     """One request on its way: read, then answered in its turn."""
 
-    __slots__ = ("admitted", "body", "keep_alive", "request")
+    __slots__ = ("admitted", "keep_alive", "received")
 
-    def __init__(self, request: Request, admitted: Admission | Response, *, keep_alive: bool) -> None:
-        self.request, self.admitted, self.keep_alive = request, admitted, keep_alive
-        self.body = bytearray()
+    admitted: Admission | Response
+    keep_alive: bool
+    received: bytearray
 
 
 class Protocol(HttpToolsProtocol):
@@ -69,6 +74,7 @@ class Protocol(HttpToolsProtocol):
         self.answering: Pending | None = None
         self.framework: RequestResponseCycle | None = None
         self.lingering = False
+        self._working_off = False
         self._header_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -105,32 +111,31 @@ class Protocol(HttpToolsProtocol):
         self.patience = PATIENCE
 
     def on_headers_complete(self) -> None:
-        self._header_bytes = 0
-        self.patience = PATIENCE
         if self.lingering:
             return
-        request = self._request()
-        if isinstance(request, Response):
-            self._write_last(request)
+        pending = self._pending()
+        self._header_bytes = 0
+        self.patience = PATIENCE
+        if isinstance(pending, Response):
+            self._write_last(pending)
             return
-        admitted = self.gate.admit(request)
-        keep_alive = self.parser.should_keep_alive()
-        self.reading = Pending(request, admitted, keep_alive=keep_alive)
-        if isinstance(admitted, Response) and (self.expect_100_continue or admitted.status == 413):
-            self._write_last(admitted)
-        elif self.expect_100_continue and not self.answering:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        pending.admitted = admitted = self.gate.admit(pending)
+        pending.keep_alive = self.parser.should_keep_alive()
+        pending.received = bytearray()
+        self.reading = pending
+        if self.expect_100_continue or (type(admitted) is Response and admitted.status == _TOO_LARGE):
+            self._answer_early(admitted)
 
     def on_body(self, body: bytes) -> None:
         pending = self.reading
         if pending is None:
             return
-        pending.body += body
+        pending.received += body
         admitted = pending.admitted
         cap = MAX_HEADERS if isinstance(admitted, Response) else admitted.route.body
-        if len(pending.body) > cap:
+        if len(pending.received) > cap:
             refuse = problem if isinstance(admitted, Response) else admitted.route.refuse
-            self._write_last(refuse(413, f"At most {cap} bytes are taken here; send less at once."))
+            self._write_last(refuse(_TOO_LARGE, f"At most {cap} bytes are taken here; send less at once."))
 
     def on_message_complete(self) -> None:
         pending, self.reading = self.reading, None
@@ -163,71 +168,95 @@ class Protocol(HttpToolsProtocol):
                 self.transport.write(problem(408, "The request came too slowly.").encode(close=True))
             self.transport.close()
 
-    def _request(self) -> Request | Response:
-        if len(self.url) > MAX_URL:
+    def _pending(self) -> Pending | Response:
+        url = self.url
+        if len(url) > MAX_URL:
             return problem(414, f"A URL has at most {MAX_URL} bytes here.")
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADERS:
+        if (
+            self._header_bytes > MAX_HEADERS
+            and sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS
+        ):
             return _too_many_headers()
         try:
-            url = httptools.parse_url(self.url)
-            path = url.path.decode("ascii")
+            parsed = httptools.parse_url(url)
+            path = parsed.path.decode("ascii")
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError, AttributeError):
             return problem(400, "This URL cannot be read.")
         if "%" in path:
             path = unquote(path)
         method = self.parser.get_method().decode("ascii")
-        return Request(method, path, url.query or b"", self.headers, self.peer)
+        return Pending(method, path, parsed.query or b"", self.headers, self.peer)
+
+    def _answer_early(self, admitted: Admission | Response) -> None:
+        """Say before the body comes what is known already: that it may come, or that it need not."""
+        if isinstance(admitted, Response):
+            self._write_last(admitted)
+        elif self.answering is None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _answer(self, pending: Pending) -> None:
         """Begin to answer a request that is whole."""
         self.answering = pending
-        admitted, request = pending.admitted, pending.request
-        if isinstance(admitted, Response):
+        admitted = pending.admitted
+        if type(admitted) is Response:
             self._finish(pending, admitted)
             return
-        request.body, request.params, request.principal = pending.body, admitted.params, admitted.principal
-        if admitted.route.handler is None:
+        assert type(admitted) is Admission
+        route = admitted.route
+        pending.body, pending.params, pending.principal = pending.received, admitted.params, admitted.principal
+        if route.handler is None:
             self._start_framework(pending, admitted)
             return
         try:
-            answer = admitted.route.handler(request)
+            answer = route.handler(pending)
         except Exception as error:  # noqa: BLE001  one request's fault must not end the connection's others
-            answer = from_error(error, admitted.route.refuse)
-        if isinstance(answer, Later):
-            answer.future.add_done_callback(lambda done: self._finish_later(pending, admitted, answer, done))
+            answer = from_error(error, route.refuse)
+        if type(answer) is Later:
+            later = answer
+            later.future.add_done_callback(lambda done: self._finish_later(pending, route, later.finish, done))
         else:
+            assert type(answer) is Response
             self._finish(pending, answer)
 
-    def _finish_later(self, pending: Pending, admitted: Admission, later: Later, done: asyncio.Future[Any]) -> None:
+    def _finish_later(
+        self, pending: Pending, route: Route, finish: Callable[[Any], Response], done: asyncio.Future[Any]
+    ) -> None:
         try:
-            answer = later.finish(done.result())
+            answer = finish(done.result())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  as above
-            answer = from_error(error, admitted.route.refuse)
+            answer = from_error(error, route.refuse)
         self._finish(pending, answer)
 
     def _finish(self, pending: Pending, answer: Response) -> None:
         """Send an answer, and go on with the next request of this connection."""
-        if not self.transport.is_closing() and not self.lingering:
+        transport = self.transport
+        if not transport.is_closing() and not self.lingering:
             admitted = pending.admitted
-            if isinstance(admitted, Admission) and (shared := self.gate.cors(pending.request, admitted.route)):
+            if type(admitted) is Admission and (shared := self.gate.cors(pending, admitted.route)):
                 answer = Response(answer.body, answer.status, answer.content_type, (*answer.headers, *shared))
-            head = pending.request.method == "HEAD"
-            self.transport.write(answer.encode(close=not pending.keep_alive, head=head))
+            transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD"))
             if not pending.keep_alive:
-                self.transport.close()
+                transport.close()
         self._next()
 
     def _next(self) -> None:
+        """Be ready for the next request: one that came ahead, or one to be read."""
         self.server_state.total_requests += 1
         self.answering = self.framework = None
         self.patience = IDLE
-        if self.waiting and not self.transport.is_closing():
-            self._answer(self.waiting.popleft())
-        elif self.flow.read_paused:
+        if not self.waiting:
             self.flow.resume_reading()
+        elif not self._working_off:
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Answer requests that came ahead; in a loop, since there may be hundreds."""
+        self._working_off = True
+        while self.waiting and self.answering is None and not self.transport.is_closing():
+            self._answer(self.waiting.popleft())
+        self._working_off = False
 
     def _start_framework(self, pending: Pending, admitted: Admission) -> None:
-        request = pending.request
         scope = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
@@ -236,13 +265,13 @@ class Protocol(HttpToolsProtocol):
             "client": (self.peer.address, 0),
             "scheme": self.scheme,
             "root_path": "",
-            "headers": request.headers,
+            "headers": pending.headers,
             "state": {},
-            "method": request.method,
-            "path": request.path,
-            "raw_path": request.path.encode(),
-            "query_string": request.query,
-            "outstation": request,
+            "method": pending.method,
+            "path": pending.path,
+            "raw_path": pending.path.encode(),
+            "query_string": pending.query,
+            "outstation": pending,
         }
         self.framework = self.cycle = RequestResponseCycle(
             scope=scope,  # type: ignore[arg-type]
@@ -251,13 +280,13 @@ class Protocol(HttpToolsProtocol):
             logger=log,
             access_logger=log,
             access_log=False,
-            default_headers=list(self.gate.cors(request, admitted.route)),
+            default_headers=list(self.gate.cors(pending, admitted.route)),
             message_event=asyncio.Event(),
             expect_100_continue=False,
             keep_alive=pending.keep_alive,
             on_response=self._next,
         )
-        self.cycle.body = pending.body
+        self.cycle.body = pending.received
         self.cycle.more_body = False
         self.cycle.message_event.set()
         self._start_asgi_task(self.cycle, self.app)

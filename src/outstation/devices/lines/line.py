@@ -52,7 +52,7 @@ class Line(abc.ABC):
 
     @abc.abstractmethod
     def edges(self) -> list[Edge]:
-        """Return the edges that wait, oldest first; blocks when there are none."""
+        """Return the edges that wait, oldest first. To be asked when fileno() is readable."""
 
     @abc.abstractmethod
     def close(self) -> None:

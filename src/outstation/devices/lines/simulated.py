@@ -84,10 +84,10 @@ class SimulatedLine(Line):
         self._ask("set", str(int(level)))
 
     def edges(self) -> list[Edge]:
-        found = [self._receive(0)]
+        found: list[Edge] = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                found.append(self._receive(socket.MSG_DONTWAIT))
+                found.append(self._receive())
         return found
 
     def close(self) -> None:
@@ -99,9 +99,9 @@ class SimulatedLine(Line):
         except _RefusedError as refusal:
             raise DeviceError(f"The simulated GPIO chip refused {words[0]}: {os.strerror(refusal.number)}.") from None
 
-    def _receive(self, flags: int) -> Edge:
+    def _receive(self) -> Edge:
         try:
-            level, at_ns, _ = self._connection.recv(256, flags).split(b"\t")
+            level, at_ns, _ = self._connection.recv(256, socket.MSG_DONTWAIT).split(b"\t")
         except BlockingIOError:
             raise
         except (OSError, ValueError) as error:

@@ -62,8 +62,7 @@ class Incoming:
 
     def post(self, request: Request) -> Answer:
         """Handle the request. Raises RefusedError, and msgspec's errors for what is no JSON."""
-        posted = _decoder.decode(request.body)
-        raw = list(_each(posted))
+        raw = list(_each(_decoder.decode(request.body)))
         if len(raw) > MAX_ITEMS:
             return problem(413, f"At most {MAX_ITEMS} readings at once; send the rest after.")
         readings, created = self.accept(raw, request.principal)
@@ -72,18 +71,22 @@ class Incoming:
 
     def accept(self, raw: list[Raw], sender: Principal) -> tuple[list[Reading], list[str]]:
         """Return the readings, and the names of the sensors that are new. All are taken, or none: RefusedError."""
-        moment = clock.moment()
+        moment, known = clock.moment(), self._known
         readings = [self._reading(item, sender, moment) for item in raw]
-        unknown = list(dict.fromkeys(reading.sensor for reading in readings if reading.sensor not in self._known))
-        if unknown and not self._site.config.web.accept_new_sensors:
+        unknown = [reading.sensor for reading in readings if reading.sensor not in known]
+        return readings, self._admit(list(dict.fromkeys(unknown))) if unknown else unknown
+
+    def _admit(self, unknown: list[str]) -> list[str]:
+        """Make room for new sensors; return their names. Raises RefusedError."""
+        if not self._site.config.web.accept_new_sensors:
             names = ", ".join(unknown[:5])
             raise RefusedError(f"Unknown here: {names}.", cure="[web] accept_new_sensors = true lets them in.")
         self._site.node.admit_all(unknown)
-        return readings, unknown
+        return unknown
 
     def _reading(self, raw: Raw, sender: Principal, moment: clock.Moment) -> Reading:
         name, value, stamp = raw
-        if sender.device is not None or name not in self._known or "/" not in name:
+        if name not in self._known or not self._is_of(sender, name):
             name = self._full_name(name, sender)
         _check(name, value)
         if stamp is None:
@@ -92,6 +95,11 @@ class Incoming:
         if at > moment.at + MAX_AHEAD and self._clock_is_trusted(moment.now):
             raise RefusedError(f"{name}: the time {clock.iso(at)} is more than ten minutes ahead.")
         return Reading(name, value, at, moment.now, moment.at, sender_stamped=True)
+
+    def _is_of(self, sender: Principal, name: str) -> bool:
+        """Tell whether a known sensor is no own one, and one that this sender may send for."""
+        device = sender.device
+        return "/" in name if device is None else name.startswith(device + "/")
 
     def _full_name(self, name: str, sender: Principal) -> str:
         if "/" not in name and sender.device is not None:
