@@ -49,7 +49,7 @@ def greenhouse(*, speed: float) -> Config:
             "sensors": [
                 _recorded("air_temperature", "Air temperature", "temperature_c", "°C", speed),
                 _recorded("humidity", "Humidity", "humidity_percent", "%", speed),
-                _pin("door", "Door open", 22) | {"pull": "up"},
+                _pin("door", "Door", 22) | {"pull": "up"},
                 *_COMPUTER,
             ],
             "actuators": [_pin("vent", "Vent", 17) | {"safe": "on"}, _pin("heater", "Heater", 18)],
