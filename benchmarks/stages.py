@@ -24,14 +24,15 @@ import msgspec
 import uvloop
 
 from outstation import clock
-from outstation.config import Config
+from outstation.assembly import assemble
 from outstation.core.node import Node
 from outstation.core.readings import Reading
+from outstation.defaults import device
 from outstation.engine.feed import Feed
-from outstation.engine.outputs import Outputs
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.http import Peer, Request, Response
+from outstation.plugins import Place
 from outstation.store.database import Boot, Recorded, Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
@@ -142,13 +143,15 @@ class NoRunner:
 
 
 class Rig:
-    """A node without hardware, and one request to it."""
+    """The default device, its hardware not started, and one request of each kind to it."""
 
-    def __init__(self, store: Store, key: str, keys: Keys) -> None:
-        node, feed = Node(), Feed()
-        self.runner = Runner(node, store, Outputs({}), feed)
+    def __init__(self, folder: Path, store: Store, keys: Keys, key: str) -> None:
+        config, feed = device(simulate=True), Feed()
+        node, hardware = assemble(config, Place(folder, folder))
+        _hear_once(node)
+        self.runner = Runner(node, store, hardware.outputs, feed)
         self.site = Site(
-            config=Config(),
+            config=config,
             name="bench",
             node=node,
             runner=self.runner,
@@ -157,9 +160,10 @@ class Rig:
             keys=keys,
             feed=feed,
             started=clock.now(),
-            simulated=frozenset,
+            simulated=hardware.simulated,
             troubles=list,
-            simulate=lambda *_: None,
+            simulate=hardware.simulate,
+            flat=config.flat_keys,
         )
         self.server = Server(Application(self.site), drain=1)
         self.gate: Gate = self.server.config.app.gate  # type: ignore[union-attr]
@@ -178,6 +182,13 @@ class Rig:
         """Return the request as the gate gets it."""
         headers = [(name.lower(), value) for name, value in self.headers]
         return Request("POST", "/api/readings", b"", headers, Peer("127.0.0.1"))
+
+
+def _hear_once(node: Node) -> None:
+    """Let each sensor have said something: a status of nothing would be quicker."""
+    moment = clock.moment()
+    for name in node.sensors:
+        node.handle(Reading(name, 21.5, moment.at, moment.now, moment.at))
 
 
 def main() -> int:
@@ -199,7 +210,7 @@ async def _measure_all(folder: Path, number: int, runs: int) -> None:
     with Store(folder, boot=boot) as store:
         keys = Keys(store)
         _, key = await keys.create("bench", {"read", "write"})
-        rig = Rig(store, key, keys)
+        rig = Rig(folder, store, keys, key)
         answer = await _try_once(rig)
         wholes = {count: await _whole(rig, rig.raw, count, number, runs) for count in CONNECTIONS}
         known = await _stages(rig, number, runs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 KEY = "test-key-with-every-scope"
+
+_ROOT = Path(__file__).parent.parent
 
 
 class Answer(NamedTuple):
@@ -41,10 +45,13 @@ class Running:
         env: Mapping[str, str] | None = None,
         command: str = "run",
         wrapper: tuple[str, ...] = (),
+        module: str = "outstation",
+        port: int | None = None,
     ) -> None:
+        """Take what it is started with. wrapper: words before Python's; module: of tests/, in place of the program."""
         self.data = data
-        self.port = free_port()
-        self._arguments = [*wrapper, sys.executable, "-m", "outstation", command, "--port", str(self.port), *arguments]
+        self.port = free_port() if port is None else port
+        self._arguments = [*wrapper, sys.executable, "-m", module, command, "--port", str(self.port), *arguments]
         if command == "run":
             self._arguments += ["--data", str(data)]
         if config is not None:
@@ -52,7 +59,8 @@ class Running:
             self.config_file = data.parent / "outstation.toml"
             self.config_file.write_text(config)
             self._arguments += ["--config", str(self.config_file)]
-        self._env = {**os.environ, "OUTSTATION_API_KEY": KEY, **(env or {})}
+        found = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(_ROOT))))
+        self._env = {**os.environ, "PYTHONPATH": found, "OUTSTATION_API_KEY": KEY, **(env or {})}
         self.log = data.parent / f"{data.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -79,12 +87,18 @@ class Running:
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise AssertionError(f"the node ended with {self.process.returncode}:\n{self.log.read_text()}")
-            try:
-                if self.get("/api/health").status in (200, 503):
-                    return
-            except OSError:
-                time.sleep(0.02)
+            if self.answers():
+                return
+            time.sleep(0.02)
+        self.kill()
         raise AssertionError(f"the node does not answer:\n{self.log.read_text()}")
+
+    def answers(self) -> bool:
+        """Tell whether it answers yet."""
+        try:
+            return self.get("/api/health").status in (200, 401, 503)
+        except OSError:
+            return False
 
     def stop(self) -> int:
         """Ask it to stop; return its exit status."""
@@ -100,6 +114,11 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(10)
+
+    def said(self, *words: str) -> str:
+        """Run a command beside it, `outstation words...`, and return what that prints."""
+        command = [sys.executable, "-m", "outstation", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=self._env, timeout=20).stdout
 
     def request(
         self,
@@ -147,8 +166,8 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port that nobody listens on just now, and that the kernel gives to no outgoing connection."""
+    while True:
+        port = random.randrange(10_000, 32_768)  # below ip_local_port_range (ip(7)), as it is by default
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -29,6 +29,7 @@ from outstation.engine.site import Site
 from outstation.errors import DeviceError, StoreError
 from outstation.greeting import first_key, greet
 from outstation.owner import Owner
+from outstation.routes import Route
 from outstation.store.database import Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
@@ -63,6 +64,7 @@ def run(
     then a key is made and shown whoever reads it.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # of its start and its end this file tells
     sys.setswitchinterval(_SWITCH_INTERVAL)
     data.mkdir(parents=True, exist_ok=True)
     with Owner(data):
@@ -196,11 +198,10 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _served(site: Site, bound: socket.socket, control: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Answer on the sockets; at the end streams are closed first, then what is being answered, then the rest."""
-    from outstation.protocols.thingspeak import routes as dialects  # noqa: PLC0415
     from outstation.web.application import Application  # noqa: PLC0415  rules and outputs run before it is imported
     from outstation.web.server import Server  # noqa: PLC0415
 
-    application = Application(site, dialects.routes(site))
+    application = Application(site, _dialects(site))
     server = Server(application, drain=_DRAIN)
     serving = asyncio.create_task(server.run_on(bound, control))
     try:
@@ -209,6 +210,15 @@ async def _served(site: Site, bound: socket.socket, control: socket.socket) -> A
         application.stream.close()
         server.should_exit = True
         await serving
+
+
+def _dialects(site: Site) -> list[Route]:
+    """Return the routes of what boards speak; a node without boards does not even load it."""
+    if not site.config.devices:
+        return []
+    from outstation.protocols.thingspeak import routes  # noqa: PLC0415
+
+    return routes.routes(site)
 
 
 def _notes(site: Site, remark: str) -> list[str]:

@@ -34,8 +34,9 @@ def greet(urls: list[str], key: str | None, output: str | None, data: Path, note
     """Print the addresses to open, the key if there is a new one, and the next step."""
     lines = [f"Outstation is running: {urls[0]}", *(f"          from elsewhere: {url}" for url in urls[1:])]
     lines += notes
+    where = shlex.quote(str(data))
     if key is None:
-        lines.append(f"To move outputs you need a key: outstation keys create NAME --scope control --data {data}")
+        lines.append(f"To move outputs you need a key: outstation keys create NAME --scope control --data {where}")
     else:
         lines += [f"Your key, shown this once: {key}"]
         lines += [f"Try it:\n  {_example(urls[0], output, key)}"] if output else []

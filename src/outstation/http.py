@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -147,9 +148,11 @@ _STATUS_OF_ERROR: tuple[tuple[type[BaseException], int], ...] = (
 def from_error(error: BaseException, refuse: Callable[..., Response] = problem) -> Response:
     """Answer for an error that a handler raised; one that nobody foresaw is logged whole and told as 500."""
     if isinstance(error, msgspec.ValidationError):
-        return refuse(422, f"The JSON body is not as expected: {error}.")
+        return refuse(422, f"The JSON body is not as expected: {_shape_error(error)}.")
     if isinstance(error, msgspec.DecodeError):
         return refuse(400, f"The body is not JSON: {error}.")
+    if isinstance(error, UnicodeDecodeError):
+        return refuse(400, "The body is not JSON: it is not UTF-8.")
     for kind, status in _STATUS_OF_ERROR:
         if isinstance(error, kind):
             return _known(error, status, refuse)
@@ -158,9 +161,24 @@ def from_error(error: BaseException, refuse: Callable[..., Response] = problem) 
 
 
 def _known(error: BaseException, status: int, refuse: Callable[..., Response]) -> Response:
+    text = harmless(str(error))
     if refuse is not problem:
-        return refuse(status, str(error))
+        return refuse(status, text)
     headers = ((b"Retry-After", b"5"),) if status in (503, 507) else ()
     if isinstance(error, UnknownActionError):
-        return problem(status, str(error), headers=headers, valid=error.valid)
-    return problem(status, str(error), headers=headers)
+        return problem(status, text, headers=headers, valid=error.valid)
+    return problem(status, text, headers=headers)
+
+
+def harmless(text: str) -> str:
+    """Return a text of ours with a sender's words in it as it may go back: no markup, nothing that moves a cursor."""
+    return "".join(letter if letter.isprintable() and letter not in "<>" else "?" for letter in text)
+
+
+def _shape_error(error: msgspec.ValidationError) -> str:
+    """Return what msgspec says, unless it repeats a sender's field name that is no name."""
+    text = str(error)
+    return text if _OURS.fullmatch(text) else "it has a field that is unknown here"
+
+
+_OURS = re.compile(r"[\w ,|$.`()\[\]-]{1,160}", re.ASCII)

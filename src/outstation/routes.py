@@ -27,8 +27,9 @@ class Route(msgspec.Struct, frozen=True):
 
     path: with `{name}` for one segment. scope: None leaves keys to the handler (dialects have their own).
     body: the cap in bytes. any_host: answered under every Host. any_origin: `Access-Control-Allow-Origin: *`.
-    handler: None hands the request to the API's framework. stream: the framework's answer never ends.
+    handler: None hands the request to the API's framework. stream: its answer never ends.
     acts: a GET that changes state, as boards' dialects do: refused to browsers of other sites and to prefetch.
+    summary: one line for the API's document, where the route is a dialect's.
     """
 
     method: str
@@ -40,6 +41,8 @@ class Route(msgspec.Struct, frozen=True):
     any_host: bool = False
     any_origin: bool = False
     acts: bool = False
+    stream: bool = False
+    summary: str = ""
     refuse: Refuse = problem
 
 

@@ -42,10 +42,10 @@ def heard(sensor: RecordedSensor, count: int) -> list[object]:
 
 
 def test_a_recording_is_played_in_its_rhythm(place: Place) -> None:
-    sensor = playing(place, speed=100)
+    sensor = playing(place, speed=40)
     started = time.monotonic()
     assert heard(sensor, 3) == [20.5, 21.5, 22.5]
-    assert 0.035 < time.monotonic() - started < 0.5
+    assert 0.095 < time.monotonic() - started < 0.5
 
 
 def test_slowly_its_first_value_lasts(place: Place) -> None:
@@ -60,7 +60,7 @@ def test_rows_are_chosen_by_another_column_and_empty_cells_are_no_values(place: 
 
 
 def test_true_and_false_are_no_numbers(place: Place) -> None:
-    sensor = playing(place, column="window_open", speed=100)
+    sensor = playing(place, column="window_open", speed=40)
     assert heard(sensor, 3) == [False, True, False]
 
 
@@ -72,7 +72,8 @@ def test_a_recording_ends_when_its_last_row_has_had_its_time(place: Place) -> No
 
 
 def test_in_a_loop_it_begins_again(place: Place) -> None:
-    assert heard(playing(place, speed=200, loop=True), 5) == [20.5, 21.5, 22.5, 20.5, 21.5]
+    played = heard(playing(place, speed=40, loop=True), 5)
+    assert 20.5 in played[played.index(22.5) :]
 
 
 def test_one_row_is_a_recording_too(place: Place) -> None:
@@ -82,8 +83,8 @@ def test_one_row_is_a_recording_too(place: Place) -> None:
 
 
 def test_opened_again_it_goes_on_where_it_would_be(place: Place) -> None:
-    sensor = playing(place, speed=100)
-    time.sleep(0.025)
+    sensor = playing(place, speed=20)
+    time.sleep(0.11)
     sensor.close()
     sensor.open()
     assert sensor.read() == 21.5
@@ -107,7 +108,7 @@ def test_rows_that_go_back_in_time_are_left_out(place: Place) -> None:
 
 def test_a_compressed_recording(place: Place) -> None:
     (place.base / "room.csv.gz").write_bytes(gzip.compress(ROOM.encode()))
-    assert heard(playing(place, file="room.csv.gz", speed=100), 3) == [20.5, 21.5, 22.5]
+    assert heard(playing(place, file="room.csv.gz", speed=40), 3) == [20.5, 21.5, 22.5]
 
 
 @pytest.mark.parametrize(

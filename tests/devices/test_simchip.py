@@ -284,6 +284,7 @@ def test_a_chip_that_is_pulled_out_is_a_device_error_and_is_made_anew(path: Path
     line, pressed = led(path), button(path)
     with SimulatedChip(path) as chip:
         chip.stop()
+    assert _readable(pressed, 2), "whoever watches is woken"
     for use in (line.get, lambda: line.set(True), pressed.edges):
         with pytest.raises(DeviceError, match="gone"):
             use()

@@ -95,6 +95,4 @@ def test_uptime_is_in_seconds_since_boot(place: Place) -> None:
 def test_a_disk_of_ones_own_choice_has_a_bus_of_its_own(place: Place) -> None:
     """A share on a machine that is gone hangs whoever asks."""
     assert sensor(place, "disk_used", path="/").bus != sensor(place, "memory_used").bus
-    assert sensor(place, "disk_used", path="/").read() == pytest.approx(
-        float(sensor(place, "disk_used", path="/").read())
-    )
+    assert 0 < float(sensor(place, "disk_used", path="/").read()) <= 100

@@ -5,13 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,122 +16,7 @@ from outstation.core.readings import Failed, Reading, Value
 from outstation.engine import sampler as engine
 from outstation.engine.sampler import Backoff, Sampled, Sampler
 from outstation.errors import DeviceError, MissingDeviceError
-from outstation.plugins import DriverOptions, Place, Report, SensorDriver, WatchingDriver
-
-HERE = Place(Path(), Path())
-EVERY = 50
-"""Milliseconds: short, so that the tests are."""
-
-SLACK = 500
-"""Milliseconds that a busy machine may take away from us."""
-
-
-class Scripted(SensorDriver):
-    """Says what it is told, the last for ever; raises what is an error."""
-
-    def __init__(self, *script: Any, bus: str = "", takes: float = 0) -> None:
-        super().__init__("it", DriverOptions(), HERE)
-        self.bus = bus or f"bus {id(self)}"
-        self.opened = self.closed = 0
-        self._script, self._takes = list(script), takes
-
-    def open(self) -> None:
-        self.opened += 1
-
-    def read(self) -> Value:
-        time.sleep(self._takes)
-        said = self._script.pop(0) if len(self._script) > 1 else self._script[0]
-        if isinstance(said, BaseException):
-            raise said
-        return said  # type: ignore[no-any-return] # what a stranger's driver returns may be anything
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class Hanging(SensorDriver):
-    """Hangs until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__("hanging", DriverOptions(), HERE)
-        self.let_go = threading.Event()
-        self.asked = threading.Event()
-
-    def read(self) -> Value:
-        self.asked.set()
-        self.let_go.wait(60)
-        return 1
-
-
-class Pressed(WatchingDriver):
-    """A button under the test's thumb."""
-
-    def __init__(self) -> None:
-        super().__init__("pressed", DriverOptions(), HERE)
-        self.level = False
-        self.opened = 0
-        self.edges: queue.Queue[tuple[Value, int] | Exception | None] = queue.Queue()
-        self.before_answer: Callable[[], None] = lambda: None
-
-    def open(self) -> None:
-        self.opened += 1
-
-    def read(self) -> Value:
-        level = self.level
-        self.before_answer()
-        return level
-
-    def watch(self, report: Report) -> None:
-        while (edge := self.edges.get()) is not None:
-            if isinstance(edge, Exception):
-                raise edge
-            report(*edge)
-
-    def close(self) -> None:
-        self.edges.put(None)
-
-
-class Heard:
-    """What the sampler reported."""
-
-    def __init__(self) -> None:
-        self.events: list[Reading | Failed] = []
-        self._news = threading.Condition()
-
-    def report(self, event: Reading | Failed) -> None:
-        with self._news:
-            self.events.append(event)
-            self._news.notify()
-
-    def wait(self, true: Callable[[], bool]) -> bool:
-        with self._news:
-            return self._news.wait_for(true, 3)
-
-    def readings(self, sensor: str = "it") -> list[Reading]:
-        return [event for event in self.events if isinstance(event, Reading) and event.sensor == sensor]
-
-    def values(self, count: int, sensor: str = "it") -> list[Value | None]:
-        assert self.wait(lambda: len(self.readings(sensor)) >= count), self.events
-        return [reading.value for reading in self.readings(sensor)[:count]]
-
-    def errors(self, count: int) -> list[str]:
-        assert self.wait(lambda: len(self._failed()) >= count), self.events
-        return [event.error for event in self._failed()]
-
-    def _failed(self) -> list[Failed]:
-        return [event for event in self.events if isinstance(event, Failed)]
-
-
-@contextmanager
-def sampling(*sensors: Sampled | SensorDriver) -> Iterator[Heard]:
-    heard = Heard()
-    sampled = [one if isinstance(one, Sampled) else Sampled("it", one, EVERY) for one in sensors]
-    sampler = Sampler(sampled, heard.report)
-    sampler.start()
-    try:
-        yield heard
-    finally:
-        sampler.close()
+from tests.engine.sampling import EVERY, SLACK, Hanging, Heard, Scripted, sampling
 
 
 def test_readings_come_on_the_grid_of_the_wall_clock() -> None:
@@ -223,12 +104,6 @@ def test_two_on_one_bus_never_run_at_once() -> None:
     with sampling(*sensors) as heard:
         assert heard.wait(lambda: len(heard.events) >= 9)
     assert running == [0, 1]
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts after 20, 40, 80 ms, so that tests need not wait for seconds."""
-    monkeypatch.setattr(engine, "FIRST_BACKOFF", 0.02)
 
 
 def test_a_failure_is_said_once_and_so_is_its_end(impatient: None, caplog: pytest.LogCaptureFixture) -> None:
@@ -320,63 +195,6 @@ def test_whole_numbers_stay_whole_without_scale() -> None:
 def test_what_overflows_when_scaled_is_a_failure() -> None:
     with sampling(Sampled("it", Scripted(1e308), EVERY, scale=1e308)) as heard:
         assert "out of bounds once scaled" in heard.errors(1)[0]
-
-
-def test_an_edge_is_reported_at_once_with_the_time_when_it_was() -> None:
-    pressed = Pressed()
-    with sampling(Sampled("it", pressed, 3_600_000)) as heard:
-        heard.values(1)
-        at = clock.at()
-        pressed.edges.put((True, clock.monotonic_ns() - 40_000_000))
-        heard.values(2)
-    edge = heard.readings()[1]
-    assert edge.value is True
-    assert abs(edge.at - (at - 40)) <= 5
-    assert 40 <= edge.arrived - edge.at < 40 + SLACK
-
-
-def test_a_watched_sensor_is_read_on_the_grid_as_well() -> None:
-    with sampling(Pressed()) as heard:
-        assert heard.values(4) == [False] * 4
-
-
-def test_an_answer_from_before_an_edge_does_not_undo_it() -> None:
-    pressed = Pressed()
-    with sampling(pressed) as heard:
-        heard.values(1)
-        answering, edge_is_out = threading.Event(), threading.Event()
-
-        def press_while_answering() -> None:
-            answering.set()
-            edge_is_out.wait(1)
-
-        pressed.before_answer = press_while_answering
-        assert answering.wait(1)
-        pressed.level = True
-        pressed.edges.put((True, clock.monotonic_ns()))
-        assert heard.wait(lambda: heard.readings()[-1].value is True)
-        said = len(heard.events)
-        edge_is_out.set()
-        assert heard.wait(lambda: len(heard.events) > said)
-    assert [reading.value for reading in heard.readings()[said - 1 :]] == [True] * (len(heard.events) - said + 1)
-
-
-def test_a_watch_that_fails_is_a_failure_of_the_sensor_and_is_opened_again(impatient: None) -> None:
-    pressed = Pressed()
-    with sampling(Sampled("it", pressed, 3_600_000)) as heard:
-        heard.values(1)
-        pressed.edges.put(DeviceError("The chip is gone."))
-        assert heard.errors(1) == ["The chip is gone."]
-        heard.values(2)
-    assert pressed.opened == 2
-
-
-def test_an_edge_that_is_no_value_is_a_failure() -> None:
-    pressed = Pressed()
-    with sampling(Sampled("it", pressed, 3_600_000)) as heard:
-        heard.values(1)
-        pressed.edges.put((math.nan, clock.monotonic_ns()))
-        assert heard.errors(1)[0].startswith("The driver returned nan.")
 
 
 def test_one_who_cannot_listen_once_is_told_again(caplog: pytest.LogCaptureFixture) -> None:

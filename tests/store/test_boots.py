@@ -89,6 +89,18 @@ def test_jitter_and_lost_trust_change_nothing(tmp_path: Path, offset: Millis, tr
     in_store(tmp_path, story, SET)
 
 
+@pytest.mark.parametrize("jitter", [-1, 1])
+def test_jitter_moves_nothing_on_a_clock_that_was_never_set_either(tmp_path: Path, jitter: Millis) -> None:
+    """Both clocks are read one after the other at each start: the history must not move by a millisecond each time."""
+
+    async def story(store: Store) -> None:
+        await store.record([own(UNSET, 10)])
+        await store.set_boot(Boot("boot-1", jitter, Trust.UNSET))
+        assert rows(store) == [(10, 10)]
+
+    in_store(tmp_path, story, UNSET)
+
+
 def test_another_boot_is_another_row_and_a_restart_in_the_same_is_not(tmp_path: Path) -> None:
     later = Boot("boot-2", MORNING + 500_000, Trust.SYNCHRONISED)
     in_store(tmp_path, lambda store: store.record([own(SET, 10)]), SET)

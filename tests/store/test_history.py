@@ -19,6 +19,7 @@ from outstation.errors import RefusedError
 from outstation.store import chunks, log, pages
 from outstation.store.database import Boot, Recorded, Store
 from outstation.store.history import History, Instant
+from outstation.store.rows import Columns, unpack
 from tests.store.given import MORNING, in_store, own, sent
 
 STEP: Millis = 40_000
@@ -232,7 +233,7 @@ Deed = list[tuple[str, Millis, Value | None, bool, Quality]] | Boot | str
 
 
 @pytest.mark.usefixtures("small_chunks")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(first=BOOTS, deeds=DEEDS, spans=st.lists(SPANS, min_size=1, max_size=4))
 def test_every_answer_is_that_of_a_plain_list(
     first: Boot, deeds: list[Deed], spans: list[tuple[int, int, int]]
@@ -268,7 +269,12 @@ def compare(history: History, model: Model, spans: list[tuple[int, int, int]]) -
             found = [row for page in series(history, name, start, end, limit) for row in page]
             assert repr(found) == repr(model.of_sensor(name, start, end))
         instants = [row for page in moments(history, start, end, limit) for row in page]
-        assert repr(instants) == repr(model.instants(start, end))
+        assert distinct(instants) == distinct(model.instants(start, end))
+
+
+def distinct(instants: list[Instant]) -> list[tuple[Millis, list[tuple[str, str]]]]:
+    """Make 1, 1.0 and True three values, and the order of the names none of our business."""
+    return [(at, sorted((name, repr(value)) for name, value in values.items())) for at, values in instants]
 
 
 def series(
@@ -331,9 +337,8 @@ def test_what_was_there_is_walked_once_while_more_arrives(
 def test_a_page_reads_the_last_chunks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "CHUNK_READINGS", 100)
     read: list[bytes] = []
-    unpack = log.chunks.unpack
 
-    def counting(body: bytes) -> object:
+    def counting(body: bytes) -> Columns:
         read.append(body)
         return unpack(body)
 
@@ -343,10 +348,10 @@ def test_a_page_reads_the_last_chunks_only(tmp_path: Path, monkeypatch: pytest.M
         await store.record([sent("b/x", 5_050)])
         monkeypatch.setattr(chunks, "unpack", counting)
         history = History(store)
-        for ask, rows in ((lambda: history.of_sensor("a"), 2), (lambda: history.instants(), 2)):
+        for ask, most in ((lambda: history.of_sensor("a"), 2), (history.instants, 2)):
             read.clear()
             ask()
-            assert len(read) <= rows
+            assert len(read) <= most
         read.clear()
         history.of_sensor("a", start=MORNING + 5_000, end=MORNING + 5_050)
         assert len(read) <= 2

@@ -9,11 +9,11 @@ from typing import Self
 import msgspec
 
 _KEPT = 1_000
-"""Events kept for a watcher that does not fetch them: past these it loses the oldest."""
+"""Events kept for a watcher that does not fetch them: past these it loses the oldest, and is told how many."""
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """One thing that happened: its kind (`reading`, `output`) and its document for people."""
+    """One thing that happened: its kind (`reading`, `output`, `lost`) and its document for people."""
 
     kind: str
     document: dict[str, object]
@@ -47,6 +47,7 @@ class Watcher:
         self._watchers = watchers
         self._waiting: deque[Happening] = deque(maxlen=_KEPT)
         self._something = asyncio.Event()
+        self._lost = 0
 
     def __enter__(self) -> Self:
         self._watchers.add(self)
@@ -57,16 +58,23 @@ class Watcher:
 
     def put(self, happening: Happening) -> None:
         """Keep one happening until it is fetched."""
+        self._lost += len(self._waiting) == _KEPT
         self._waiting.append(happening)
         self._something.set()
 
     async def next(self, patience: float) -> list[Happening]:
-        """Return what has happened since the last call; an empty list after `patience` seconds of nothing."""
+        """Return what has happened since the last call; an empty list after `patience` seconds of nothing.
+
+        What was lost is told first: `lost`, with how many.
+        """
         try:
-            await asyncio.wait_for(self._something.wait(), patience)
+            async with asyncio.timeout(patience):  # wait_for() of Python 3.11 swallows a cancel that meets an event
+                await self._something.wait()
         except TimeoutError:
             return []
         self._something.clear()
-        happened = list(self._waiting)
+        happened = [Happening("lost", {"count": self._lost})] if self._lost else []
+        happened += self._waiting
         self._waiting.clear()
+        self._lost = 0
         return happened

@@ -51,6 +51,7 @@ class Runner:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, Level] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._look_at = 0
         self._closed = False
         self._clock = clock_setting
         self._boot = boot_now(clock_setting)
@@ -145,6 +146,7 @@ class Runner:
 
     def _tell_time(self) -> None:
         moment = clock.moment()
+        self._look_at = moment.now + _LONGEST_SLEEP
         self._watch_clock(moment)
         for effect in self.node.handle(Tick(moment.at, moment.now)):
             self._do(effect)
@@ -162,14 +164,15 @@ class Runner:
         self._do(Note("clock", "clock", f"the wall clock moved by {step / 1000:+.1f} s and is {words}", moment.at))
 
     def _wake(self) -> None:
-        """Set the one timer: to when the core wants to be asked, and to a second from now at the latest."""
+        """Set the one timer: to when the core wants to be asked, and to a second after the last look at the latest."""
         if self._timer:
             self._timer.cancel()
         if self._closed:
             return
         due = self.node.next_due()
-        wait = _LONGEST_SLEEP if due is None else min(_LONGEST_SLEEP, max(0, due - clock.now()))
-        self._timer = asyncio.get_running_loop().call_later(wait / 1000, self._tell_time)
+        # Not a second from now: of a node that is woken more often than that, the clock would never be looked at.
+        wait = (self._look_at if due is None else min(self._look_at, due)) - clock.now()
+        self._timer = asyncio.get_running_loop().call_later(max(0, wait) / 1000, self._tell_time)
 
     def _show(self, readings: Iterable[Event]) -> None:
         for reading in readings:

@@ -13,7 +13,7 @@ from outstation.clock import Trust
 from outstation.core.readings import Millis
 
 STEP: Millis = 1_000
-"""A trusted clock that moves by more than this has stepped; less is jitter between two looks."""
+"""A clock that moves by more than this has stepped; less is jitter between two looks, and moves nothing."""
 
 
 class Boot(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def restamp(connection: apsw.Connection, known: Known, boot: Boot) -> Known:
     if known.trust is Trust.SYNCHRONISED:
         return known
     trust = max(known.trust, boot.trust)
-    if (known.offset, known.trust) == (boot.offset, trust):
+    if trust is known.trust and abs(boot.offset - known.offset) <= STEP:
         return known
     connection.execute("UPDATE boots SET offset = ?, trust = ? WHERE id = ?", (boot.offset, int(trust), known.id))
     return Known(known.id, known.kernel_id, boot.offset, trust, known.bound)

@@ -49,7 +49,7 @@ class Store:
         """Open the file, or begin it. Raises NewerFileError, DiskFullError, StoreError."""
         self._path = folder / file.NAME
         self._writer = Writer(self._path, boot, lose_at_most)
-        self._readers = Readers(self._path)
+        self._readers = Readers(self._path, self._writer.doubt)
         self._closed = False
         self._gathered: list[tuple[Sequence[Reading], asyncio.Future[Recorded]]] = []
 
@@ -131,7 +131,7 @@ class Store:
             readings=log.count,
             sensors=log.sensors,
             bytes=sum(_size(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal")),
-            waiting=len(self._writer.own),
+            waiting=self._writer.waiting,
             dropped=self._writer.dropped,
             error=self._writer.error,
             damaged=self._writer.damaged,

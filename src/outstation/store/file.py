@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import importlib.resources
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -18,6 +19,9 @@ from outstation import clock
 from outstation.errors import DiskFullError, NewerFileError, StoreError
 
 NAME = "outstation.db"
+
+DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+"""What SQLite says of a file that it cannot trust."""
 
 APPLICATION_ID = 0x4F757453
 """What file(1) and we know our files by: "OutS", at byte 68 of the header (sqlite.org/fileformat.html)."""
@@ -41,10 +45,9 @@ def open_for_writing(path: Path, *, suspect: bool = False) -> tuple[apsw.Connect
     """
     try:
         if not suspect and _is_ours(path):
-            with contextlib.suppress(apsw.CorruptError, apsw.NotADBError):
+            with contextlib.suppress(*DAMAGE):
                 return _connect(path), ""
-        damaged = _set_aside(path)
-        return _connect(path), damaged
+        return _begin_anew(path)
     except (apsw.Error, OSError) as error:
         raise as_store_error(path, error) from error
 
@@ -59,6 +62,19 @@ def open_for_reading(path: Path) -> apsw.Connection:
     except apsw.Error as error:
         raise as_store_error(path, error) from error
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Write inside: all of it, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(apsw.Error):  # SQLite may have done it already
+            connection.execute("ROLLBACK")
+        raise
 
 
 def shut(connection: apsw.Connection) -> None:
@@ -79,6 +95,13 @@ def as_store_error(path: Path, error: BaseException, errno: int = 0) -> StoreErr
 
 _NO_SPACE = frozenset({27, 28, 122})
 """EFBIG, ENOSPC, EDQUOT (errno(3)): SQLite calls only the second one "full"."""
+
+
+def _begin_anew(path: Path) -> tuple[apsw.Connection, str]:
+    damaged = _set_aside(path)
+    connection = _connect(path)
+    _take_over(connection, path.with_name(damaged))
+    return connection, damaged
 
 
 def _is_ours(path: Path) -> bool:
@@ -115,9 +138,13 @@ def _connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     try:
         _prepare(connection, path)
-    except BaseException:
+    except DAMAGE:
         shut(connection)
         raise
+    except Exception as error:
+        problem = as_store_error(path, error, connection.system_errno)
+        shut(connection)
+        raise problem from error
     return connection
 
 
@@ -133,14 +160,18 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
     connection.pragma("journal_size_limit", 8 << 20)
     _check(connection, path)
     for number, script in enumerate(_migrations()[version:], version + 1):
-        connection.execute(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
+        with transaction(connection):
+            connection.execute(script)
+            connection.pragma("user_version", number)
 
 
 def _settle(connection: apsw.Connection, path: Path) -> None:
     """Settle what the first page of a file settles for ever, and see that its name survives a power cut."""
     connection.pragma("page_size", PAGE_SIZE)
+    connection.execute("BEGIN")  # all or nothing: a file without our mark is not ours; auto_vacuum comes first of all
     connection.pragma("auto_vacuum", "incremental")
     connection.pragma("application_id", APPLICATION_ID)
+    connection.execute("COMMIT")
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
@@ -158,6 +189,29 @@ def _check(connection: apsw.Connection, path: Path) -> None:
         found = connection.execute(f"PRAGMA quick_check{table}").fetchall()
         if found != [("ok",)]:
             raise apsw.CorruptError(str(found[0][0]))
+
+
+def _take_over(connection: apsw.Connection, damaged: Path) -> None:
+    """Save what people and boards cannot do without: mostly it is the log that is damaged, since most of it is log."""
+    for ask, put in _TAKEN_OVER:
+        with contextlib.suppress(apsw.Error), contextlib.ExitStack() as stack:
+            old = apsw.Connection(str(damaged), flags=apsw.SQLITE_OPEN_READONLY)
+            stack.callback(old.close)
+            rows = old.execute(ask).fetchall()
+            with transaction(connection):
+                connection.executemany(put, rows)
+
+
+_TAKEN_OVER = (
+    (
+        "SELECT id, digest, name, scopes, device, last4, created, revoked FROM keys ORDER BY rowid",
+        "INSERT INTO keys (id, digest, name, scopes, device, last4, created, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    ),
+    (
+        "SELECT id, last_entry_id, texts FROM channels",
+        "INSERT INTO channels (id, last_entry_id, texts) VALUES (?, ?, ?)",
+    ),
+)
 
 
 def _set_aside(path: Path) -> str:

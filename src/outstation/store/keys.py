@@ -81,7 +81,7 @@ class Keys:
         """Revoke a key. Raises UnknownNameError when there is no such valid key, StoreError."""
         known = self._valid.pop(number, None)  # first: whoever asked may be gone before the commit
         if known is None:
-            raise UnknownNameError(f'There is no valid key "{number}".', cure="`outstation keys list` shows them.")
+            raise UnknownNameError(f'There is no valid key "{number[:80]}".', cure="`outstation keys list` shows them.")
         at = clock.at()
         try:
             await self._store.write(lambda connection: _revoke(connection, number, at))
@@ -102,7 +102,7 @@ class Keys:
             ]
 
 
-_KEYS = "SELECT id, name, scopes, device, last4, created, revoked, digest FROM keys ORDER BY created, id"
+_KEYS = "SELECT id, name, scopes, device, last4, created, revoked, digest FROM keys ORDER BY rowid"
 
 
 def _insert(connection: apsw.Connection, key: Key, digest: bytes) -> None:

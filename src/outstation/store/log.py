@@ -40,7 +40,7 @@ class Log:
         """Read the end of the log and enter the boot. Inside a transaction. Raises apsw.Error, msgspec.DecodeError."""
         self._connection = connection
         self._sensors: dict[str, int] = dict(connection.execute("SELECT name, id FROM sensors"))
-        self._last_id, closed_boot, self._bounds = chunks.last_closed(connection)
+        self.last_id, closed_boot, self._bounds = chunks.last_closed(connection)
         self._tail = Chunk()
         self._newest, self._since_newest = self._replay()
         self.count = chunks.count(connection)
@@ -77,7 +77,7 @@ class Log:
                 draft.take(number, reading)
         if draft.doubtful:
             draft.settle(self._known({(sensor, sent[0]) for _, sensor, sent in draft.doubtful}))
-        rows = draft.rows(self._last_id + 1)
+        rows = draft.rows(self.last_id + 1)
         closes = self._tail.fills_with(len(rows), sum(len(row.columns.sensors) for row in rows))
         return Batch(rows, draft.news, draft.told(calls), len(rows) < 2 and not closes and not draft.news)
 
@@ -90,7 +90,7 @@ class Log:
                 "INSERT INTO log (id, boot, count, body) VALUES (?, ?, ?, ?)",
                 (row.id, self._boot.id, row.count, pack(row.columns)),
             )
-            self._last_id = row.id
+            self.last_id = row.id
             self.count += row.count
             self._tail.add(row.id, row.count, row.columns)
             if self._tail.fills_with(0, 0):
@@ -108,18 +108,18 @@ class Log:
         self._tail = Chunk()
         if self._since_newest >= max(NEWEST_EVERY, 16 * len(self._sensors)):
             self._since_newest = 0
-            newest.save(self._connection, self._newest, self._last_id)
+            newest.save(self._connection, self._newest, self.last_id)
 
     def _replay(self) -> tuple[Newest, int]:
         """Return the newest of each sensor, and how many readings of closed chunks are not in its last writing."""
         known, after = newest.load(self._connection)
-        since, closed = 0, self._last_id
+        since, closed = 0, self.last_id
         for row, count, columns in newest.replay(self._connection, known, after):
             if row <= closed:
                 since += len(columns.sensors)
             else:
                 self._tail.add(row, count, columns)
-                self._last_id = row
+                self.last_id = row
         return known, since
 
     def _known(self, wanted: set[Identity]) -> dict[Identity, bytes]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from outstation import clock
 from outstation.core.readings import Millis
@@ -27,8 +28,9 @@ _KEPT = 4
 class Readers:
     """A small pool. Any thread may borrow."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, on_damage: Callable[[int], None]) -> None:
+        """on_damage: called when a reader finds the file damaged, with the number that one() was called with."""
+        self._path, self._on_damage = path, on_damage
         self._idle: deque[tuple[int, apsw.Connection]] = deque()
         self._closed = False
 
@@ -41,7 +43,9 @@ class Readers:
                 yield connection
         except apsw.InterruptError as error:
             raise StoreError("The question took more than 30 s.", cure="Ask for a shorter time.") from error
-        except apsw.Error as error:
+        except (apsw.Error, msgspec.MsgspecError) as error:
+            if isinstance(error, file.DAMAGE):
+                self._on_damage(opened)
             raise file.as_store_error(self._path, error) from error
         finally:
             self._give_back(opened, connection)

@@ -47,10 +47,12 @@ def delete(connection: apsw.Connection, old: Old) -> int:
 def give_back(connection: apsw.Connection) -> bool:
     """Give some free pages back to the file system; say whether there are more to give."""
     spare = connection.pragma("page_count") // _SPARE
-    free = connection.pragma("freelist_count") - spare
-    if free > 0:
-        connection.execute(f"PRAGMA incremental_vacuum({min(free, _STEP_PAGES)})").fetchall()
-    return bool(free > _STEP_PAGES)
+    free: int = connection.pragma("freelist_count")
+    if free <= spare:
+        return False
+    connection.pragma("incremental_vacuum", min(free - spare, _STEP_PAGES))
+    left: int = connection.pragma("freelist_count")
+    return bool(spare < left < free)
 
 
 _OLDER = """

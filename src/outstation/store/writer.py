@@ -7,30 +7,27 @@ takes the others with him; and the thread outlives every error.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import apsw
 import msgspec
 
 from outstation import clock
 from outstation.core.readings import Millis, Note, Reading
-from outstation.errors import OutstationError, RefusedError, StoreError
+from outstation.errors import DiskFullError, RefusedError, StoreError
 from outstation.store import file, journal
 from outstation.store.boots import Boot
-from outstation.store.draft import Recorded
 from outstation.store.log import Batch, Log
 from outstation.store.retention import Old
 from outstation.store.rows import packed
-
-T = TypeVar("T")
+from outstation.store.waiting import Call, Clocked, Done, Taken, Work, answer, drain, refuse
 
 OWN_AT_MOST = 100_000
 """Own readings that wait in memory while the disk cannot take them: a day of ten sensors at 10 s, 20 MB."""
@@ -40,31 +37,10 @@ CLOSED = StoreError("The store is closed.", cure="The node is stopping.")
 _RETRY: Millis = 1_000
 """After a failure, the time until the file is opened again. Whoever asks meanwhile is told of the failure."""
 
+_SHUT_WITHIN: Millis = 1_000
+"""How long a reader may keep the last checkpoint waiting. Without it, the next start does the same work."""
+
 _log = logging.getLogger(__name__)
-
-Call = tuple[Sequence[Reading], "asyncio.Future[Recorded]"]
-Work = tuple[Callable[[apsw.Connection], Any], "asyncio.Future[Any] | None"]
-Done = tuple[Any, Exception | None]
-Clocked = tuple[Boot, "asyncio.Future[None]"]
-
-
-class Taken(msgspec.Struct):
-    """What one commit took from those who wait."""
-
-    calls: list[Call]
-    works: list[Work]
-    boots: list[Clocked]
-    own: list[Reading]
-
-    def readings(self) -> list[Sequence[Reading]]:
-        """Return the readings by call, our own last."""
-        return [*(readings for readings, _ in self.calls), self.own]
-
-    def futures(self) -> list[asyncio.Future[Any]]:
-        """Return all who wait for an answer."""
-        waiting: list[asyncio.Future[Any]] = [future for _, future in self.calls]
-        waiting += [future for _, future in self.boots]
-        return waiting + [future for _, future in self.works if future]
 
 
 class Writer:
@@ -87,6 +63,8 @@ class Writer:
         self._own_since: Millis = 0
         self._retry_at: Millis = 0
         self._dropped_told = 0
+        self._tried = 0  # the first row of the log that the last commit was to write
+        self._unsure: list[Reading] = []  # own readings of a commit that failed: it may be on disk all the same
         self._closing = False
         self._is_suspect = False
         self._connection: apsw.Connection | None
@@ -99,6 +77,11 @@ class Writer:
         if self.asleep:
             self.asleep = False
             self._bell.put(None)
+
+    @property
+    def waiting(self) -> int:
+        """How many own readings are not on disk yet."""
+        return len(self.own) + len(self._unsure)
 
     def keep(self, readings: Sequence[Reading]) -> None:
         """Take own readings, to be written when they are due. Too many: the oldest are dropped, and counted."""
@@ -114,6 +97,12 @@ class Writer:
         """Return the work of deleting one chunk."""
         return lambda _: self.log.forget(old)
 
+    def doubt(self, opened: int) -> None:
+        """A reader found the file damaged that was opened as number `opened`: set it aside."""
+        if opened == self.opened:
+            self._is_suspect = True
+            self._bell.put(None)
+
     def close(self, within: Millis) -> None:
         """Write what waits, and stop."""
         self._closing = True
@@ -123,7 +112,7 @@ class Writer:
     def _run(self) -> None:
         while not (self._closing and not self._is_asked() and not self.own):
             self._sleep()
-            taken = Taken(_drain(self.calls), _drain(self.works), _drain(self.boots), _drain(self.own))
+            taken = Taken(drain(self.calls), drain(self.works), drain(self.boots), drain(self.own))
             try:
                 self._commit(taken)
             except Exception as error:  # noqa: BLE001  the thread outlives its work: see the law above
@@ -133,7 +122,7 @@ class Writer:
         self._shut()
 
     def _is_asked(self) -> bool:
-        return bool(self.calls or self.works or self.boots)
+        return bool(self.calls or self.works or self.boots or (self._is_suspect and not self.error))
 
     def _sleep(self) -> None:
         while not (self._is_asked() or self._closing):
@@ -155,44 +144,69 @@ class Writer:
     def _commit(self, taken: Taken) -> None:
         if self.error:
             self._tell_of_failure(taken)
+        if self._is_suspect:
+            self._shut_connection()
         connection = self._connection or self._reopen()
         try:
             batch, done = self._write(connection, taken)
         except _UNFIT as error:
             self._refuse_unfit(connection, taken, error)
             return
-        if taken.boots:
-            self._boot = taken.boots[-1][0]
         if self.error:
             _log.warning("The data file is written again.")
             self.error, self._dropped_told = None, self.dropped
-        _answer(taken, batch.told, done)
+        answer(taken, batch.told, done)
 
     def _write(self, connection: apsw.Connection, taken: Taken) -> tuple[Batch, list[Done]]:
+        self._tried = self.log.last_id + 1
+        if taken.boots:
+            self._boot = taken.boots[-1][0]  # also if this commit fails: the next opening enters it
         if taken.works or taken.boots:
-            with _transaction(connection):
+            with file.transaction(connection):
                 for boot, _ in taken.boots:
                     self.log.set_boot(boot)
                 batch = self.log.sort(taken.readings())
                 self.log.append(batch)
                 return batch, [_do(connection, work) for work, _ in taken.works]
         batch = self.log.sort(taken.readings())
-        with contextlib.nullcontext() if batch.is_one_statement else _transaction(connection):
+        with contextlib.nullcontext() if batch.is_one_statement else file.transaction(connection):
             self.log.append(batch)
         return batch, []
 
     def _reopen(self) -> apsw.Connection:
         if self.error and clock.now() < self._retry_at and not self._closing:
             raise self.error
-        self._connection, self.log = self._open(suspect=self._is_suspect)
-        return self._connection
+        connection, self.log = self._open(suspect=self._is_suspect)
+        try:
+            self._begin_wal_anew(connection)
+        except apsw.Error as error:
+            problem = file.as_store_error(self._path, error, connection.system_errno)
+            file.shut(connection)
+            raise problem from error
+        if self.log.last_id < self._tried:  # else it is on disk, although the commit failed
+            self.own.extendleft(reversed(self._unsure))
+            self._drop_oldest()
+        self._unsure = []
+        self._connection = connection
+        return connection
+
+    def _begin_wal_anew(self, connection: apsw.Connection) -> None:
+        """Let nothing that is promised from now on hang on pages that a failed fsync may have left behind.
+
+        The kernel calls such pages clean; a power cut would cut the write-ahead log off there, with all after it.
+        """
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:  # a reader is at work
+            if not isinstance(self.error, DiskFullError):
+                raise
 
     def _open(self, *, suspect: bool) -> tuple[apsw.Connection, Log]:
         """Open the file; one that is damaged is set aside and a fresh one takes its place."""
         connection, damaged = file.open_for_writing(self._path, suspect=suspect)
         try:
             log = self._load(connection)
-        except (apsw.CorruptError, msgspec.MsgspecError):
+        except (*file.DAMAGE, msgspec.MsgspecError):
             file.shut(connection)
             connection, damaged = file.open_for_writing(self._path, suspect=True)
             log = self._load(connection)
@@ -206,25 +220,32 @@ class Writer:
         return connection, log
 
     def _load(self, connection: apsw.Connection) -> Log:
-        with _transaction(connection):
+        with file.transaction(connection):
             return Log(connection, self._boot)
 
     def _fail(self, taken: Taken, error: Exception) -> None:
         """Answer all with the error, keep what is ours, and give up the connection: after a failed fsync it lies."""
         errno = self._connection.system_errno if self._connection else 0
         problem = file.as_store_error(self._path, error, errno)
-        if self._connection:
-            file.shut(self._connection)
-            self._connection = None
+        was_tried = self._connection is not None
+        self._shut_connection()
         if problem is not self.error:
             self._retry_at = clock.now() + _RETRY
-            self._is_suspect |= isinstance(error, (apsw.CorruptError, apsw.NotADBError))
+            self._is_suspect |= isinstance(error, file.DAMAGE) or isinstance(error.__cause__, file.DAMAGE)
         if self.error is None:
             _log.error("Nothing can be stored: %s", problem, exc_info=None if isinstance(error, apsw.Error) else error)
         self.error = problem
-        self.own.extendleft(reversed(taken.own))
-        self._drop_oldest()
-        _refuse(taken.futures(), problem)
+        if was_tried:
+            self._unsure += taken.own
+        else:
+            self.own.extendleft(reversed(taken.own))
+            self._drop_oldest()
+        refuse(taken.futures(), problem)
+
+    def _shut_connection(self) -> None:
+        if self._connection:
+            file.shut(self._connection)
+        self._connection = None
 
     def _tell_of_failure(self, taken: Taken) -> None:
         """Add a line to the journal: it says what was, and it is a write, so that its commit proves the disk."""
@@ -242,7 +263,7 @@ class Writer:
             raise error
         self.log = self._load(connection)
         unfit = [future for readings, future in taken.calls if not _is_fit(readings)]
-        _refuse(unfit, RefusedError(f"A reading cannot be stored: {error}.", cure="See the kinds of values."))
+        refuse(unfit, RefusedError(f"A reading cannot be stored: {error}.", cure="See the kinds of values."))
         self.calls.extendleft(reversed(fit))
         self.works.extendleft(reversed(taken.works))
         self.boots.extendleft(reversed(taken.boots))
@@ -260,11 +281,13 @@ class Writer:
                 self.own.popleft()
 
     def _shut(self) -> None:
-        _refuse(Taken(_drain(self.calls), _drain(self.works), _drain(self.boots), []).futures(), CLOSED)
+        refuse(Taken(drain(self.calls), drain(self.works), drain(self.boots), []).futures(), CLOSED)
         if self._connection is None:
             return
+        self._connection.set_busy_timeout(_SHUT_WITHIN)
         with contextlib.suppress(apsw.Error):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        with contextlib.suppress(apsw.Error):
             self._connection.close()
 
 
@@ -277,33 +300,13 @@ def _noting(subject: str, text: str) -> Callable[[apsw.Connection], None]:
     return lambda connection: journal.insert(connection, [note])
 
 
-def _drain(waiting: deque[T]) -> list[T]:
-    taken: list[T] = []
-    with contextlib.suppress(IndexError):
-        while True:
-            taken.append(waiting.popleft())
-    return taken
-
-
-@contextlib.contextmanager
-def _transaction(connection: apsw.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(apsw.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _do(connection: apsw.Connection, work: Callable[[apsw.Connection], Any]) -> Done:
     """Do one piece of work; one that fails is undone and does not touch its neighbours."""
     connection.execute("SAVEPOINT work")
     try:
         result = work(connection)
     except Exception as error:  # it belongs to the one who asked
-        if connection.get_autocommit() or isinstance(error, (apsw.FullError, apsw.IOError, apsw.CorruptError)):
+        if connection.get_autocommit() or isinstance(error, (apsw.FullError, apsw.IOError, *file.DAMAGE)):
             raise  # the whole transaction is lost
         connection.execute("ROLLBACK TO work; RELEASE work")
         return None, error
@@ -321,42 +324,3 @@ def _is_fit(readings: Sequence[Reading]) -> bool:
     except _UNFIT:
         return False
     return True
-
-
-def _answer(taken: Taken, told: dict[int, Recorded], done: list[Done]) -> None:
-    """Answer all who waited in one go: waking the loop costs more than an answer."""
-
-    def resolve() -> None:
-        for number, (readings, future) in enumerate(taken.calls):
-            if not future.done():
-                future.set_result(told.get(number) or Recorded(len(readings)))
-        for (_, waiting), (result, error) in zip(taken.works, done, strict=True):
-            _settle(waiting, result, error)
-        for _, waiting in taken.boots:
-            _settle(waiting, None, None)
-
-    _call_soon(taken.futures(), resolve)
-
-
-def _refuse(futures: list[asyncio.Future[Any]], error: OutstationError) -> None:
-    def resolve() -> None:
-        for future in futures:
-            _settle(future, None, type(error)(error.message, cure=error.cure))
-
-    _call_soon(futures, resolve)
-
-
-def _settle(future: asyncio.Future[Any] | None, result: object, error: Exception | None) -> None:
-    if future is None or future.done():
-        return
-    if error is None:
-        future.set_result(result)
-        return
-    future.set_exception(error)
-    future.exception()  # somebody who does not wait is no mistake: the writer has logged it
-
-
-def _call_soon(futures: list[asyncio.Future[Any]], resolve: Callable[[], None]) -> None:
-    if futures:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            futures[0].get_loop().call_soon_threadsafe(resolve)

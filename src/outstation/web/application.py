@@ -19,6 +19,8 @@ from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
 from outstation.web.security import Gate
 
+_REFUSED = 400
+
 
 class Application:
     """What the server serves. An ASGI application for what the gate hands to the framework."""
@@ -44,7 +46,16 @@ class Application:
             await self.stream(scope, receive, send)
             return
         framework = self._framework or await self._load()
-        await framework(scope, receive, send)
+        request = scope["outstation"]
+
+        async def tell(message: dict[str, Any]) -> None:
+            if message.get("status", 0) >= _REFUSED:
+                self.gate.refusals.note(request, message["status"])
+            await send(message)
+
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # The server keeps the body back, whoever made it.
+        await framework(scope, receive, tell)
 
     async def _load(self) -> Callable[..., Any]:
         """Load the framework, in a thread: rules and boards do not wait for it."""
@@ -89,7 +100,7 @@ def _framework_routes() -> list[Route]:
         Route("GET", "/api/sensors/{device}/{name}", "read"),
         Route("GET", "/api/actuators", "read"),
         Route("GET", "/api/actuators/{name}", "read"),
-        Route("GET", "/api/stream", "read"),
+        Route("GET", "/api/stream", "read", stream=True),
         Route("GET", "/api/keys", "admin"),
         Route("POST", "/api/keys", "admin", body=SMALL, json=True),
         Route("DELETE", "/api/keys/{id}", "admin"),

@@ -14,10 +14,8 @@ from outstation import clock
 _REFRESH = 10_000
 _REMEMBERED = 4_096
 
-_FORWARDED = frozenset(
-    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via")
-)
-"""Headers that a proxy adds: with one of these, the peer is not the one who asks."""
+_FORWARDED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
+"""How the headers that a proxy adds begin: with one of these, the peer is not the one who asks."""
 
 _LOCAL = tuple(
     ipaddress.ip_network(network)
@@ -49,7 +47,7 @@ class Peers:
         """Tell whether this peer may read without a key."""
         if self._reads == "key":
             return False
-        if _FORWARDED.isdisjoint(headers):
+        if not any(name.startswith(_FORWARDED) for name in headers):
             return self._is_near(address)
         return self._is_proxy(address) and self._is_near(self.origin(address, headers))
 

@@ -16,6 +16,7 @@ from outstation.routes import SCOPES, Route, Table
 from outstation.store.keys import Keys
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
+from outstation.web.refusals import Refusals
 
 CONTROL_SOCKET = Principal("control socket", frozenset(SCOPES))
 READER = Principal("anonymous", frozenset({"read"}))
@@ -25,6 +26,9 @@ GUESSES, GUESSES_AN_ADDRESS, GUESS_SPAN = 10, 60, 60_000
 
 _REMEMBERED = 4_096
 """Guessers remembered at once: past these the oldest are forgotten, so that guessing cannot fill the memory."""
+
+_KEYS = (b"x-api-key", b"authorization")
+_ANY_ORIGIN = ((b"Access-Control-Allow-Origin", b"*"),)
 
 _HOW_TO_MAKE_A_KEY = "make one on the machine: outstation keys create NAME --scope control"
 
@@ -42,19 +46,17 @@ class Gate:
 
     def __init__(self, table: Table, keys: Keys, hosts: Hosts, peers: Peers, *, origins: tuple[str, ...] = ()) -> None:
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
+        self.refusals = Refusals(table)
         self._origins = frozenset(origin.encode() for origin in origins)
         self._guesses: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
 
     def admit(self, request: Request) -> Admission | Response:
         """Return the admission, or the refusal to send."""
-        match = self.table.find(request.path)
-        if match is None:
-            return problem(404, "There is nothing at this path; /docs lists what there is.")
-        method = "GET" if request.method == "HEAD" else request.method
-        route = match.rows.get(method)
-        if route is None:
-            return self._no_such_method(request, match.rows)
         headers = dict(request.headers)
+        match = self.table.find(request.path)
+        route = match.rows.get("GET" if request.method == "HEAD" else request.method) if match else None
+        if match is None or route is None:
+            return self._nowhere(request, match.rows if match else {}, headers)
         refusal = self._refuse_early(request, route, headers)
         if refusal is not None:
             return refusal
@@ -65,34 +67,59 @@ class Gate:
             return principal
         return Admission(route, principal, match.params)
 
-    def cors(self, request: Request, route: Route) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers that let a page of another origin read the answer: none unless it is listed."""
-        if route.any_origin:
-            return ((b"Access-Control-Allow-Origin", b"*"),)
+    def cors(self, request: Request, route: Route | None) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the headers that let a page of another origin read the answer: none unless it is listed.
+
+        route: None for a refusal. The listed origin `*` is for reads only.
+        """
+        if route is not None and route.any_origin:
+            return _ANY_ORIGIN
         origin = request.header(b"origin")
-        if origin is None or origin not in self._origins:
+        if origin is None:
             return ()
-        return ((b"Access-Control-Allow-Origin", origin), (b"Vary", b"Origin"))
+        if origin in self._origins:
+            return ((b"Access-Control-Allow-Origin", origin), (b"Vary", b"Origin"))
+        wanted = route or self._wanted(request)
+        if wanted is not None and (wanted.any_origin or (b"*" in self._origins and wanted.scope == "read")):
+            return _ANY_ORIGIN
+        return ()
+
+    def _wanted(self, request: Request) -> Route | None:
+        """Return the row that a request is for, or a preflight asks about."""
+        match = self.table.find(request.path)
+        method = request.method
+        if method == "OPTIONS":
+            method = (request.header(b"access-control-request-method") or b"").decode("ascii", "replace")
+        return match.rows.get("GET" if method == "HEAD" else method) if match else None
 
     def _refuse_early(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Response | None:
-        if not (route.any_host or request.peer.is_control_socket or self._hosts.allow(headers.get(b"host", b""))):
-            return problem(421, "This node does not answer to that host name; [web] hosts in outstation.toml adds one.")
+        if len(headers) != len(request.headers) and _stands_twice(request, b"host"):
+            return route.refuse(400, "There is more than one Host header.")
+        if not (route.any_host or self._is_for_us(request, headers)):
+            return _misdirected()
         if route.acts and (request.method == "HEAD" or _is_a_browsers_doing(headers)):
             return route.refuse(405, "A browser's look at this address changes nothing.")
         return _refuse_body(route, headers)
 
-    def _no_such_method(self, request: Request, rows: dict[str, Route]) -> Response:
-        allowed = b", ".join(sorted(method.encode() for method in {*rows, "OPTIONS"} | ({"HEAD"} & _heads(rows))))
+    def _is_for_us(self, request: Request, headers: dict[bytes, bytes]) -> bool:
+        return request.peer.is_control_socket or self._hosts.allow(headers.get(b"host", b""))
+
+    def _nowhere(self, request: Request, rows: dict[str, Route], headers: dict[bytes, bytes]) -> Response:
+        """Refuse what no row is for, and answer OPTIONS."""
+        if not (any(row.any_host for row in rows.values()) or self._is_for_us(request, headers)):
+            return _misdirected()
+        if not rows:
+            return problem(404, "There is nothing at this path; /docs lists what there is.")
+        allowed = b", ".join(sorted(method.encode() for method in {*rows, "OPTIONS"} | _heads(rows)))
         if request.method != "OPTIONS":
             return problem(405, "This path knows other methods; see the Allow header.", headers=((b"Allow", allowed),))
-        return Response(b"", 204, headers=((b"Allow", allowed), *self._preflight(request, rows, allowed)))
+        return Response(b"", 204, headers=((b"Allow", allowed), *self._preflight(request, allowed)))
 
-    def _preflight(self, request: Request, rows: dict[str, Route], allowed: bytes) -> tuple[tuple[bytes, bytes], ...]:
-        shared = self.cors(request, next(iter(rows.values())))
-        if not shared:
+    def _preflight(self, request: Request, allowed: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        if not self.cors(request, None):
             return ()
         names = b"Content-Type, X-API-Key, Authorization, X-THINGSPEAKAPIKEY"
-        return (*shared, (b"Access-Control-Allow-Methods", allowed), (b"Access-Control-Allow-Headers", names))
+        return ((b"Access-Control-Allow-Methods", allowed), (b"Access-Control-Allow-Headers", names))
 
     def _principal(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
         assert route.scope is not None
@@ -132,22 +159,31 @@ def _heads(rows: dict[str, Route]) -> set[str]:
 
 
 def _key(headers: dict[bytes, bytes]) -> str | None:
-    """Return the key as sent; None when none was."""
+    """Return the key as sent; None when none was. Other schemes are another's: a proxy's password, for one."""
     raw = headers.get(b"x-api-key")
     if raw is None:
-        raw = headers.get(b"authorization")
-        if raw is None:
-            return None
-        scheme, _, raw = raw.partition(b" ")
-        if scheme.lower() != b"bearer":
-            raw = b""
-    return raw.strip().decode("ascii", "replace")
+        raw = _bearer(headers.get(b"authorization", b""))
+    return None if raw is None else raw.strip().decode("ascii", "replace")
+
+
+def _bearer(value: bytes) -> bytes | None:
+    scheme, _, key = value.partition(b" ")
+    return key if scheme.lower() == b"bearer" else None
 
 
 def _key_stands_twice(request: Request, headers: dict[bytes, bytes]) -> bool:
     if len(headers) == len(request.headers) and not (b"x-api-key" in headers and b"authorization" in headers):
         return False
-    return sum(name in (b"x-api-key", b"authorization") for name, _ in request.headers) > 1
+    keys = [name == b"x-api-key" or _bearer(value) is not None for name, value in request.headers if name in _KEYS]
+    return sum(keys) > 1
+
+
+def _stands_twice(request: Request, wanted: bytes) -> bool:
+    return sum(name == wanted for name, _ in request.headers) > 1
+
+
+def _misdirected() -> Response:
+    return problem(421, "This node does not answer to that host name; [web] hosts in outstation.toml adds one.")
 
 
 def _unauthorised(error: str) -> Response:
@@ -161,6 +197,11 @@ def _is_a_browsers_doing(headers: dict[bytes, bytes]) -> bool:
     return b"prefetch" in headers.get(b"sec-purpose", b"") or b"prefetch" in headers.get(b"purpose", b"")
 
 
+def too_large(route: Route) -> Response:
+    """Return the refusal of a body past the route's cap."""
+    return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
+
+
 _LONGEST_LENGTH = 15
 """Digits of a Content-Length: a petabyte."""
 
@@ -171,10 +212,13 @@ def _refuse_body(route: Route, headers: dict[bytes, bytes]) -> Response | None:
         return route.refuse(400, "Content-Length is no number.")
     length = int(sent)
     if length > route.body:
-        return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
+        return too_large(route)
     if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
         return route.refuse(415, "No Content-Encoding is taken here; send the body as it is.")
-    if route.json and (length or b"transfer-encoding" in headers):
+    chunked = b"transfer-encoding" in headers
+    if chunked and headers[b"transfer-encoding"].lower() != b"chunked":
+        return route.refuse(501, "No Transfer-Encoding but chunked is taken here.")
+    if route.json and (length or chunked):
         return _refuse_type(route, headers)
     return None
 

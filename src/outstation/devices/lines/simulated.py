@@ -56,16 +56,21 @@ def start(path: Path, *, on_release: Release = "kept", linger_s: float = 60, lin
 
 def open_line(path: Path, wanted: Wanted) -> SimulatedLine:
     """Request a line of the chip at `path`, which is started if there is none. Raises DeviceError."""
-    connection = _reach_or_start(path)
-    try:
-        _ask(connection, "request", *_fields(wanted))
-    except _RefusedError as refusal:
-        connection.close()
-        raise _fault(wanted, path, refusal) from refusal
-    except DeviceError:
-        connection.close()
-        raise
-    return SimulatedLine(connection)
+    give_up = time.monotonic() + _START_S
+    while True:
+        connection = _reach_or_start(path, give_up)
+        try:
+            _ask(connection, "request", *_fields(wanted))
+        except _RefusedError as refusal:
+            connection.close()
+            raise _fault(wanted, path, refusal) from refusal
+        except DeviceError:
+            # It may have ended in this very moment, as one does that nobody needed for a while.
+            connection.close()
+            if time.monotonic() > give_up:
+                raise
+        else:
+            return SimulatedLine(connection)
 
 
 class SimulatedLine(Line):
@@ -212,9 +217,8 @@ def _fault(wanted: Wanted, path: Path, refusal: _RefusedError) -> DeviceError:
     return DeviceError(f"Simulated pin {wanted.pin} was refused: {os.strerror(refusal.number)}.")
 
 
-def _reach_or_start(path: Path) -> socket.socket:
-    """Connect, and start the chip when nobody answers: also one that ends in this very moment."""
-    give_up = time.monotonic() + _START_S
+def _reach_or_start(path: Path, give_up: float) -> socket.socket:
+    """Connect, and start the chip when nobody answers."""
     while True:
         try:
             return _reach(path)

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 _BODY = 16 * 1024
 """Eight fields of 255 bytes, all percent-encoded, and the other parameters, are half of this."""
 
+_ENTER = "A board's entry (api_key, field1 to field8, created_at); answers its number, or 0"
+_LAST = "The newest text of a field (api_key, unless the channel is public), or -1"
+
 _NO_FORM = (b"application/json", b"multipart/form-data")
 
 
@@ -41,10 +44,10 @@ def routes(site: Site) -> list[Route]:
     not_entered, not_shown = partial(_refuse, b"0"), partial(_refuse, b"-1")
     field = "/channels/{channel}/fields/{field}"
     return [
-        row("GET", "/update", handler=boards.update, acts=True, refuse=not_entered),
-        row("POST", "/update", handler=boards.update, body=_BODY, refuse=not_entered),
-        row("GET", f"{field}/last", handler=boards.last, refuse=not_shown),
-        row("GET", f"{field}/last.txt", handler=boards.last, refuse=not_shown),
+        row("GET", "/update", handler=boards.update, acts=True, refuse=not_entered, summary=_ENTER),
+        row("POST", "/update", handler=boards.update, body=_BODY, refuse=not_entered, summary=_ENTER),
+        row("GET", f"{field}/last", handler=boards.last, refuse=not_shown, summary=_LAST),
+        row("GET", f"{field}/last.txt", handler=boards.last, refuse=not_shown, summary=_LAST),
     ]
 
 

@@ -64,7 +64,7 @@ CREATE TABLE keys (
     last4   TEXT    NOT NULL,
     created INTEGER NOT NULL, -- UTC, ms
     revoked INTEGER           -- UTC, ms; NULL: valid
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- What the ThingSpeak dialect must not forget of a channel.
 CREATE TABLE channels (

@@ -5,6 +5,7 @@ The plain routes' bodies are described from the very types that decode them.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -64,19 +65,22 @@ def _plain(route: Route) -> tuple[str, str, Any] | None:
     known = _PLAIN.get((route.method, route.path))
     if known is None and route.method == "POST" and route.scope == "control" and route.handler is not None:
         return ("actuators", f"Move {route.path.removeprefix('/api/')}", Order)
+    if known is None and route.summary:
+        return ("boards", route.summary, None)
     return known
 
 
 def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    media = "text/event-stream" if route.path == "/api/stream" else "application/json"
+    media = "text/event-stream" if route.stream else "text/plain" if route.summary else "application/json"
     operation: dict[str, Any] = {
         "tags": [tag],
         "summary": summary,
         "operationId": f"{route.method}{route.path}".lower().translate(str.maketrans("/{}", "___")),
         "responses": {"200": {"description": "Done", "content": {media: {}}}},
     }
-    if "{name}" in route.path:
-        operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]
+    if names := re.findall(r"{(\w+)}", route.path):
+        text = {"in": "path", "required": True, "schema": {"type": "string"}}
+        operation["parameters"] = [{"name": name, **text} for name in names]
     if body is not None:
         operation["requestBody"] = _body(route, body, schemas)
     return operation
@@ -94,6 +98,9 @@ def _secure(document: dict[str, Any], table: Table) -> None:
     for route in table.routes:
         operation = document["paths"].get(route.path, {}).get(route.method.lower())
         if operation is None:
+            continue
+        if route.scope is None:
+            operation["security"] = []
             continue
         operation["security"] = [{"key": []}, {}] if route.scope == "read" else [{"key": []}]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: {route.scope}.".strip()

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from outstation import __version__, clock, http
 from outstation.config import parse_duration
-from outstation.core.readings import Reading, Value
+from outstation.core.readings import MAX_TEXT, Reading, Value
 from outstation.engine.site import Site
 from outstation.errors import OutstationError, RefusedError, UnknownNameError
 from outstation.routes import Scope
@@ -44,13 +44,18 @@ class NewKey(BaseModel):
     device: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None = None
 
 
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Short = Annotated[str, Field(max_length=MAX_TEXT)]
+
+
 class Simulation(BaseModel):
     """A value for a simulated input, `for` a time or until the next one."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     sensor: str
-    value: bool | int | float | str
+    value: bool | Whole | Finite | Short
     duration: Annotated[str | None, Field(alias="for")] = None
 
 
@@ -60,6 +65,7 @@ def build(site: Site) -> FastAPI:
     api.add_exception_handler(OutstationError, _on_error)
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
+    api.add_exception_handler(Exception, _on_unforeseen)
     _add_readings(api, site)
     _add_names(api, site)
     _add_keys(api, site)
@@ -81,7 +87,7 @@ def _add_readings(api: FastAPI, site: Site) -> None:
         if sensor is None:
             return _page(*_instants(site, span))
         if sensor not in site.node.sensors and sensor not in site.node.actuators:
-            raise UnknownNameError(f'There is no sensor "{sensor[:80]}".', cure="GET /api/sensors lists them.")
+            raise _no_sensor(sensor)
         return _page(*_of_sensor(site, sensor, span))
 
 
@@ -166,22 +172,44 @@ def _row(reading: Reading, unit: str) -> dict[str, Any]:
 
 
 def _instants(site: Site, span: Span) -> tuple[list[dict[str, Any]], str | None]:
-    """Return a flat row an instant; an output stays where it was until it is moved, so each row says its state."""
+    """Return a flat row an instant: what was measured then, and what still holds."""
     page = site.history.instants(**span)
-    outputs = _outputs_before(site, page.rows[0][0]) if page.rows else {}
+    holding = Holding(site, page.rows[0][0]) if page.rows else None
     rows = []
     for at, values in page.rows:
-        outputs |= {name: values[name] for name in outputs if name in values}
-        row: dict[str, Any] = {"timestamp": clock.iso(at)}
-        for name, value in (values | outputs).items():
-            row[site.flat.get(name, name)] = _word(value) if name in outputs else value
-        rows.append(row)
+        assert holding is not None
+        rows.append({"timestamp": clock.iso(at)} | _flat(site, {**values, **holding.after(at, values)}))
     return rows, page.next
 
 
-def _outputs_before(site: Site, at: int) -> dict[str, Value | None]:
-    found = {name: site.history.of_sensor(name, end=at, limit=1).rows for name in list(site.node.actuators)}
-    return {name: rows[0].value if rows else None for name, rows in found.items()}
+def _flat(site: Site, values: dict[str, Value | None]) -> dict[str, Any]:
+    outputs = site.node.actuators
+    return {site.flat.get(name, name): _word(value) if name in outputs else value for name, value in values.items()}
+
+
+class Holding:
+    """What a row says beyond its own instant.
+
+    An output stays where it was until it is moved. Of the sensors only those with a flat key are said again, null
+    once they would have been stale: short programs read these keys in every row.
+    """
+
+    def __init__(self, site: Site, start: int) -> None:
+        sensors = site.node.sensors
+        self._limits = {name: sensors[name].stale_limit() if name in sensors else None for name in site.flat}
+        self._limits |= dict.fromkeys(site.node.actuators)
+        found = {name: site.history.of_sensor(name, end=start, limit=1).rows for name in self._limits}
+        self._newest = {name: (rows[0].at, rows[0].value) for name, rows in found.items() if rows}
+
+    def after(self, at: int, values: dict[str, Value]) -> dict[str, Value | None]:
+        """Take in the values of an instant; return what holds from then on."""
+        self._newest |= {name: (at, values[name]) for name in self._limits if name in values}
+        return {name: self._at(at, name) for name in self._limits}
+
+    def _at(self, at: int, name: str) -> Value | None:
+        since, value = self._newest.get(name, (at, None))
+        limit = self._limits[name]
+        return value if limit is None or at - since <= limit else None
 
 
 def _word(value: Value | None) -> str | float:
@@ -191,8 +219,12 @@ def _word(value: Value | None) -> str | float:
 def _one_sensor(site: Site, name: str) -> Response:
     state = site.node.sensors.get(name)
     if state is None:
-        raise UnknownNameError(f'There is no sensor "{name[:80]}".', cure="GET /api/sensors lists them.")
+        raise _no_sensor(name)
     return _json({"name": name} | sensor_document(state, clock.now(), site.simulated()))
+
+
+def _no_sensor(name: str) -> UnknownNameError:
+    return UnknownNameError(f'There is no sensor "{name[:80]}".', cure="GET /api/sensors lists them.")
 
 
 def _page(rows: list[dict[str, Any]], following: str | None) -> Response:
@@ -224,4 +256,9 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     if any(item["type"] == "json_invalid" for item in found):
         return _sent(http.problem(400, "The body is not JSON."))
     wrong = "; ".join(f"{'.'.join(str(part)[:40] for part in item['loc'][1:])}: {item['msg']}" for item in found[:5])
-    return _sent(http.problem(422, f"Not as expected: {wrong}."))
+    return _sent(http.problem(422, http.harmless(f"Not as expected: {wrong}.")))
+
+
+async def _on_unforeseen(_: Request, __: Exception) -> Response:
+    """Answer as everywhere; the server logs the error, which is raised again after this."""
+    return _sent(http.problem(500, "This server made a mistake; its log says more."))

@@ -65,12 +65,17 @@ class Status:
         node = self._site.node
         failed = [f"{name}: {state.error}" for name, state in node.sensors.items() if state.error]
         stale = [
-            f"{name} has said nothing for {(state.age(now) or 0) // 1000} s."
+            f"{name} has said nothing for {self._silence(state, now) // 1000} s."
             for name, state in node.sensors.items()
-            if state.newest and not state.error and state.spec.every is not None and state.is_stale(now)
+            if state.spec.every is not None and not state.error and self._silence(state, now) > state.stale_limit()
         ]
         outputs = [f"{name}: {state.error}" for name, state in node.actuators.items() if state.error]
         return [*self._site.troubles(), *failed, *stale, *outputs]
+
+    def _silence(self, state: SensorState, now: int) -> int:
+        """Return for how long a sensor has said nothing; one that never spoke, since the start."""
+        age = state.age(now)
+        return now - self._site.started if age is None else age
 
 
 def sensor_document(state: SensorState, now: int, simulated: frozenset[str]) -> dict[str, object]:

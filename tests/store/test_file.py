@@ -1,0 +1,229 @@
+"""The data file: begun, opened again, refused when it is newer, set aside when it is damaged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from pathlib import Path
+
+import apsw
+import pytest
+
+from outstation.clock import Trust
+from outstation.errors import NewerFileError, StoreError
+from outstation.store import file
+from outstation.store.database import Store
+from outstation.store.history import History
+from outstation.store.journal import Journal
+from outstation.store.keys import Keys
+from tests.store.given import BOOT, in_store, own, sent
+
+
+def filled(folder: Path, readings: int = 3_000) -> Path:
+    """Make a data file with readings, a key and a channel."""
+
+    async def story(store: Store) -> None:
+        await store.record([sent("b/x", at, at) for at in range(readings)])
+        await Keys(store).create("kept", ["read"])
+        await store.write(lambda connection: connection.execute("INSERT INTO channels VALUES (1, 77, '{}')").get)
+
+    in_store(folder, story)
+    return folder / file.NAME
+
+
+def names(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
+
+
+def settled(path: Path) -> dict[str, object]:
+    connection = apsw.Connection(str(path))
+    try:
+        pragmas = ("page_size", "auto_vacuum", "journal_mode", "application_id", "user_version")
+        return {name: connection.pragma(name) for name in pragmas}
+    finally:
+        connection.close()
+
+
+def test_a_new_file_has_all_that_cannot_be_changed_later(tmp_path: Path) -> None:
+    assert settled(filled(tmp_path, 1)) == {
+        "page_size": file.PAGE_SIZE,
+        "auto_vacuum": 2,  # incremental
+        "journal_mode": "wal",
+        "application_id": file.APPLICATION_ID,
+        "user_version": 1,
+    }
+
+
+def test_the_writer_waits_for_the_disk(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        assert await store.write(lambda connection: connection.pragma("synchronous")) == 2  # FULL
+
+    in_store(tmp_path, story)
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        with pytest.raises(StoreError, match="readonly"), store.read() as connection:
+            connection.execute("DELETE FROM log")
+
+    in_store(tmp_path, story)
+
+
+def test_a_file_half_begun_is_finished(tmp_path: Path) -> None:
+    """Killed after the first page and before the first migration."""
+    connection = apsw.Connection(str(tmp_path / file.NAME))
+    connection.pragma("application_id", file.APPLICATION_ID)
+    connection.close()
+    assert in_store(tmp_path, lambda store: store.record([own("a", 1)])).stored == 1
+
+
+@pytest.mark.parametrize("content", [b"", None], ids=["empty", "missing"])
+def test_an_empty_file_is_a_new_one(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / file.NAME).write_bytes(content)
+
+    async def story(store: Store) -> None:
+        assert not store.damaged
+        await store.record([own("a", 1)])
+
+    in_store(tmp_path, story)
+
+
+def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", 99)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(NewerFileError, match=r"its version is 99, this program knows 1.*Install the newer program"):
+        Store(tmp_path, boot=BOOT)
+    assert path.read_bytes() == before
+    assert names(tmp_path) == {file.NAME}
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=str(tmp_path / "missing")):
+        Store(tmp_path / "missing", boot=BOOT)
+
+
+def spoil_start(content: bytearray) -> None:
+    content[:16] = b"not an SQLite db"
+
+
+def spoil_owner(content: bytearray) -> None:
+    content[68:72] = b"else"
+
+
+def spoil_schema(content: bytearray) -> None:
+    content[100 : file.PAGE_SIZE] = os.urandom(file.PAGE_SIZE - 100)
+
+
+def spoil_pages(content: bytearray) -> None:
+    for page in range(4, len(content) // file.PAGE_SIZE, 3):
+        content[page * file.PAGE_SIZE : page * file.PAGE_SIZE + 8] = b"\xff" * 8
+
+
+def cut_short(content: bytearray) -> None:
+    del content[len(content) // 2 :]
+
+
+def nearly_nothing(content: bytearray) -> None:
+    del content[50:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [spoil_start, spoil_owner, spoil_schema, spoil_pages, cut_short, nearly_nothing],
+    ids=lambda it: it.__name__,
+)
+def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(tmp_path: Path, damage: object) -> None:
+    path = filled(tmp_path)
+    content = bytearray(path.read_bytes())
+    assert callable(damage)
+    damage(content)
+    path.write_bytes(content)
+
+    async def story(store: Store) -> None:
+        assert store.damaged.startswith("outstation.db.damaged-20")
+        assert (tmp_path / store.damaged).read_bytes() == content
+        assert (await store.record([own("a", 1)])).stored == 1
+        assert [note.subject for note in Journal(store).newest(9)] == ["damaged"]
+        assert store.damaged in Journal(store).newest(1)[0].text
+        assert History(store).count() == 1
+
+    in_store(tmp_path, story)
+
+
+def test_keys_and_channels_are_taken_over_from_a_damaged_file(tmp_path: Path) -> None:
+    """Boards and people keep their keys: what is damaged is mostly the log, since it is mostly log."""
+    path = filled(tmp_path)
+    connection = apsw.Connection(str(path))
+    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'log'").get
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * file.PAGE_SIZE : page * file.PAGE_SIZE] = os.urandom(file.PAGE_SIZE)
+    path.write_bytes(content)
+
+    async def story(store: Store) -> None:
+        assert store.damaged
+        assert [key.name for key in Keys(store).list()] == ["kept"]
+        with store.read() as connection:
+            assert connection.execute("SELECT last_entry_id FROM channels").get == 77
+
+    in_store(tmp_path, story)
+
+
+def test_damage_that_shows_while_running_is_found(tmp_path: Path) -> None:
+    """A reader stumbles over a page; the writer sets the file aside, and all goes on."""
+    path = filled(tmp_path, 30_000)
+
+    async def story(store: Store) -> None:
+        content = bytearray(path.read_bytes())
+        spoil_pages(content)
+        path.write_bytes(content)
+        with pytest.raises(StoreError):
+            History(store).of_sensor("b/x", limit=30_000)
+        for _ in range(100):
+            if store.damaged:
+                break
+            await asyncio.sleep(0.05)
+        assert store.damaged
+        assert (await store.record([own("a", 1)])).stored == 1
+        assert History(store).count() == 1
+
+    in_store(tmp_path, story)
+
+
+def test_the_log_beside_a_damaged_file_goes_with_it(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+    path.with_name("outstation.db-wal").write_bytes(b"what is left of a log")
+    path.write_bytes(b"rubbish" * 100)
+
+    async def story(store: Store) -> None:
+        assert {store.damaged, f"{store.damaged}-wal"} <= names(tmp_path)
+
+    in_store(tmp_path, story)
+
+
+def test_many_opens_leave_nothing_open(tmp_path: Path) -> None:
+    filled(tmp_path, 10)
+    before = len(names(Path("/proc/self/fd")))
+    for _ in range(20):
+        in_store(tmp_path, lambda store: store.record([own("a", 1)]))
+    assert len(names(Path("/proc/self/fd"))) <= before + 1
+
+
+def test_no_file_descriptors_left_is_an_error_in_words(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filled(tmp_path, 10)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(names(Path("/proc/self/fd"))), hard))
+    try:
+        with pytest.raises(StoreError, match="tried again"):
+            Store(tmp_path, boot=BOOT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_trust_is_stored_as_numbers_that_stay() -> None:
+    assert [int(trust) for trust in Trust] == [0, 1, 2]

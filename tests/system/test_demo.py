@@ -1,0 +1,121 @@
+"""`outstation demo` as a newcomer meets it: a greenhouse that moves, a key that works, and nothing left afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outstation.devices.lines.simulated import SimulatedChip
+from tests.running import Running
+from tests.system.waiting import until
+
+VENT, HEATER = 17, 18
+
+
+class Demo(Running):
+    """The demo, in a temporary folder that the test can look into."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        # An hour of the recording in a second: the air must move from one look to the next.
+        env = {"TMPDIR": str(self.temporary), "OUTSTATION_API_KEY": ""}
+        super().__init__(folder / "demo", None, "--speed", "3600", command="demo", env=env)
+
+    @property
+    def printed(self) -> str:
+        """What stands on the terminal."""
+        return self.log.read_text()
+
+    @property
+    def printed_key(self) -> str:
+        """The key that it shows, this once."""
+        found = re.search(r"shown this once: (\S+)", self.printed)
+        assert found, self.printed
+        return found[1]
+
+    @property
+    def folder(self) -> Path:
+        """Where its data are."""
+        (folder,) = self.temporary.iterdir()
+        return folder
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    with Demo(tmp_path) as demo:
+        chip = int((demo.folder / "gpiochip0.sim.lock").read_text())
+        until(lambda: "shown this once" in demo.printed)
+        try:
+            yield demo
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chip, signal.SIGTERM)
+
+
+def test_the_greenhouse_moves_and_obeys_the_printed_key(demo: Demo) -> None:
+    assert f"http://localhost:{demo.port}/" in demo.printed
+    assert str(demo.folder) in demo.printed
+    first = _status(demo)["sensors"]
+    assert set(first) >= {"air_temperature", "humidity", "door", "cpu_temp", "cpu_load", "memory_used", "disk_used"}
+    for name in ("air_temperature", "humidity"):
+        assert first[name]["simulated"] is True
+        until(partial(_has_moved, demo, name, first[name]["value"]))
+    assert first["memory_used"]["simulated"] is False
+
+    with SimulatedChip(demo.folder / "gpiochip0.sim") as chip:
+        for name, pin in (("vent", VENT), ("heater", HEATER)):
+            assert demo.post(f"/api/{name}", {"action": "on"}, key=None).status == 401
+            for action, level in (("on", True), ("off", False), ("toggle", True)):
+                assert demo.post(f"/api/{name}", {"action": action}, key=demo.printed_key).status == 200
+                assert chip.level(pin) is level
+                assert _status(demo)["actuators"][name]["state"] == ("on" if level else "off")
+
+
+def test_the_line_to_try_works_as_it_is_printed(demo: Demo) -> None:
+    (line,) = (line for line in demo.printed.splitlines() if line.strip().startswith("curl "))
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=20)
+    assert '"state":"on"' in done.stdout
+
+
+def test_the_speed_is_shown_where_one_looks(demo: Demo) -> None:
+    assert "3600 times" in demo.printed
+    page = demo.get("/").body.decode()
+    assert "3600 times" in page
+    assert "3600x" in _status(demo)["sensors"]["air_temperature"]["label"]
+
+
+def test_no_real_pin_is_ever_touched(demo: Demo) -> None:
+    assert demo.post("/api/vent", {"action": "on"}, key=demo.printed_key).status == 200
+    assert not [path for path in _opened(demo.pid) if path.startswith("/dev/gpiochip")]
+    assert "gpiod" not in Path(f"/proc/{demo.pid}/maps").read_text(), "the library for real pins is not even loaded"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_it_leaves_nothing(demo: Demo, signum: signal.Signals) -> None:
+    assert demo.folder.exists()
+    assert demo.end(signum) == 0
+    assert list(demo.temporary.iterdir()) == []
+
+
+def _opened(pid: int) -> Iterator[str]:
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield str(descriptor.readlink())
+
+
+def _has_moved(demo: Demo, name: str, before: object) -> bool:
+    return bool(_status(demo)["sensors"][name]["value"] != before)
+
+
+def _status(demo: Demo) -> Any:
+    return demo.get("/api/status").json

@@ -1,0 +1,11 @@
+"""A node with little patience, so that a test need not have more. `python -m tests.web.impatient run ...`."""
+
+from __future__ import annotations
+
+from outstation.__main__ import main
+from outstation.web import connection
+
+if __name__ == "__main__":
+    connection.PATIENCE, connection.IDLE, connection.LINGER = 1, 1, 1
+    connection.MAX_CONNECTIONS = 20
+    main()

@@ -1,0 +1,101 @@
+"""Every route that there is: those of a node with a sensor, an output and a board."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from outstation import clock
+from outstation.assembly import assemble
+from outstation.config import Config, load
+from outstation.engine.feed import Feed
+from outstation.engine.runner import Runner
+from outstation.engine.site import Site
+from outstation.plugins import Place
+from outstation.protocols.thingspeak import routes as dialects
+from outstation.routes import Route
+from outstation.store.database import Boot, Store
+from outstation.store.history import History
+from outstation.store.keys import Keys
+from outstation.web.application import Application
+
+WRITE_KEY = "MZ7T4KQ9WPX2B6RD"
+
+CONFIG = f"""
+[node]
+name = "everything"
+clock = "trust"
+
+[[sensors]]
+name = "door"
+driver = "gpio"
+pin = 27
+simulate = true
+
+[[actuators]]
+name = "vent"
+driver = "gpio"
+pin = 17
+simulate = true
+
+[[devices]]
+name = "porch"
+channel = 1
+write_key = "{WRITE_KEY}"
+fields = ["temperature"]
+"""
+
+_NAMES = {
+    "/api/sensors/{name}": "/api/sensors/door",
+    "/api/sensors/{device}/{name}": "/api/sensors/porch/temperature",
+    "/api/actuators/{name}": "/api/actuators/vent",
+    "/api/keys/{id}": "/api/keys/nobodys",
+    "/docs/{file}": "/docs/start.js",
+    "/channels/{channel}/fields/{field}/last": "/channels/1/fields/1/last",
+    "/channels/{channel}/fields/{field}/last.txt": "/channels/1/fields/1/last.txt",
+}
+
+
+def application(folder: Path, store: Store, config: Config) -> Application:
+    """Return the application of a node whose hardware is not started."""
+    node, hardware = assemble(config, Place(folder, folder))
+    feed = Feed()
+    site = Site(
+        config=config,
+        name="everything",
+        node=node,
+        runner=Runner(node, store, hardware.outputs, feed),
+        store=store,
+        history=History(store),
+        keys=Keys(store),
+        feed=feed,
+        started=clock.now(),
+        simulated=hardware.simulated,
+        troubles=list,
+        simulate=hardware.simulate,
+        flat=config.flat_keys,
+    )
+    return Application(site, dialects.routes(site))
+
+
+def _every_route() -> tuple[Route, ...]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "outstation.toml"
+        file.write_text(CONFIG)
+        moment = clock.moment()
+        with Store(folder, boot=Boot(clock.boot_id(), moment.at - moment.now, clock.Trust.UNSET)) as store:
+            return application(folder, store, load(file)).table.routes
+
+
+ROUTES = _every_route()
+
+
+def path(route: Route) -> str:
+    """Return a path that leads to a route."""
+    return _NAMES.get(route.path, route.path)
+
+
+def title(route: Route) -> str:
+    """Return what a route is called in a list of tests."""
+    return f"{route.method} {route.path}"
