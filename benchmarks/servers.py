@@ -57,7 +57,7 @@ class Server(msgspec.Struct, frozen=True):
 def outstation(folder: Path, *, prefix: Sequence[str] = ()) -> Iterator[Server]:
     """Run a node with the default device and its data in `folder`; `prefix` is a command that runs it."""
     if not Path(PROGRAM).exists():
-        raise MissingError("outstation is not installed beside this Python: pip install -e '.[bench]'")
+        raise MissingError("outstation is not installed beside this Python: pip install -e '.[dev]'")
     port = free_port()
     command = [*prefix, PROGRAM, "run", "--data", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     try:
@@ -73,7 +73,7 @@ def outstation(folder: Path, *, prefix: Sequence[str] = ()) -> Iterator[Server]:
 def flask(folder: Path) -> Iterator[Server]:
     """Run the Flask app under Gunicorn with two workers."""
     if not (importlib.util.find_spec("flask") and importlib.util.find_spec("gunicorn")):
-        raise MissingError("Flask or Gunicorn is not installed: pip install -e '.[bench]'")
+        raise MissingError("Flask or Gunicorn is not installed: pip install -e '.[dev]'")
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), "--log-level", "error"]
     command += ["--workers", "2", "--threads", str(FLASK_THREADS), "--bind", f"127.0.0.1:{port}", "flask_app:app"]

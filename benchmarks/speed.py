@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py
 
-Needs the extra `bench`, and Debian's wrk and influxdb. The servers run all the time and are loaded in turn (A B C A B C
+Needs the extra `dev`, and Debian's wrk and influxdb. The servers run all the time and are loaded in turn (A B C A B C
 ...) in short rounds, so that what else this machine does meets all of them alike. Each answer must be the expected
 one; a run with another is no result. "CPU µs" is what the server's processes took for one answer: on a machine where
 others work, it says more than answers a second, since those go down most for whoever has one busy thread. Exits with 1

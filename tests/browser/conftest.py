@@ -20,8 +20,9 @@ QUIET = [
 """Chromium as root, and without its own errands on the network."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the whole session: while Playwright is open, its loop runs, and no test could start one of its own."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("Chromium is not installed: apt install chromium")

@@ -74,6 +74,7 @@ pin = 27
 pull = "up"
 active_low = true
 simulate = true
+every = "1h"
 """
 
 THINNED = """

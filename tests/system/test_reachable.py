@@ -138,7 +138,8 @@ def test_over_a_link_local_address_too(node: Distant) -> None:
     words = ["ip", "-n", NODE, "-json", "address", "show", "dev", "cable0", "scope", "link"]
     (link,) = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
     (address,) = (found["local"] for found in link["addr_info"] if found.get("local"))
-    assert _status(f"[{address}%25cable1]", "/api/status") == 200
+    patience = ("--retry", "9", "--retry-delay", "1", "--retry-all-errors")  # until the other end has one as well
+    assert _status(f"[{address}%25cable1]", "/api/status", *patience) == 200
 
 
 def test_reading_through_a_proxy_that_nobody_trusts_needs_a_key_too(node: Distant) -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from outstation.devices.lines.simulated import SimulatedChip
+from outstation.errors import DeviceError
 from tests.running import Running
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _chips_end_with_their_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A simulated chip outlives its node by a minute, on purpose."""
+    yield
+    for door in tmp_path_factory.getbasetemp().rglob("*.sim"):
+        with contextlib.suppress(DeviceError), SimulatedChip(door) as chip:
+            chip.stop()
 
 
 @pytest.fixture(scope="module")

@@ -56,11 +56,11 @@ _NAMES = {
 }
 
 
-def application(folder: Path, store: Store, config: Config) -> Application:
-    """Return the application of a node whose hardware is not started."""
+def site_of(folder: Path, store: Store, config: Config) -> Site:
+    """Return a node whose hardware is not started, as the web sees it."""
     node, hardware = assemble(config, Place(folder, folder))
     feed = Feed()
-    site = Site(
+    return Site(
         config=config,
         name="everything",
         node=node,
@@ -75,6 +75,11 @@ def application(folder: Path, store: Store, config: Config) -> Application:
         simulate=hardware.simulate,
         flat=config.flat_keys,
     )
+
+
+def application(folder: Path, store: Store, config: Config) -> Application:
+    """Return the application of such a node."""
+    site = site_of(folder, store, config)
     return Application(site, dialects.routes(site))
 
 

@@ -76,14 +76,9 @@ def test_an_unknown_action_is_400_and_lists_the_valid_ones(node: Running, action
         assert not set(answer.json["error"]) & set("<>\x1b")
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"state": "on"}, {"for": "5m"}, {"action": None}, {"action": 1}, {"action": ["on"]}]
-)
+@pytest.mark.parametrize("body", [{}, {"for": "5m"}, {"action": None}, {"action": 1}, {"action": ["on"]}])
 def test_a_missing_action_is_400_and_lists_the_valid_ones(node: Running, body: object) -> None:
     answer = node.post("/api/led", body)
-    if answer.status == 422:
-        assert body == {"state": "on"}
-        return
     assert answer.status == 400
     assert "on" in answer.json["valid"]
     assert led(node)["state"] == "off"

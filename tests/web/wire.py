@@ -45,9 +45,15 @@ JSON = "Content-Type: application/json"
 class Wire:
     """One connection; a context manager that closes it."""
 
-    def __init__(self, port: int, *, source: str = "", patience: float = 10) -> None:
-        """Connect; `source`: an address of 127.0.0.0/8 to come from."""
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience, source_address=(source, 0))
+    def __init__(self, port: int, *, source: str = "", patience: float = 10, buffer: int = 0) -> None:
+        """Connect; `source`: an address of 127.0.0.0/8 to come from; `buffer`: bytes that wait here to be read."""
+        self.socket = socket.socket()
+        self.socket.settimeout(patience)
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        if source:
+            self.socket.bind((source, 0))
+        self.socket.connect(("127.0.0.1", port))
         self._read = b""
 
     def __enter__(self) -> Self:
@@ -99,10 +105,11 @@ class Wire:
 
     def _body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") == "chunked":
-            return b"".join(iter(self._chunk, b""))
+            return b"".join(iter(self.chunk, b""))
         return self._bytes(int(headers["content-length"]))
 
-    def _chunk(self) -> bytes:
+    def chunk(self) -> bytes:
+        """Return the next chunk of a body that comes in chunks; the last one is empty."""
         size = int(self._until(b"\r\n"), 16)
         return self._bytes(size + 2)[:-2]
 

@@ -1,0 +1,159 @@
+"""/openapi.json and /docs: all of the API, true to what it does, with nothing from another host."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outstation import __version__
+from outstation.routes import Route
+from outstation.web.docs import ASSETS
+from tests.running import KEY, Answer, Running
+from tests.web.table import CONFIG, ROUTES, WRITE_KEY, path, title
+from tests.web.wire import Wire, request
+
+PAGES = {"/", "/page.css", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.json"}
+"""For people and browsers: no API."""
+
+api = [route for route in ROUTES if route.path not in PAGES]
+every_api_route = pytest.mark.parametrize("route", api, ids=title)
+
+BODIES: dict[str, object] = {
+    "/api/keys": {"name": "phone", "scopes": ["read"]},
+    "/api/simulate": {"sensor": "door", "value": True},
+}
+"""What to send where the document has no example."""
+
+
+@pytest.fixture(scope="module")
+def node(folder: Path) -> Iterator[Running]:
+    with Running(folder / "data", CONFIG) as running:
+        running.post("/api/readings", {"sensor": "porch/temperature", "value": 1})
+        yield running
+
+
+@pytest.fixture(scope="module")
+def document(node: Running) -> dict[str, Any]:
+    answer = node.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def operations(document: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(method.upper(), where) for where, methods in document["paths"].items() for method in methods}
+
+
+def operation(document: dict[str, Any], route: Route) -> dict[str, Any]:
+    found: dict[str, Any] = document["paths"][route.path][route.method.lower()]
+    return found
+
+
+def test_it_covers_the_table_and_nothing_else(document: dict[str, Any]) -> None:
+    assert operations(document) == {(route.method, route.path) for route in api}
+
+
+def test_it_says_what_it_is(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.")
+    assert (document["info"]["title"], document["info"]["version"]) == ("Outstation", __version__)
+    assert document["components"]["securitySchemes"] == {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+
+
+@every_api_route
+def test_each_operation_says_what_it_needs(document: dict[str, Any], route: Route) -> None:
+    found = operation(document, route)
+    assert found["summary"]
+    assert found["tags"]
+    needed: dict[str | None, list[object]] = {"read": [{"key": []}, {}], None: []}
+    assert found["security"] == needed.get(route.scope, [{"key": []}])
+    if route.scope:
+        assert f"Scope: {route.scope}." in found["description"]
+        assert {"401", "403", "421", "429"} <= found["responses"].keys()
+    named = {parameter["name"] for parameter in found.get("parameters", ()) if parameter["in"] == "path"}
+    assert named == set(re.findall(r"{(\w+)}", route.path))
+    assert ("requestBody" in found) == route.json
+
+
+def test_names_of_operations_are_their_own(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = set(re.findall(r"'\$ref': '#/components/schemas/([^']+)'", str(document)))
+    assert found
+    assert found <= document["components"]["schemas"].keys()
+
+
+def call(node: Running, document: dict[str, Any], route: Route) -> Answer:
+    """Ask as the document says, with its example."""
+    body = None
+    if route.json:
+        content = operation(document, route)["requestBody"]["content"]["application/json"]
+        body = content.get("example", BODIES.get(route.path))
+    where = path(route)
+    if route.path == "/update":
+        where = f"/update?api_key={WRITE_KEY}&field1=20.5"
+    if route.method == "DELETE":
+        where = f"/api/keys/{node.post('/api/keys', BODIES['/api/keys']).json['id']}"
+    if route.path == "/api/stream":
+        with Wire(node.port) as wire:
+            return wire.ask(request("GET", where))
+    return node.request(route.method, where, body, key=KEY)
+
+
+@every_api_route
+def test_every_documented_route_answers(node: Running, document: dict[str, Any], route: Route) -> None:
+    answer = call(node, document, route)
+    responses = operation(document, route)["responses"]
+    assert answer.status in {200, 201}
+    assert str(answer.status) in responses
+    assert answer.headers["content-type"].partition(";")[0] in responses[str(answer.status)]["content"]
+
+
+def test_it_stays_the_same_while_the_node_runs(node: Running, document: dict[str, Any]) -> None:
+    assert node.get("/openapi.json").json == document
+
+
+@pytest.mark.skipif(not (ASSETS / "swagger-ui-bundle.js").exists(), reason="built without npm: no Swagger UI")
+def test_the_page_comes_whole_from_this_node(node: Running) -> None:
+    page = node.get("/docs")
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    found = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
+    assert len(found) == 4
+    assert all(address.startswith("/") and not address.startswith("//") for address in found)
+    for address in found:
+        answer = node.get(address)
+        assert answer.status == 200
+        assert answer.headers.get("x-content-type-options") == "nosniff" or address == "/openapi.json"
+        kind = {"css": "text/css", "js": "text/javascript", "json": "application/json"}[address.rpartition(".")[2]]
+        assert answer.headers["content-type"].partition(";")[0] == kind
+    assert b'url: "/openapi.json"' in node.get("/docs/start.js").body
+
+
+def test_the_page_may_load_nothing_else(node: Running) -> None:
+    policy = node.get("/docs").headers["content-security-policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == rules["connect-src"] == "'self'"
+    assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+    assert "http" not in policy
+
+
+@pytest.mark.parametrize(
+    "name", ["docs.py", "..%2fdocs.py", "%2e%2e%2fdocs.py", "swagger-ui.version", "..", "%00", "start.js%00", "a/b"]
+)
+def test_other_files_are_404(node: Running, name: str) -> None:
+    assert node.get(f"/docs/{name}").status == 404
+
+
+def test_names_in_the_table_stand_for_one_segment_each() -> None:
+    paths = {route.path for route in ROUTES}
+    for first, second in itertools.combinations(sorted(paths), 2):
+        assert re.sub(r"{\w+}", "{}", first) != re.sub(r"{\w+}", "{}", second)
