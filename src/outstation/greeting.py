@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
+from outstation.ops.service import installed_program
 from outstation.store.keys import SCOPES, Keys
 
 _SHORT = 16
@@ -34,13 +36,20 @@ def greet(urls: list[str], key: str | None, output: str | None, data: Path, note
     """Print the addresses to open, the key if there is a new one, and the next step."""
     lines = [f"Outstation is running: {urls[0]}", *(f"          from elsewhere: {url}" for url in urls[1:])]
     lines += notes
-    where = shlex.quote(str(data))
     if key is None:
-        lines.append(f"To move outputs you need a key: outstation keys create NAME --scope control --data {where}")
+        known = "the one in OUTSTATION_API_KEY, or " if os.environ.get("OUTSTATION_API_KEY") else ""
+        make = f"{program()} keys create NAME --scope control --data {shlex.quote(str(data))}"
+        lines.append(f"To move outputs you need a key: {known}a new one from\n  {make}")
     else:
         lines += [f"Your key, shown this once: {key}"]
         lines += [f"Try it:\n  {_example(urls[0], output, key)}"] if output else []
     print("\n".join(lines), flush=True)
+
+
+def program() -> str:
+    """Return how a shell calls this program: by its name where that finds it, else by where it is."""
+    installed = installed_program()
+    return "outstation" if shutil.which("outstation") == installed[0] else shlex.join(installed)
 
 
 def _example(url: str, output: str, key: str) -> str:

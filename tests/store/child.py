@@ -43,9 +43,13 @@ async def record_until_killed(folder: Path) -> None:
 
 
 async def record_some(folder: Path) -> None:
-    """As many calls as asked for, one after the other; whatever fails is said and tried once more."""
+    """As many calls as asked for, one after the other; whatever fails is said and tried once more.
+
+    With each goes a reading that nobody tries again but the store itself.
+    """
     with Store(folder, boot=BOOT) as store:
         for number in range(int(sys.argv[3])):
+            store.record_soon([own("soon", number, number)])
             while True:
                 try:
                     await store.record(pair(number))

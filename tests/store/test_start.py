@@ -53,6 +53,7 @@ def grow(path: Path, sensors: int) -> None:
         size += len(body)
         if size > GIGABYTE:
             break
+    connection.execute("UPDATE closed SET readings = ?", (row * CHUNK_READINGS,))
     connection.execute("COMMIT")
     connection.close()
 

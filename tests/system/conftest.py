@@ -14,8 +14,12 @@ from outstation.errors import DeviceError
 
 @pytest.fixture(autouse=True)
 def _chips_end_with_their_test(tmp_path: Path) -> Iterator[None]:
-    """A simulated chip outlives its node by a minute, on purpose."""
     yield
-    for door in tmp_path.rglob("*.sim"):
+    end_chips(tmp_path)
+
+
+def end_chips(folder: Path) -> None:
+    """End the simulated chips below a folder: each outlives its node by a minute, on purpose."""
+    for door in folder.rglob("*.sim"):
         with contextlib.suppress(DeviceError), SimulatedChip(door) as chip:
             chip.stop()

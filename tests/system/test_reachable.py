@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from outstation.cli import control
-from outstation.devices.gpio import has_chip
+from outstation.devices.gpio import has_header
 from outstation.errors import OutstationError
 from tests.running import KEY, Running
+from tests.system.conftest import end_chips
 
 NODE, OTHER = f"outstation-{os.getpid()}-a", f"outstation-{os.getpid()}-b"
 """The namespaces. Nothing outside of them is touched."""
@@ -57,7 +58,7 @@ pytestmark = [
         os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("curl"),
         reason="making network namespaces needs root, ip (Debian: iproute2) and curl",
     ),
-    pytest.mark.skipif(has_chip(), reason="the default device would move a real pin of this machine"),
+    pytest.mark.skipif(has_header(), reason="the default device would move a real pin of this machine"),
 ]
 
 
@@ -77,13 +78,15 @@ class Distant(Running):
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distant]:
+    folder = tmp_path_factory.mktemp("distant")
     made = subprocess.run(["sh", "-e"], input=CABLE, text=True, capture_output=True, check=False)
     try:
         if made.returncode:
             pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
-        with Distant(tmp_path_factory.mktemp("distant") / "data") as node:
+        with Distant(folder / "data") as node:
             yield node
     finally:
+        end_chips(folder)
         for name in (NODE, OTHER):
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 

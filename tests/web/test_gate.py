@@ -19,7 +19,7 @@ from outstation.web import security
 from outstation.web.security import Admission, Gate
 from tests.running import KEY, Answer, Running
 from tests.web.keys import make_key, revoke
-from tests.web.table import CONFIG, ROUTES, application, path, title
+from tests.web.table import CONFIG, ROUTES, WRITE_KEY, application, path, title
 from tests.web.wire import JSON, Wire, chunked, request
 
 OURS, EVIL = "https://garden.example.org", "https://evil.example"
@@ -322,6 +322,17 @@ def test_the_origin_star_is_for_reads_only(behind_a_proxy: Running, route: Route
     assert answer.headers.get("access-control-allow-origin") == ("*" if route.scope == "read" else None)
     answer = call(behind_a_proxy, route, f"Origin: {EVIL}", with_key(KEY))
     assert answer.headers.get("access-control-allow-origin") == ("*" if route.scope == "read" else None)
+
+
+def test_what_follows_the_chunks_of_a_body_is_no_header(node: Running) -> None:
+    """It was not before the gate."""
+    sent = chunked("POST", "/api/readings", JSON, with_key(KEY), chunks=(b"[]",)).removesuffix(b"\r\n")
+    board = chunked("POST", "/update", chunks=(b"field1=20",)).removesuffix(b"\r\n")
+    with Wire(node.port) as wire:
+        answer = wire.ask(sent + f"Origin: {OURS}\r\n\r\n".encode())
+        assert (answer.status, answer.headers.get("access-control-allow-origin")) == (200, None)
+        answer = wire.ask(board + f"X-THINGSPEAKAPIKEY: {WRITE_KEY}\r\n\r\n".encode())
+        assert (answer.status, answer.body) == (400, b"0")
 
 
 @every_path

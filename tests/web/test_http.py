@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.running import KEY, Running
@@ -33,21 +34,9 @@ def wire(node: Running) -> Iterator[Wire]:
 
 
 def connections(node: Running) -> int:
-    """How many sockets the node's process has open."""
-    count = 0
-    for descriptor in Path(f"/proc/{node.pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            count += str(descriptor.readlink()).startswith("socket:")
-    return count
-
-
-def at_rest(node: Running) -> int:
-    """How many there are when nobody is connected."""
-    counts = [0, -1]
-    while counts[-1] != counts[-2]:
-        time.sleep(0.1)
-        counts.append(connections(node))
-    return counts[-1]
+    """How many connections to its port the node's process holds."""
+    held = psutil.Process(node.pid).net_connections("tcp")
+    return sum(found.laddr.port == node.port and found.status != psutil.CONN_LISTEN for found in held)
 
 
 def test_http_1_1_keeps_the_connection(wire: Wire) -> None:
@@ -122,9 +111,10 @@ def test_a_refusal_waits_its_turn(wire: Wire) -> None:
     assert wire.is_closed()
 
 
-def test_nothing_sent_after_a_last_request_is_done(node: Running, wire: Wire) -> None:
+@pytest.mark.parametrize(("version", "line"), [("1.1", "Connection: close"), ("1.0", "Connection: keep-alive")])
+def test_nothing_sent_after_a_last_request_is_done(node: Running, wire: Wire, version: str, line: str) -> None:
     wire.send(
-        request("GET", "/api/status", "Connection: close"),
+        request("GET", "/api/status", line, version=version),
         post({"action": "on"}, path="/api/led"),
     )
     assert wire.answer().status == 200
@@ -137,7 +127,7 @@ def test_who_expects_a_word_first_gets_it(wire: Wire) -> None:
     key = f"X-API-Key: {KEY}"
     wire.send(request("POST", "/api/readings", key, JSON, f"Content-Length: {len(body)}", "Expect: 100-continue"))
     assert wire.interim() == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert wire.ask(body).json == {"accepted": 1}
+    assert wire.ask(body).json["accepted"] == 1
 
 
 @pytest.mark.parametrize(
@@ -153,20 +143,13 @@ def test_who_expects_a_word_first_is_refused_before_sending(wire: Wire, lines: t
 def test_a_body_may_come_in_chunks(wire: Wire) -> None:
     chunks = (b'{"sensor": "porch/tempe', b'rature", ', b'"value": 21.5}')
     answer = wire.ask(chunked("POST", "/api/readings", f"X-API-Key: {KEY}", JSON, chunks=chunks))
-    assert answer.json == {"accepted": 1}
-
-
-def test_what_follows_the_chunks_is_no_header(wire: Wire) -> None:
-    body = json.dumps(READING).encode()
-    head = request("POST", "/api/readings", JSON, "Transfer-Encoding: chunked", "Trailer: X-API-Key")
-    answer = wire.ask(head + b"%x\r\n%b\r\n0\r\nX-API-Key: %b\r\n\r\n" % (len(body), body, KEY.encode()))
-    assert answer.status == 401
+    assert answer.json["accepted"] == 1
 
 
 def test_a_body_may_come_byte_by_byte(wire: Wire) -> None:
     for byte in post(READING):
         wire.send(bytes([byte]))
-    assert wire.answer().json == {"accepted": 1}
+    assert wire.answer().json["accepted"] == 1
 
 
 def test_plain_routes_spell_their_headers_as_boards_read_them(wire: Wire) -> None:
@@ -364,18 +347,18 @@ def test_a_refusal_arrives_although_five_megabytes_are_on_their_way(
 
 
 def test_two_hundred_connections_leave_none_behind(node: Running) -> None:
-    before = at_rest(node)
+    assert _soon(lambda: connections(node) == 0)
     with contextlib.ExitStack() as opened:
         wires = [opened.enter_context(Wire(node.port)) for _ in range(200)]
         for number, wire in enumerate(wires):
             wire.send((STATUS, STATUS[:40], b"", post(READING))[number % 4])
         assert all(wires[number].answer().status == 200 for number in range(0, 200, 4))
-        assert connections(node) == before + 200
-    assert _soon(lambda: connections(node) == before)
+        assert _soon(lambda: connections(node) == 200)
+    assert _soon(lambda: connections(node) == 0)
 
 
 def test_who_leaves_in_the_middle_harms_nobody(node: Running) -> None:
-    before = at_rest(node)
+    assert _soon(lambda: connections(node) == 0)
     for sent in (
         post(READING),
         request("GET", "/api/readings?limit=10000"),
@@ -387,22 +370,22 @@ def test_who_leaves_in_the_middle_harms_nobody(node: Running) -> None:
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             wire.send(sent)
             wire.socket.close()
-    assert _soon(lambda: connections(node) == before)
+    assert _soon(lambda: connections(node) == 0)
     assert node.get("/api/health").status == 200
     assert "Traceback" not in node.log.read_text()
 
 
 def test_who_asks_and_never_reads_does_not_fill_the_memory(impatient: Running) -> None:
-    """Forty thousand requests of 60 bytes would be 60 MB of answers."""
-    before, sockets = _memory(impatient), at_rest(impatient)
-    with Wire(impatient.port) as wire:
+    """A hundred thousand requests of 47 bytes would be 140 MB of answers."""
+    before = most_memory(impatient)
+    with Wire(impatient.port, buffer=4_096) as wire:
         wire.socket.settimeout(1)
         with contextlib.suppress(TimeoutError, ConnectionError):
-            for _ in range(40):
+            for _ in range(100):
                 wire.send(STATUS * 1_000)
         assert impatient.get("/api/health").status == 200
-        assert _memory(impatient) - before < 12_000
-        assert _soon(lambda: connections(impatient) == sockets, 8), "and after a while it is cut"
+        assert _soon(lambda: connections(impatient) == 0, 8), "after a while it is cut"
+    assert most_memory(impatient) - before < 8_000
 
 
 def test_slow_headers_are_cut(impatient: Running) -> None:
@@ -487,9 +470,9 @@ def _soon(is_so: object, seconds: float = 5) -> bool:
     return True
 
 
-def _memory(node: Running) -> int:
-    """Resident memory in KiB."""
+def most_memory(node: Running) -> int:
+    """The most that it ever had resident, in KiB."""
     for line in Path(f"/proc/{node.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith("VmHWM:"):
             return int(line.split()[1])
-    raise AssertionError("no VmRSS")
+    raise AssertionError("no VmHWM")

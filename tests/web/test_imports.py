@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,6 @@ WAITING = {
     "gpiod": "pins that are not simulated",
     "outstation.devices.recorded": "recordings",
     "outstation.devices.python_file": "a sensor of the owner's own making",
-    "outstation.ops.service": "the service's unit",
     "outstation.cli.control": "commands to a running node",
     "outstation.cli.offline": "commands without one",
 }
@@ -84,9 +84,12 @@ def test_what_no_node_needs_is_not_loaded(loaded: set[str], module: str) -> None
     assert module not in loaded
 
 
-def test_a_feature_is_loaded_when_it_is_used(tmp_path: Path) -> None:
-    """So that the names above are those of modules that there are."""
+@pytest.mark.parametrize("module", WAITING)
+def test_each_name_is_that_of_a_module(module: str) -> None:
+    assert find_spec(module)
 
+
+def test_a_feature_is_loaded_when_it_is_used(tmp_path: Path) -> None:
     def use(node: Running) -> None:
         assert node.get("/api/readings").status == 200
         assert node.get("/openapi.json").status == 200

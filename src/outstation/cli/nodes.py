@@ -30,10 +30,10 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
     """
     from outstation import app, defaults
     from outstation.config import find, load
-    from outstation.devices.gpio import has_chip
+    from outstation.devices.gpio import has_header
 
     file = find(config)
-    loaded = load(file) if file else defaults.device(simulate=not has_chip())
+    loaded = load(file) if file else defaults.device(simulate=not has_header())
     make_folder(data)
     click.get_current_context().exit(app.run(loaded, config_file=file, data=data, host=host, port=port))
 
@@ -57,13 +57,14 @@ def demo(port: int | None, speed: float | None) -> None:
       outstation demo --port 8080 --speed 60
     """
     from outstation import app, defaults
+    from outstation.greeting import program
 
     speed = speed or defaults.DEMO_SPEED
     config = defaults.greenhouse(speed=speed)
     remark = f"The air is a recording of a real room, played {speed:g} times as fast as it was."
     with tempfile.TemporaryDirectory(prefix="outstation-demo-") as folder:
         click.echo(f"Its data are in {folder} while it runs. To move its door:")
-        click.echo(f"  outstation simulate door off --data {folder}")
+        click.echo(f"  {program()} simulate door off --data {folder}")
         status = app.run(config, config_file=None, data=Path(folder), host=None, port=port, remark=remark)
     click.get_current_context().exit(status)
 

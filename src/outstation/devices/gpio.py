@@ -35,6 +35,14 @@ def has_chip() -> bool:
     return bool(kernel.chips())
 
 
+def has_header() -> bool:
+    """Return whether this is a Raspberry Pi, whose pins 17 and 27 lead to its header.
+
+    Elsewhere the same numbers may be anything: a laptop's chip has a line 17 that drives its own hardware.
+    """
+    return has_chip() and kernel.board().startswith("Raspberry Pi")
+
+
 def simulated_chip(data: Path, chip: str | None) -> Path:
     """Return the socket of the simulated stand-in for `chip`, in the node's own folder."""
     return data / f"{Path(chip or kernel.FIRST_CHIP).name}.sim"

@@ -40,6 +40,10 @@ _CLOCK_STEP = 1_000
 """A change of UTC against the time since boot that counts as a step (RELIABILITY: over 1 s)."""
 
 
+_LEVELS = {"output failed": logging.WARNING, "sensor failed": logging.DEBUG, "sensor well": logging.DEBUG}
+"""How loud a line of the journal is in the log: what a sensor does, the sampler has said there already."""
+
+
 class Runner:
     """Ties the core, the store, the outputs and the feed together. Lives in the loop's thread."""
 
@@ -118,7 +122,7 @@ class Runner:
         if isinstance(effect, Switch):
             self._drive(effect.actuator, effect.level)
         elif isinstance(effect, Note):
-            log.info("%s: %s: %s", effect.subject, effect.kind, effect.text)
+            log.log(_LEVELS.get(effect.kind, logging.INFO), "%s: %s: %s", effect.subject, effect.kind, effect.text)
             self._forget_error(self._journal.add([effect]))
 
     def _drive(self, name: str, level: Level) -> None:

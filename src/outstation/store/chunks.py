@@ -96,6 +96,7 @@ def close(connection: apsw.Connection, chunk: Chunk, boot: int, bounds: Bounds) 
     """Write the index row of a chunk, and move the bounds."""
     bounds.own = _higher(bounds.own, chunk.own)
     bounds.sent = _higher(bounds.sent, chunk.sent)
+    connection.execute("UPDATE closed SET readings = readings + ?", (chunk.count,))
     own, sent = chunk.own or (None, None), chunk.sent or (None, None)
     sensors = chunk.sensors.to_bytes(chunk.sensors.bit_length() // 8 + 1, "little")
     connection.execute(
@@ -143,7 +144,7 @@ def walk_sent(connection: apsw.Connection, times: Sequence[Millis]) -> Iterator[
 def count(connection: apsw.Connection) -> int:
     """Return the readings in the whole log; corrections are not counted."""
     total: int = connection.execute(
-        "SELECT (SELECT coalesce(sum(count), 0) FROM log_index)"
+        "SELECT (SELECT readings FROM closed)"
         " + (SELECT coalesce(sum(count), 0) FROM log WHERE id > (SELECT coalesce(max(last_id), 0) FROM log_index))"
     ).get
     return total

@@ -41,6 +41,7 @@ def delete(connection: apsw.Connection, old: Old) -> int:
     if not connection.changes():
         return 0
     connection.execute("DELETE FROM log WHERE id BETWEEN ? AND ?", old[:2])
+    connection.execute("UPDATE closed SET readings = readings - ?", (old[2],))
     return old[2]
 
 

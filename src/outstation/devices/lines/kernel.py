@@ -28,6 +28,8 @@ A Pi 5 has several chips, and which number the header's has depends on the kerne
 
 FIRST_CHIP = Path("/dev/gpiochip0")
 
+_MODEL = Path("/proc/device-tree/model")
+
 _FAULTS = (OSError, ValueError, NotImplementedError)
 """What gpiod raises when the kernel refuses: EINVAL comes as a ValueError, EOPNOTSUPP as a NotImplementedError."""
 
@@ -38,6 +40,14 @@ def chips() -> list[Path]:
     """Return the GPIO chips of this machine, in the order of their numbers."""
     found = [path for path in Path("/dev").glob("gpiochip*") if path.name[8:].isdigit()]
     return sorted(found, key=lambda path: int(path.name[8:]))
+
+
+def board() -> str:
+    """Return what the device tree calls this machine; empty where there is none (a PC)."""
+    try:
+        return _MODEL.read_text(encoding="utf-8", errors="replace").rstrip("\0")
+    except OSError:
+        return ""
 
 
 def open_line(chip: str | None, wanted: Wanted) -> KernelLine:

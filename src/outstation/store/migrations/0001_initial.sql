@@ -39,6 +39,14 @@ CREATE TABLE log_index (
     sensors    BLOB    NOT NULL  -- one bit for each sensor id, little-endian
 ) STRICT;
 
+-- One row: the readings in all closed chunks, so that nobody has to add them up.
+CREATE TABLE closed (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    readings INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO closed (id, readings) VALUES (1, 0);
+
 -- One row: the newest of each sensor as of log row `log_id`, so that a start reads little. See newest.py.
 CREATE TABLE newest (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
