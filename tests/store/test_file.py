@@ -155,6 +155,25 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(tmp_path: Path, damag
     in_store(tmp_path, story)
 
 
+def test_one_bad_page_in_the_middle_of_the_log_is_found_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / file.NAME
+
+    async def story(store: Store) -> None:
+        for first in range(0, 30_000, 30):
+            await store.record([sent("b/x", at, at) for at in range(first, first + 30)])
+
+    in_store(tmp_path, story)
+    connection = apsw.Connection(str(path))
+    pages = connection.execute("SELECT pageno FROM dbstat WHERE name = 'log' AND pagetype = 'leaf'").fetchall()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    place = (pages[len(pages) // 2][0] - 1) * file.PAGE_SIZE
+    content[place : place + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    with Store(tmp_path, boot=BOOT) as store:
+        assert store.damaged
+
+
 def test_keys_and_channels_are_taken_over_from_a_damaged_file(tmp_path: Path) -> None:
     """Boards and people keep their keys: what is damaged is mostly the log, since it is mostly log."""
     path = filled(tmp_path)

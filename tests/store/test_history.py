@@ -334,6 +334,34 @@ def test_what_was_there_is_walked_once_while_more_arrives(
         in_store(Path(folder), story, boot)
 
 
+def test_a_correction_between_two_pages_hides_nothing(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        history = History(store)
+        await store.record([sent("a", 5, "first"), own("a", 5, "own")])
+        page = history.of_sensor("a", limit=1)
+        assert [row.value for row in page.rows] == ["own"]
+        await store.record([sent("a", 5, "corrected")])
+        assert [row.value for row in history.of_sensor("a", limit=1, cursor=page.next).rows] == ["corrected"]
+
+    in_store(tmp_path, story)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_an_earlier_boot_whose_clock_was_ahead_is_not_overlooked(tmp_path: Path) -> None:
+    ahead = Boot("boot-0", MORNING + 1_000_000, Trust.SYNCHRONISED)
+
+    async def story(store: Store) -> None:
+        await store.record([msgspec.structs.replace(own("a", now, "ahead"), at=ahead.offset + now) for now in range(3)])
+        await store.set_boot(Boot("boot-1", MORNING, Trust.SYNCHRONISED))
+        await store.record([own("a", now, "right") for now in range(9)])
+        await store.record([own("a", now, "right") for now in range(100, 103)])
+        history = History(store)
+        assert [row.value for row in history.of_sensor("a", limit=1).rows] == ["ahead"]
+        assert history.instants(limit=1).rows == [(ahead.offset + 2, {"a": "ahead"})]
+
+    in_store(tmp_path, story, ahead)
+
+
 def test_a_page_reads_the_last_chunks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "CHUNK_READINGS", 100)
     read: list[bytes] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from outstation.devices.lines.simulated import SimulatedChip
 from outstation.errors import DeviceError
 from tests.running import Running
+from tests.web.wire import Wire
+
+_devices = itertools.count(1)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,3 +36,16 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for the configured nodes of one file of tests."""
     return tmp_path_factory.mktemp("configured")
+
+
+@pytest.fixture
+def wire(node: Running) -> Iterator[Wire]:
+    """A connection to the node."""
+    with Wire(node.port) as connected:
+        yield connected
+
+
+@pytest.fixture
+def device() -> str:
+    """The name of a device that sent nothing before."""
+    return f"board-{next(_devices)}"

@@ -42,6 +42,10 @@ def chunked(method: str, path: str, *lines: str, chunks: tuple[bytes, ...]) -> b
 JSON = "Content-Type: application/json"
 
 
+STATUS = request("GET", "/api/status")
+READING = {"sensor": "porch/temperature", "value": 21.5}
+
+
 class Wire:
     """One connection; a context manager that closes it."""
 
