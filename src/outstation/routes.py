@@ -5,7 +5,7 @@ The law of this file: a request that matches no row reaches nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
 import msgspec
@@ -62,6 +62,11 @@ class Table:
         self._open: dict[int, list[tuple[list[str], dict[str, Route]]]] = {}
         for route in self.routes:
             self._add(route)
+
+    @property
+    def fixed(self) -> Collection[str]:
+        """The paths without names in them: those that need no parsing when they come just so."""
+        return self._fixed.keys()
 
     def find(self, path: str) -> Match | None:
         """Return what a path leads to, or None."""

@@ -351,7 +351,7 @@ def test_an_earlier_boot_whose_clock_was_ahead_is_not_overlooked(tmp_path: Path)
     ahead = Boot("boot-0", MORNING + 1_000_000, Trust.SYNCHRONISED)
 
     async def story(store: Store) -> None:
-        await store.record([msgspec.structs.replace(own("a", now, "ahead"), at=ahead.offset + now) for now in range(3)])
+        await store.record([Reading("a", "ahead", ahead.offset + now, now, ahead.offset + now) for now in range(3)])
         await store.set_boot(Boot("boot-1", MORNING, Trust.SYNCHRONISED))
         await store.record([own("a", now, "right") for now in range(9)])
         await store.record([own("a", now, "right") for now in range(100, 103)])

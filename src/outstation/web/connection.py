@@ -217,6 +217,8 @@ class Protocol(HttpToolsProtocol):
             and sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS
         ):
             return _too_many_headers()
+        if (known := self.gate.known_urls.get(url)) is not None and not self.parser.should_upgrade():
+            return Pending(self.parser.get_method().decode("ascii"), known, b"", self.headers, self.peer)
         try:
             parsed = httptools.parse_url(url)
             path = parsed.path.decode("ascii")

@@ -45,9 +45,11 @@ class Gate:
     """Checks a request against the table of routes, before its body is read."""
 
     def __init__(self, table: Table, keys: Keys, hosts: Hosts, peers: Peers, *, origins: tuple[str, ...] = ()) -> None:
+        self.known_urls = {path.encode(): path for path in table.fixed}
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
         self.refusals = Refusals(table)
         self._origins = frozenset(origin.encode() for origin in origins)
+        self._has_open_routes = any(route.any_origin for route in table.routes)
         self._guesses: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
 
     def admit(self, request: Request) -> Admission | Response:
@@ -74,6 +76,8 @@ class Gate:
         """
         if route is not None and route.any_origin:
             return _ANY_ORIGIN
+        if not (self._origins or self._has_open_routes):
+            return ()
         origin = request.header(b"origin")
         if origin is None:
             return ()
