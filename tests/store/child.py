@@ -19,7 +19,7 @@ from outstation.store.database import Store
 from outstation.store.history import History
 from tests.store.given import BOOT, MORNING, own, sent
 
-_ROOM = 400_000
+_ROOM = 150_000
 """Bytes that a file may have in `held_down`."""
 
 
