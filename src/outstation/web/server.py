@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import uvicorn
 from uvicorn.config import Config
@@ -45,7 +46,9 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(self._protocol, sock=self._control)
+        # Nobody but us removes the socket: Python 3.13's loops would look for it by the name that it was bound by.
+        keeping: dict[str, Any] = {"cleanup_socket": False}
+        server = await loop.create_unix_server(self._protocol, sock=self._control, **keeping)
         self.servers.append(server)
 
     def _protocol(self) -> Protocol:
