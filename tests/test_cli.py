@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from outstation import __version__, defaults
 from outstation.__main__ import root
+from outstation.cli.questions import _sensor, columns
 from outstation.owner import Owner
 
 PROGRAM = [sys.executable, "-m", "outstation"]
@@ -177,6 +178,13 @@ def test_a_folder_in_use_is_not_started_upon(place: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_control_socket_that_cannot_be_made_is_named(place: Path) -> None:
+    (place / "data" / "control.sock").mkdir(parents=True)
+    done = process("run", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The control socket data/control.sock cannot be made: is a directory. Remove")
+
+
 @pytest.mark.parametrize("words", [["status"], ["simulate", "door", "on"]])
 def test_without_a_node_the_way_to_start_one(words: list[str], place: Path) -> None:
     result = outstation(*words)
@@ -192,6 +200,14 @@ def test_a_socket_that_a_killed_node_left_behind_is_nobody(node: Path, tmp_path:
         pass
     assert (stale / "control.sock").exists()
     assert outstation("status", "--data", stale).stderr.startswith("No node runs on the data in")
+
+
+def test_a_text_does_not_command_the_terminal() -> None:
+    text = "\x1b[2J\r\n\u202eärger\x9b"
+    row = _sensor("porch/a", {"value": text, "age": 3.0, "quality": "ok", "error": text})
+    (line,) = columns([row])
+    shown = r"\x1b[2J\r\n\u202eärger\x9b"
+    assert line == f"porch/a  {shown}  3 s ago  {shown}"
 
 
 def test_status_shows_the_node(node: Path) -> None:

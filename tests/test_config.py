@@ -269,6 +269,7 @@ def test_a_secret_comes_from_the_environment_or_a_file(place: Path, monkeypatch:
         ("env:", 'in the environment variable NAME, which is not set, found "env:".'),
         ("file:none.key", "none.key, which cannot be read (no such file or directory), found"),
         ("file:.", "which cannot be read (is a directory), found"),
+        ("file:~nobody_here/k", "in the file ~nobody_here/k, but that user has no home here, found"),
         ("file:empty.key", "empty.key, which is empty, found"),
         ("file:binary.key", "binary.key, which cannot be read (not a text), found"),
     ],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from outstation import config
+from outstation import config, plugins
+from tests.web.table import ROUTES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -56,3 +57,25 @@ def test_example_configs_load(page: Path, tmp_path: Path) -> None:
         file = tmp_path / f"{number}.toml"
         file.write_text(example)
         config.load(file)
+
+
+ROW = re.compile(r"^\| (GET|POST|DELETE) \| `([^`]+)` \| (\w+) \|", re.MULTILINE)
+
+
+def test_the_page_of_the_api_has_every_route_with_its_scope_and_no_other() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    told = {(method, path, scope) for method, path, scope in ROW.findall(page)}
+    # The short form is told with the long one, and boards' own routes in a paragraph of their own.
+    native = [route for route in ROUTES if not route.any_host and route.path != "/api/vent"]
+    assert told == {(route.method, route.path, str(route.scope).lower()) for route in native}
+    boards = {route.path.rpartition("/")[2] for route in ROUTES if route.any_host}
+    assert [path for path in boards if f"{path}`" not in page] == []
+
+
+@pytest.mark.parametrize("group", ["sensors", "actuators"])
+def test_the_page_of_drivers_has_every_key_of_every_driver(group: str) -> None:
+    page = (DOCS / "reference" / "drivers.md").read_text()
+    for name in plugins.names(group):
+        _, _, section = page.partition(f"\n## {name}\n")
+        told = set(re.findall(r"^\| `(\w+)`", section.partition("\n## ")[0], re.MULTILINE))
+        assert set(plugins.load(group, name).Options.model_fields) <= told

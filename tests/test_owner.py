@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -38,6 +39,17 @@ def test_it_can_be_had_again_and_let_go_twice(tmp_path: Path) -> None:
     owner.close()
     with Owner(tmp_path):
         pass
+
+
+def test_without_room_for_the_name_it_is_owned_all_the_same(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # a write fails, as on a full disk
+    try:
+        with Owner(tmp_path), pytest.raises(OwnedError, match="belong to another process"), Owner(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "lock").read_bytes() == b""
 
 
 def test_a_child_does_not_inherit_it(tmp_path: Path) -> None:

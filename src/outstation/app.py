@@ -40,7 +40,7 @@ log = logging.getLogger("outstation")
 _SWITCH_INTERVAL = 0.0005
 """Seconds: with one busy thread the loop woke up after 5 ms at Python's default, and after 0.6 ms so."""
 
-_DRAIN = 2.0
+_DRAIN = 1.0
 """Seconds that open requests have to end when the node stops."""
 
 _FORGET_EVERY = 3_600.0
@@ -58,7 +58,7 @@ def run(
     port: int | None = None,
     remark: str = "",
 ) -> int:
-    """Run a node until SIGTERM or SIGINT; return the exit status. Raises OutstationError when it cannot start.
+    """Run a node until it is told to stop; return the exit status. Raises OutstationError when it cannot start.
 
     remark: for the page and the terminal of a demonstration, such as the speed of its recording;
     then a key is made and shown whoever reads it.
@@ -78,12 +78,13 @@ def run(
 
 async def _main(config: Config, place: plugins.Place, bound: socket.socket, control: socket.socket, remark: str) -> int:
     stopping = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    # A terminal that is closed hangs up: without this the process would be gone, and its outputs stay on.
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
     with Store(place.data, lose_at_most=config.store.lose_at_most, boot=boot_now(config.node.clock)) as store:
         history = History(store)
         node, hardware = assemble(config, place)
-        _remember(node, history.latest())
+        _remember(node, _latest(history))
         runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock)
         try:
             await _start_hardware(hardware, runner)
@@ -99,6 +100,15 @@ async def _main(config: Config, place: plugins.Place, bound: socket.socket, cont
             await hardware.stop()
     log.info("stopped")
     return 0
+
+
+def _latest(history: History) -> Mapping[str, Reading]:
+    """Return the newest readings; none where there is no data file just now: outputs do not wait for one."""
+    try:
+        return history.latest()
+    except StoreError as error:
+        log.warning("starting without what was known: %s", error)
+        return {}
 
 
 def _remember(node: Node, latest: Mapping[str, Reading]) -> None:
@@ -161,7 +171,7 @@ def _troubles(store: Store) -> list[str]:
     stats = store.stats()
     damaged = [f"The data file was damaged; it was set aside as {stats.damaged}."] if stats.damaged else []
     dropped = [f"{stats.dropped} own readings were lost: they could not be stored."] if stats.dropped else []
-    return damaged + dropped
+    return damaged + ([stats.gone] if stats.gone else []) + dropped
 
 
 def _host_name() -> str:

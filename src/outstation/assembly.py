@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ class Hardware:
         self._tables = config.sensors
         self._sensors = {table.name: _sensor_driver(table, place) for table in config.sensors}
         self._actuators = {table.name: _actuator_driver(table, place) for table in config.actuators}
+        self._inputs = {name: _Input(driver) for name, driver in self._sensors.items()}
         self._buses = Buses()
         self.outputs = Outputs(self._actuators, self._buses)
         self._sampler: Sampler | None = None
@@ -64,15 +66,37 @@ class Hardware:
         return frozenset(name for name, driver in drivers.items() if driver.simulated)
 
     def simulate(self, name: str, value: Value, duration: Millis | None) -> None:
-        """Move a simulated input, for a time or until the next call. Raises UnknownNameError, OutstationError."""
-        driver = self._sensors.get(name)
-        if driver is None:
+        """Move a simulated input, for a time or until the next call. Blocks. Raises RefusedError, DeviceError."""
+        moved = self._inputs.get(name)
+        if moved is None:
             known = ", ".join(sorted(self.simulated() & self._sensors.keys())) or "none"
             raise UnknownNameError(f'There is no sensor "{name[:80]}" of this node.', cure=f"Simulated ones: {known}.")
-        driver.simulate(value)
+        move = moved.move(value)
         if duration is not None:
-            bus = self._buses[driver.bus]
-            bus.at(time.monotonic() + duration / 1000, lambda: driver.simulate(None))
+            bus = self._buses[self._sensors[name].bus]
+            bus.at(time.monotonic() + duration / 1000, lambda: moved.let_go(move))
+
+
+class _Input:
+    """A simulated input; moves are numbered, so that the end of an earlier one does not undo a later one."""
+
+    def __init__(self, driver: SensorDriver) -> None:
+        self._driver = driver
+        self._moves = 0
+        self._lock = threading.Lock()
+
+    def move(self, value: Value) -> int:
+        """Move it; return the number of the move. Raises OutstationError."""
+        with self._lock:
+            self._driver.simulate(value)
+            self._moves += 1
+            return self._moves
+
+    def let_go(self, move: int) -> None:
+        """End a move, unless there was a later one."""
+        with self._lock:
+            if move == self._moves:
+                self._driver.simulate(None)
 
 
 def assemble(config: Config, place: Place) -> tuple[Node, Hardware]:

@@ -72,6 +72,7 @@ def iso(at: int) -> str:
     return f"{_iso_second(seconds)}.{millis:03d}Z"
 
 
+@functools.cache
 def boot_id() -> str:
     """Return the kernel's random name for this boot (proc(5), /proc/sys/kernel/random/boot_id)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TextIO
 
+from outstation.config.values import PLACEHOLDERS
+from outstation.errors import StoreError
 from outstation.ops.service import installed_program
 from outstation.store.keys import SCOPES, Keys
 
+log = logging.getLogger("outstation")
+
 _SHORT = 16
-_PLACEHOLDERS = frozenset({"changeme", "change-me", "secret", "password", "your-api-key", "key", "test"})
 
 
 async def first_key(keys: Keys, *, always: bool) -> str | None:
@@ -20,16 +26,21 @@ async def first_key(keys: Keys, *, always: bool) -> str | None:
 
     OUTSTATION_API_KEY gives a fixed one instead, which is not shown.
     """
-    fixed = os.environ.get("OUTSTATION_API_KEY")
+    fixed = _fixed_key()
+    if fixed and not (fixed.isascii() and fixed.isprintable()):
+        say("warning: OUTSTATION_API_KEY will never match; use letters, digits, - and _.", sys.stderr)
     if fixed:
         keys.fix("environment", fixed)
-        if len(fixed) < _SHORT or fixed.lower() in _PLACEHOLDERS:
-            print("warning: OUTSTATION_API_KEY is easy to guess; use 16 characters or more.", file=sys.stderr)
+        if len(fixed) < _SHORT or any(word in fixed.upper() for word in PLACEHOLDERS):
+            say("warning: OUTSTATION_API_KEY is easy to guess; use 16 characters or more, drawn by chance.", sys.stderr)
         return None
-    if keys.list() or not (always or sys.stdout.isatty()):
+    if not (always or (sys.stdout is not None and sys.stdout.isatty())):
         return None
-    _, text = await keys.create("first", SCOPES)
-    return text
+    try:
+        return None if keys.list() else (await keys.create("first", SCOPES))[1]
+    except StoreError as error:
+        say(f"warning: no key was made: {error}", sys.stderr)
+        return None
 
 
 def greet(urls: list[str], key: str | None, output: str | None, data: Path, notes: list[str]) -> None:
@@ -37,19 +48,42 @@ def greet(urls: list[str], key: str | None, output: str | None, data: Path, note
     lines = [f"Outstation is running: {urls[0]}", *(f"          from elsewhere: {url}" for url in urls[1:])]
     lines += notes
     if key is None:
-        known = "the one in OUTSTATION_API_KEY, or " if os.environ.get("OUTSTATION_API_KEY") else ""
+        known = "the one in OUTSTATION_API_KEY, or " if _fixed_key() else ""
         make = f"{program()} keys create NAME --scope control --data {shlex.quote(str(data))}"
         lines.append(f"To move outputs you need a key: {known}a new one from\n  {make}")
     else:
         lines += [f"Your key, shown this once: {key}"]
         lines += [f"Try it:\n  {_example(urls[0], output, key)}"] if output else []
-    print("\n".join(lines), flush=True)
+    say("\n".join(lines))
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print at once, on stdout unless told otherwise. Whether a node runs is not for who listens to decide.
+
+    A stream can be absent (closed by who started the program), broken or full: then it is given up for good, since
+    what is left in it would be tried again at the exit, and fail that.
+    """
+    stream = stream or sys.stdout
+    if stream is None:
+        return
+    try:
+        print(text, file=stream, flush=True)
+    except (OSError, UnicodeError) as error:
+        log.warning("nothing could be printed: %s", error)
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def program() -> str:
     """Return how a shell calls this program: by its name where that finds it, else by where it is."""
     installed = installed_program()
     return "outstation" if shutil.which("outstation") == installed[0] else shlex.join(installed)
+
+
+def _fixed_key() -> str:
+    return os.environ.get("OUTSTATION_API_KEY", "").strip()  # as a header arrives
 
 
 def _example(url: str, output: str, key: str) -> str:

@@ -40,14 +40,14 @@ NOBODY = Principal("anonymous", frozenset())
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """The other end of a connection. address: an IP without a zone; empty for this node's own Unix socket."""
+    """The other end of a connection. address: an IP without a zone.
+
+    is_control_socket: it came through the data folder, which only admins reach. The listener says so, and nothing
+    else: a peer that has left before it was greeted has no address either.
+    """
 
     address: str
-
-    @property
-    def is_control_socket(self) -> bool:
-        """Whether it came through the data folder, which only admins reach."""
-        return not self.address
+    is_control_socket: bool = False
 
 
 class Request:
@@ -81,7 +81,7 @@ class Response(msgspec.Struct, frozen=True):
     def encode(self, *, close: bool, head: bool = False) -> bytes:
         """Return the bytes for the wire: always with a Content-Length, never chunked."""
         more = b"".join([b"%b: %b\r\n" % header for header in self.headers]) if self.headers else b""
-        if self.status == _NO_CONTENT:
+        if self.status in _BODILESS:
             return b"%b%b%b" % (STATUS_LINES[self.status], more, b"Connection: close\r\n\r\n" if close else b"\r\n")
         return b"%bContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b" % (
             STATUS_LINES[self.status],
@@ -103,8 +103,8 @@ class Later(msgspec.Struct, frozen=True):
 Answer = Response | Later
 Handler = Callable[[Request], Answer]
 
-_NO_CONTENT = 204
-"""The one status of ours that goes without a Content-Length (RFC 9110, section 8.6)."""
+_BODILESS = frozenset({204, 304})
+"""The statuses of ours that go without a Content-Length: there is no body to have one (RFC 9110, section 8.6)."""
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 

@@ -6,6 +6,8 @@ ends, however it ends. What is written in the file is only for the message.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -33,8 +35,9 @@ class Owner:
             os.close(lock)
             raise self._refusal(error, holder) from error
         self._lock = lock
-        os.truncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only the message of others is poorer
+            os.truncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         return self
 
     def __exit__(
@@ -59,7 +62,7 @@ class Owner:
         except OSError as error:
             raise OutstationError(
                 f"The data in {self.folder} cannot be used: {_reason(error)}.",
-                cure="Run as the user that they belong to, or name another folder with --data.",
+                cure=f"{_way_in(error)}, or name another folder with --data.",
             ) from error
 
     def _refusal(self, error: OSError, holder: str) -> OutstationError:
@@ -104,6 +107,12 @@ def process(pid: int) -> str:
 def _holder_of(lock: int) -> str:
     written = os.pread(lock, 32, 0).decode(errors="replace").strip()
     return process(int(written)) if written.isdecimal() else "another process"
+
+
+def _way_in(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Make room on its disk"
+    return "Run as the user that they belong to"
 
 
 def _reason(error: OSError) -> str:

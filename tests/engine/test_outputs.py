@@ -1,4 +1,4 @@
-"""Outputs: nobody waits longer than two seconds, and an order that was given up is never carried out."""
+"""Outputs: nobody waits for ever, an order given up is never carried out, and one to be safe is never given up."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Relay(ActuatorDriver):
         self.bus = bus or f"bus {id(self)}"
         self.done: list[tuple[str, Level | None]] = []
         self.error: Exception | None = None
+        self.errors: list[Exception] = []
+        self.seconds = 0.0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.is_busy = threading.Event()
@@ -46,10 +48,18 @@ class Relay(ActuatorDriver):
     def _do(self, what: str, level: Level) -> None:
         self.is_busy.set()
         self.may_go_on.wait(30)
+        time.sleep(self.seconds)
         self.is_busy.clear()
+        if self.errors:
+            raise self.errors.pop(0)
         if self.error:
             raise self.error
         self.done.append((what, level))
+
+
+def _hold(busy: threading.Event, go_on: threading.Event) -> None:
+    busy.set()
+    go_on.wait(10)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -58,12 +68,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that tests can wait for."""
-    monkeypatch.setattr(engine, "LIMIT_S", 0.05)
+    """Limits that tests can wait for."""
+    for limit in ("LIMIT_S", "QUEUE_S", "SAFE_S"):
+        monkeypatch.setattr(engine, limit, 0.05)
 
 
-def test_the_limit_is_what_is_promised() -> None:
-    assert engine.LIMIT_S == 2.0
+def test_the_limits_are_what_is_promised() -> None:
+    assert engine.LIMIT_S == engine.SAFE_S == 2.0
+    assert engine.SAFE_S + engine.LAST_CHANCE_S + engine.LET_GO_S <= 3.5
 
 
 def test_outputs_are_opened_at_their_level_and_then_set() -> None:
@@ -203,9 +215,116 @@ def test_safe_does_not_wait_for_one_that_hangs(short: None) -> None:
     failed = run(story())
     outputs.close()
     assert list(failed) == ["led"]
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 1.8
     assert vent.done[:2] == [("open", False), ("set", True)]
     led.may_go_on.set()
+
+
+def test_a_slow_order_under_way_does_not_outlast_the_safe_one(short: None) -> None:
+    led = Relay()
+    outputs = Outputs({"led": led})
+
+    async def story() -> dict[str, DeviceError]:
+        await outputs.open_all({"led": False})
+        led.may_go_on.clear()
+        slow = asyncio.create_task(outputs.set("led", True))
+        assert await asyncio.to_thread(led.is_busy.wait, 1)
+        failed = await outputs.make_safe({"led": False})
+        led.may_go_on.set()
+        await asyncio.gather(slow, return_exceptions=True)
+        return failed
+
+    assert list(run(story())) == ["led"]
+    outputs.close()
+    assert led.done == [("open", False), ("set", True), ("set", False), ("close", None)]
+
+
+def test_the_last_of_many_on_one_slow_bus_becomes_safe_too(short: None) -> None:
+    relays = {f"relay_{number}": Relay(bus="one") for number in range(4)}
+    outputs = Outputs(relays)
+
+    async def story() -> dict[str, DeviceError]:
+        for relay in relays.values():
+            relay.seconds = 0.03
+        return await outputs.make_safe(dict.fromkeys(relays, False))
+
+    assert "relay_3" in run(story())
+    outputs.close()
+    assert all(relay.done == [("open", False), ("close", None)] for relay in relays.values())
+
+
+def test_an_error_that_passes_is_tried_again_at_the_stop() -> None:
+    led = Relay()
+    outputs = Outputs({"led": led})
+
+    async def story() -> dict[str, DeviceError]:
+        await outputs.open_all({"led": True})
+        led.errors = [DeviceError("The bus is busy."), DeviceError("The bus is busy.")]
+        return await outputs.make_safe({"led": False})
+
+    assert run(story()) == {}
+    outputs.close()
+    assert led.done == [("open", True), ("open", False), ("close", None)]
+
+
+def test_an_error_that_passes_after_the_wait_is_tried_again_until_the_end(short: None) -> None:
+    led = Relay()
+    outputs = Outputs({"led": led})
+
+    async def story() -> dict[str, DeviceError]:
+        await outputs.open_all({"led": True})
+        led.error = DeviceError("The chip is gone.")
+        return await outputs.make_safe({"led": False})
+
+    assert {name: str(error) for name, error in run(story()).items()} == {"led": "The chip is gone."}
+    led.error = None
+    outputs.close()
+    assert led.done == [("open", True), ("open", False), ("close", None)]
+
+
+@pytest.mark.parametrize("freed", ["before close", "after close"])
+def test_an_output_of_a_bus_that_was_only_busy_becomes_safe_as_soon_as_it_is_free(short: None, freed: str) -> None:
+    buses = Buses()
+    led = Relay(bus="i2c-1")
+    outputs = Outputs({"led": led}, buses)
+    busy, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def story() -> dict[str, DeviceError]:
+        await outputs.open_all({"led": True})
+        buses["i2c-1"].at(0, lambda: _hold(busy, go_on))
+        assert await asyncio.to_thread(busy.wait, 1)
+        return await outputs.make_safe({"led": False})
+
+    assert list(run(story())) == ["led"]
+    if freed == "before close":
+        go_on.set()
+    outputs.close()
+    go_on.set()
+    buses["i2c-1"].at(time.monotonic(), ended.set)
+    assert ended.wait(1)
+    buses.close()
+    assert led.done == [("open", True), ("set", False), ("close", None)]
+
+
+def test_one_that_never_becomes_safe_is_named_and_let_go_in_time(short: None, caplog: pytest.LogCaptureFixture) -> None:
+    led = Relay()
+    outputs = Outputs({"led": led})
+    led.error = DeviceError("The chip is gone.")
+    assert list(run(outputs.make_safe({"led": False}))) == ["led"]
+    started = time.monotonic()
+    outputs.close()
+    assert time.monotonic() - started < 1.5
+    assert led.done == [("close", None)]
+    assert "led may not be in its safe state: The chip is gone." in caplog.text
+
+
+def test_waiting_for_the_bus_does_not_count_as_the_drivers_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LIMIT_S", 0.15)
+    led, vent = Relay(bus="one"), Relay(bus="one")
+    led.seconds = vent.seconds = 0.1
+    outputs = Outputs({"led": led, "vent": vent})
+    assert run(outputs.open_all({"led": False, "vent": False})) == {}
+    outputs.close()
 
 
 def test_buses_are_shared_with_the_sensors() -> None:

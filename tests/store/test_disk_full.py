@@ -106,10 +106,19 @@ def test_no_more_own_readings_wait_than_memory_has_room_for(small_disk: Path, mo
     asyncio.run(main())
 
 
-def test_a_start_on_a_full_disk_says_so(small_disk: Path) -> None:
+def test_a_start_on_a_full_disk_says_so_and_goes_on_when_there_is_room(small_disk: Path) -> None:
     fill_up(small_disk)
-    with pytest.raises(DiskFullError, match="Make room"):
-        Store(small_disk, boot=BOOT)
+
+    async def story(store: Store) -> None:
+        assert isinstance(store.stats().error, DiskFullError)
+        with pytest.raises(DiskFullError, match="Make room"):
+            await store.record([own("a", 1)])
+        (small_disk / "ballast").unlink()
+        while store.stats().error:  # noqa: ASYNC110  nobody asks: it must mend by itself
+            await asyncio.sleep(0.05)
+        assert await store.record([own("a", 1)]) == Recorded(1)
+
+    in_store(small_disk, story)
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:

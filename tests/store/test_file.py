@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -34,6 +35,19 @@ def filled(folder: Path, readings: int = 3_000) -> Path:
 
 def names(folder: Path) -> set[str]:
     return {one.name for one in folder.iterdir()}
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for it, 5 s at most."""
+    for _ in range(100):
+        if what():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError
+
+
+async def count(store: Store) -> int:
+    return History(store).count()
 
 
 def settled(path: Path) -> dict[str, object]:
@@ -102,9 +116,23 @@ def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
     assert names(tmp_path) == {file.NAME}
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=str(tmp_path / "missing")):
-        Store(tmp_path / "missing", boot=BOOT)
+def test_a_folder_that_is_missing_is_waited_for(tmp_path: Path) -> None:
+    """The node works on without a file, says so, and begins one as soon as it can."""
+    folder = tmp_path / "missing"
+
+    async def story(store: Store) -> None:
+        assert str(folder) in str(store.stats().error)
+        with pytest.raises(StoreError):
+            await store.record([own("a", 1)])
+        with pytest.raises(StoreError):
+            History(store).latest()
+        store.record_soon([own("a", 2)])
+        folder.mkdir()
+        await until(lambda: store.stats().error is None)
+        await store.record([own("a", 3)])
+        assert [row.now for row in History(store).of_sensor("a").rows] == [2, 3]
+
+    in_store(folder, story)
 
 
 def spoil_start(content: bytearray) -> None:
@@ -210,13 +238,63 @@ def test_damage_that_shows_while_running_is_found(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(StoreError):
             History(store).of_sensor("b/x", limit=30_000)
-        for _ in range(100):
-            if store.damaged:
-                break
-            await asyncio.sleep(0.05)
-        assert store.damaged
+        await until(lambda: bool(store.damaged))
         assert (await store.record([own("a", 1)])).stored == 1
         assert History(store).count() == 1
+
+    in_store(tmp_path, story)
+
+
+@pytest.mark.parametrize("spoilt", ["zeroblob(1) || substr(body, 2)", "zeroblob(9)", "'text'"])
+@pytest.mark.parametrize("finder", ["reader", "writer"])
+def test_a_damaged_row_on_a_sound_page_is_found_while_running(tmp_path: Path, spoilt: str, finder: str) -> None:
+    path = filled(tmp_path, 10)
+
+    def ask(store: Store) -> object:
+        return History(store).of_sensor("b/x", limit=9_000)
+
+    async def story(store: Store) -> None:
+        await store.record([sent("b/x", at, at) for at in range(20, 5_000, 2)])
+        other = apsw.Connection(str(path))
+        other.execute(f"UPDATE log SET body = CAST({spoilt} AS BLOB) WHERE id = 2")
+        other.close()
+        late = sent("b/x", 21, 21)  # only the disk can tell whether it is new
+        with pytest.raises(StoreError):
+            await (asyncio.to_thread(ask, store) if finder == "reader" else store.record([late]))
+        await until(lambda: bool(store.damaged) and store.stats().error is None)
+        assert (await store.record([late])).stored == 1
+        assert History(store).count() == 1
+        assert [key.name for key in Keys(store).list()] == ["kept"]
+
+    in_store(tmp_path, story)
+
+
+@pytest.mark.parametrize("suffixes", [("", "-wal", "-shm"), ("",), ("-wal",)])
+def test_a_file_that_is_removed_while_running_is_begun_again(tmp_path: Path, suffixes: tuple[str, ...]) -> None:
+    path = filled(tmp_path, 10)
+
+    async def story(store: Store) -> None:
+        await store.record([own("a", 1)])
+        assert History(store).count() == 11
+        for suffix in suffixes:
+            path.with_name(path.name + suffix).unlink()
+        assert (await store.record([own("a", 2)])).stored == 1
+        assert "was removed" in store.stats().gone
+        assert History(store).count() == 1
+        await until(lambda: "gone" in [note.subject for note in Journal(store).newest(9)])
+        assert [key.name for key in Keys(store).list()] == ["kept"]
+
+    in_store(tmp_path, story)
+    assert in_store(tmp_path, count) == 1
+
+
+def test_a_removed_file_is_missed_before_anybody_writes(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+
+    async def story(store: Store) -> None:
+        path.unlink()
+        await until(lambda: bool(store.stats().gone))
+        await until(path.exists)
 
     in_store(tmp_path, story)
 
@@ -245,8 +323,8 @@ def test_no_file_descriptors_left_is_an_error_in_words(tmp_path: Path) -> None:
     filled(tmp_path, 10)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(names(Path("/proc/self/fd"))), hard))
     try:
-        with pytest.raises(StoreError, match="tried again"):
-            Store(tmp_path, boot=BOOT)
+        with Store(tmp_path, boot=BOOT) as store:
+            assert "tried again" in str(store.stats().error)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -14,6 +14,7 @@ from outstation.core.readings import Quality, Reading, Value
 from outstation.errors import RefusedError, StoreError
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
+from outstation.store.writer import OWN_TOGETHER
 from tests.store.given import BOOT, MORNING, in_store, own, sent
 
 
@@ -222,3 +223,21 @@ def test_all_that_a_reading_says_survives_a_restart(tmp_path: Path) -> None:
 
     in_store(tmp_path, write)
     in_store(tmp_path, read)
+
+
+def test_many_own_readings_do_not_wait_for_their_day(tmp_path: Path) -> None:
+    """However much may be lost, no more than some thousand readings are."""
+
+    async def main() -> None:
+        with Store(tmp_path, boot=BOOT, lose_at_most=86_400_000) as store:
+            for now in range(OWN_TOGETHER):
+                store.record_soon([own("a", now)])
+                if now == 1:
+                    await asyncio.sleep(0.1)  # it sleeps by now
+            for _ in range(100):
+                if on_disk(tmp_path):
+                    break
+                await asyncio.sleep(0.05)
+            assert on_disk(tmp_path) == OWN_TOGETHER
+
+    asyncio.run(main())

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -90,6 +91,37 @@ def test_a_good_key_from_the_environment_is_not_warned_of(tmp_path: Path) -> Non
         assert "warning" not in node.log.read_text()
 
 
+@pytest.mark.parametrize("stdout", [">/dev/full", ">&-", "| true"])
+def test_a_greeting_that_nobody_can_hear_does_not_end_the_node(folder: Path, stdout: str) -> None:
+    environment = os.environ | PATH | NO_KEY
+    line = f"{{ {{ outstation run --port 0; echo $? >status; }} {stdout}; }} 2>log"
+    with subprocess.Popen(["sh", "-c", line], cwd=folder, env=environment) as shell:
+        until(lambda: _answers(folder))
+        time.sleep(0.5)
+        assert _answers(folder)
+        assert not (folder / "status").exists(), (folder / "log").read_text()
+        lock = int((folder / "data" / "lock").read_text())
+        os.kill(lock, signal.SIGTERM)
+        shell.wait(10)
+        until((folder / "status").exists)
+    until(lambda: (folder / "status").read_text() == "0\n")
+    assert "Traceback" not in (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("key", ["  padded-key-of-the-owner \n", "schlüssel-mit-umlaut"])
+def test_a_key_from_the_environment_is_one_that_a_header_carries(tmp_path: Path, key: str) -> None:
+    with Running(tmp_path / "data", LED, env={"OUTSTATION_API_KEY": key}) as node:
+        said = node.log.read_text()
+        if key.isascii():
+            assert node.post("/api/led", {"action": "on"}, key=key.strip()).status == 200
+        assert ("will never match" in said) == (not key.isascii())
+
+
+def test_a_padded_placeholder_is_warned_of(tmp_path: Path) -> None:
+    with Running(tmp_path / "data", LED, env={"OUTSTATION_API_KEY": "changeme-changeme-changeme"}) as node:
+        assert "easy to guess" in node.log.read_text()
+
+
 def test_the_refusal_tells_how_to_make_a_key_and_that_command_works_as_it_stands(folder: Path) -> None:
     with _at_a_terminal(folder) as said:
         on = f"""curl -sS -X POST http://localhost:{_port(said)}/api/led -H 'Content-Type: application/json' """
@@ -122,6 +154,13 @@ def _read(terminal: int) -> str:
         assert time.monotonic() < give_up, said
         said += os.read(terminal, 4096).decode()
     return said.replace("\r\n", "\n")
+
+
+def _answers(folder: Path) -> bool:
+    asked = subprocess.run(
+        [sys.executable, "-m", "outstation", "status"], cwd=folder, capture_output=True, check=False, timeout=20
+    )
+    return asked.returncode == 0
 
 
 def _port(said: str) -> int:

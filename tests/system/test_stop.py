@@ -70,7 +70,7 @@ def chip(node: Running) -> Iterator[SimulatedChip]:
         yield chip
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_told_to_stop_it_is_safe_and_flushed_within_5_s(
     node: Running, chip: SimulatedChip, signum: signal.Signals
 ) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from outstation.__main__ import main
-from outstation.web import connection
+from outstation.web import connection, crowd
 from outstation.web.api import stream
 
 if __name__ == "__main__":
     connection.PATIENCE, connection.IDLE, connection.LINGER = 1, 1, 1
-    connection.MAX_CONNECTIONS = 20
+    crowd.MAX_CONNECTIONS = 20
     stream._BEAT = 0.3
     main()

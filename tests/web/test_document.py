@@ -132,9 +132,28 @@ def test_the_page_comes_whole_from_this_node(node: Running) -> None:
         answer = node.get(address)
         assert answer.status == 200
         assert answer.headers.get("x-content-type-options") == "nosniff" or address == "/openapi.json"
-        kind = {"css": "text/css", "js": "text/javascript", "json": "application/json"}[address.rpartition(".")[2]]
+        suffix = address.partition("?")[0].rpartition(".")[2]
+        kind = {"css": "text/css", "js": "text/javascript", "json": "application/json"}[suffix]
         assert answer.headers["content-type"].partition(";")[0] == kind
     assert b'url: "/openapi.json"' in node.get("/docs/start.js").body
+
+
+def test_a_browser_fetches_the_files_of_the_page_once(node: Running) -> None:
+    page = node.get("/docs")
+    assert page.headers["cache-control"] == "no-cache", "it names the files of this version"
+    found = re.findall(r'(?:src|href)="(/docs/[^"]+)"', page.body.decode())
+    assert len(found) == 3
+    for address in found:
+        first = node.get(address)
+        assert "immutable" in first.headers["cache-control"]
+        tag = first.headers["etag"]
+        assert address.endswith(f"?v={tag.strip(chr(34))}")
+        again = node.get(address, {"If-None-Match": f'"other", W/{tag}'})
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+        assert "content-length" not in again.headers
+        assert node.get(address, {"If-None-Match": '"other"'}).body == first.body
+        assert node.get(address.partition("?")[0]).headers["cache-control"] == "no-cache"
+        assert node.get(f"{address}0").headers["cache-control"] == "no-cache"
 
 
 def test_the_page_may_load_nothing_else(node: Running) -> None:

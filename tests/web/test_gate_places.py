@@ -14,6 +14,7 @@ from outstation.http import Peer, Request, Response
 from outstation.routes import Route
 from outstation.store.database import Boot, Store
 from outstation.web import security
+from outstation.web.hosts import Hosts
 from outstation.web.security import Admission, Gate
 from tests.running import KEY, Running
 from tests.web.asking import (
@@ -236,6 +237,16 @@ def admitted(gate: Gate, address: str, *headers: tuple[bytes, bytes], where: str
     found = gate.admit(Request("GET", where, b"", [(b"host", b"localhost"), *headers], Peer(address)))
     assert isinstance(found, Admission | Response)
     return found.status if isinstance(found, Response) else 200
+
+
+def test_ports_do_not_fill_the_memory() -> None:
+    hosts = Hosts()
+    for port in range(10_000):
+        assert hosts.allow(b"localhost:%d" % port)
+    assert len(hosts._allowed) <= 256
+    assert not hosts.allow(b"localhost:" + b"0" * 15_000)
+    assert not hosts.allow(b"localhost:000080")
+    assert not hosts.allow(b"localhost" + b"." * 15_000)
 
 
 def test_guessing_does_not_fill_the_memory(gate: Gate) -> None:

@@ -118,7 +118,7 @@ def test_the_real_patience_is_ten_seconds(node: Running) -> None:
 def test_more_connections_than_it_takes_are_told_to_come_again(impatient: Running) -> None:
     with contextlib.ExitStack() as opened:
         for _ in range(20):
-            opened.enter_context(Wire(impatient.port))
+            opened.enter_context(Wire(impatient.port)).send(STATUS[:20])
         answer = opened.enter_context(Wire(impatient.port)).answer()
         assert answer.status == 503
         assert int(answer.headers["retry-after"]) > 0

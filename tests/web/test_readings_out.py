@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -250,3 +254,28 @@ def wait_for(node: Running, *, pressed: bool) -> None:
         if node.get("/api/status").json["button_pressed"] is pressed:
             return
     raise AssertionError("the button does not follow")
+
+
+def test_many_who_ask_for_much_wait_their_turn_or_come_back(node: Running, sensor: str) -> None:
+    """And the node answers others meanwhile, and does not grow by what they all ask for."""
+    send(node, sensor, [MORNING + number for number in range(10_000)])
+    before = _peak(node)
+    with ThreadPoolExecutor(60) as askers:
+        asked = [askers.submit(ask, node, "limit=10000") for _ in range(60)]
+        assert node.get("/api/health").status == 200
+        answers = [asking.result() for asking in asked]
+    counted = Counter(answer.status for answer in answers)
+    assert set(counted) == {200, 503}
+    assert counted[200] >= 30
+    refused = next(answer for answer in answers if answer.status == 503)
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) > 0
+    assert _peak(node) - before < 150 * 1024
+    assert ask(node, "limit=1").status == 200
+
+
+def _peak(node: Running) -> int:
+    """Return the most memory that the node had so far, in KiB (proc_pid_status(5))."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{node.pid}/status").read_text())
+    assert found is not None
+    return int(found[1])

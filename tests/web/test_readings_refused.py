@@ -57,6 +57,12 @@ def test_other_shapes_are_refused(node: Running, document: object) -> None:
     refused(node, json.dumps(document), 422)
 
 
+@pytest.mark.parametrize("stamp", ["1" + "0" * 400, "-1" + "0" * 400, "1" + "0" * 4_000])
+def test_a_time_of_hundreds_of_digits_is_refused(node: Running, stamp: str) -> None:
+    refused(node, f'{{"sensor": "porch/a", "value": 1, "timestamp": {stamp}}}', 422)
+    refused(node, f'{{"sensor": "porch/a", "timestamps": [{stamp}], "values": [1]}}', 422)
+
+
 BROKEN = {
     "empty": b"",
     "blank": b"  \r\n",

@@ -39,6 +39,15 @@ def test_for_a_time_it_comes_back_by_itself(node: Running) -> None:
     assert soon(lambda: not pressed(node))
 
 
+def test_the_end_of_an_earlier_call_does_not_undo_a_later_one(node: Running) -> None:
+    assert simulate(node, "button", value=True, **{"for": "300ms"}).status == 200
+    assert simulate(node, "button", value=True).status == 200
+    time.sleep(0.6)
+    assert pressed(node)
+    assert simulate(node, "button", value=False).status == 200
+    assert soon(lambda: not pressed(node))
+
+
 def test_what_is_real_cannot_be_moved(node: Running) -> None:
     answer = simulate(node, "cpu_load", 5)
     assert answer.status == 422

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ from typing import Any, Self
 import pytest
 
 from outstation.engine import feed as feeds
-from outstation.engine.feed import Feed, Happening
-from tests.running import KEY, Running
+from outstation.engine.feed import Feed, Happening, event_of
+from outstation.http import Peer, Request
+from outstation.web.api import stream as streams
+from outstation.web.api.stream import MOST, MOST_OF_ONE, Stream
+from tests.running import KEY, Answer, Running
 from tests.web.wire import Wire, request
 
 WATCH = request("GET", "/api/stream")
@@ -207,15 +211,94 @@ def test_nobody_watches_a_feed_that_was_left() -> None:
 
 
 def test_a_feed_keeps_the_newest_for_a_slow_watcher_and_counts_the_rest() -> None:
-    async def story() -> list[Happening]:
+    async def story() -> list[bytes]:
         feed = Feed()
         with feed.watch() as slow:
             for number in range(feeds._KEPT + 500):
-                feed.publish(happening(number))
+                feed.publish([happening(number)])
             found = await slow.next(1)
             assert await slow.next(0.01) == []
         return found
 
     lost, *kept = asyncio.run(story())
-    assert lost == Happening("lost", {"count": 500})
-    assert kept == [happening(number) for number in range(500, feeds._KEPT + 500)]
+    assert lost == event_of(Happening("lost", {"count": 500}))
+    assert kept == [event_of(happening(number)) for number in range(500, feeds._KEPT + 500)]
+
+
+def test_many_happenings_at_once_are_encoded_once_for_many_watchers() -> None:
+    """Ten thousand readings for nine hundred watchers do not keep the loop."""
+
+    async def story() -> tuple[list[bytes], list[bytes]]:
+        feed = Feed()
+        with contextlib.ExitStack() as stack:
+            first, last, *_ = [stack.enter_context(feed.watch()) for _ in range(900)]
+            feed.publish([happening(-1)])
+            began = time.monotonic()
+            feed.publish([happening(number) for number in range(10_000)])
+            assert time.monotonic() - began < 0.5
+            return await first.next(1), await last.next(1)
+
+    first, last = asyncio.run(story())
+    assert first[0] == event_of(Happening("lost", {"count": 10_001 - feeds._KEPT}))
+    assert first[1:] == [event_of(happening(number)) for number in range(10_000 - feeds._KEPT, 10_000)]
+    assert all(one is other for one, other in zip(first[1:], last[1:], strict=True))
+
+
+def _watch_from(node: Running, stack: contextlib.ExitStack, source: str) -> Answer:
+    wire = stack.enter_context(Wire(node.port, source=source))
+    wire.send(WATCH)
+    return wire.answer()
+
+
+def test_one_address_cannot_take_every_stream(node: Running) -> None:
+    with contextlib.ExitStack() as stack:
+        of_one = [_watch_from(node, stack, "127.3.0.1").status for _ in range(MOST_OF_ONE)]
+        assert of_one == [200] * MOST_OF_ONE
+        refused = _watch_from(node, stack, "127.3.0.1")
+        assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert int(refused.headers["retry-after"]) > 0
+        assert _watch_from(node, stack, "127.3.0.2").status == 200
+
+
+def test_there_are_only_so_many_streams_and_a_place_is_free_again(node: Running) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(MOST):
+            assert _watch_from(node, stack, f"127.4.0.{number // MOST_OF_ONE + 1}").status == 200
+        assert _watch_from(node, stack, "127.4.1.1").status == 503
+        assert node.get("/api/health").status == 200
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        with contextlib.ExitStack() as stack:
+            if _watch_from(node, stack, "127.4.0.1").status == 200:
+                return
+        time.sleep(0.05)
+    pytest.fail("no place was free again")
+
+
+def test_a_watcher_that_takes_too_long_over_what_it_was_sent_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a byte now and then, it would look alive to the connection for ever."""
+    monkeypatch.setattr(streams, "_BEAT", 0.01)
+    monkeypatch.setattr(streams, "_PATIENCE", 0.05)
+
+    async def story() -> None:
+        feed, stuck, sent = Feed(), asyncio.Event(), list[dict[str, Any]]()
+        arrived = iter([{"type": "http.request"}])
+
+        async def receive() -> dict[str, Any]:
+            for message in arrived:
+                return message
+            await asyncio.Event().wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+            if message.get("body") == b": still here\n\n":
+                await stuck.wait()
+
+        scope = {"method": "GET", "outstation": Request("GET", "/api/stream", b"", [], Peer("192.0.2.1"))}
+        async with asyncio.timeout(2):
+            await Stream(feed)(scope, receive, send)
+        assert not feed.watched
+        assert "more_body" not in sent[-1]
+
+    asyncio.run(story())

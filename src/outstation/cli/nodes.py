@@ -57,14 +57,14 @@ def demo(port: int | None, speed: float | None) -> None:
       outstation demo --port 8080 --speed 60
     """
     from outstation import app, defaults
-    from outstation.greeting import program
+    from outstation.greeting import program, say
 
     speed = speed or defaults.DEMO_SPEED
     config = defaults.greenhouse(speed=speed)
     remark = f"The air is a recording of a real room, played {speed:g} times as fast as it was."
     with tempfile.TemporaryDirectory(prefix="outstation-demo-") as folder:
-        click.echo(f"Its data are in {folder} while it runs. To move its door:")
-        click.echo(f"  {program()} simulate door off --data {folder}")
+        say(f"Its data are in {folder} while it runs. To move its door:")
+        say(f"  {program()} simulate door off --data {folder}")
         status = app.run(config, config_file=None, data=Path(folder), host=None, port=port, remark=remark)
     click.get_current_context().exit(status)
 

@@ -28,7 +28,7 @@ def status(data: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    click.echo(f"{answer.get('node', 'node')} at {answer.get('timestamp', '?')}")
+    click.echo(f"{printable(answer.get('node', 'node'))} at {answer.get('timestamp', '?')}")
     sensors = [_sensor(name, state) for name, state in answer.get("sensors", {}).items()]
     actuators = [_actuator(name, state) for name, state in answer.get("actuators", {}).items()]
     for line in columns([*sensors, *actuators]):
@@ -67,10 +67,18 @@ def simulate(sensor: str, value: str, duration: str | None, data: Path, *, as_js
 
 
 def columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Return rows as lines, each column as wide as its widest cell."""
+    """Return rows as lines, each column as wide as its widest cell, and nothing in them that moves a cursor."""
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def printable(text: str) -> str:
+    """Return a text with what a terminal would obey, not show, as Python writes it: `\\x1b`."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def _sensor(name: str, state: dict[str, Any]) -> tuple[str, ...]:

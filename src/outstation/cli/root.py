@@ -63,8 +63,3 @@ port_option = click.option("--port", type=click.IntRange(0, 65535), help="The po
 def print_json(value: object) -> None:
     """Print JSON as people and programs read it."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def examples(*lines: str) -> str:
-    """Return the last part of a command's help."""
-    return "\b\nExample" + ("s" if len(lines) > 1 else "") + ":\n" + "\n".join(f"  {line}" for line in lines)

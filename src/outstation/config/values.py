@@ -29,6 +29,15 @@ LONGEST: Millis = 3_660 * 86_400_000
 KEY_LENGTH = 16
 """The length of a ThingSpeak key, which boards have room for."""
 
+NAME = r"[a-z][a-z0-9_]{0,63}"
+"""What an own sensor, an output or a field is called."""
+
+DEVICE_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+"""What a device is called."""
+
+PLACEHOLDERS = ("CHANGE", "YOUR", "EXAMPLE", "APIKEY", "SECRET", "PASSWORD", "XXXX", "12345", "ABCDEF")
+"""Parts of keys that were written into examples, and are known to all."""
+
 UNITS = (
     *("°C", "°F", "K", "%", "hPa", "kPa", "Pa", "bar", "mbar", "mmHg", "lx", "ppm", "ppb", "µg/m³", "mg/m³", "g/m³"),
     *("V", "mV", "A", "mA", "W", "kW", "VA", "var", "Wh", "kWh", "J", "Ah", "mAh", "Ω", "kΩ", "Hz", "kHz", "MHz"),
@@ -42,7 +51,6 @@ _LIKELY_UNITS = {"C": "°C", "F": "°F", "degC": "°C", "celsius": "°C", "fahre
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _DURATIONS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_-]+)*\.?", re.ASCII)
-_PLACEHOLDERS = ("CHANGE", "YOUR", "EXAMPLE", "APIKEY", "SECRET", "PASSWORD", "XXXX", "12345", "ABCDEF")
 
 
 def parse_duration(text: object) -> Millis:
@@ -69,13 +77,13 @@ def _not_too_often(value: Millis) -> Millis:
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", text):
+    if not re.fullmatch(NAME, text):
         raise ValueError('expected a name such as "air_temperature": small letters, digits and _, a letter first')
     return text
 
 
 def _device_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", text):
+    if not re.fullmatch(DEVICE_NAME, text):
         raise ValueError('expected a name such as "greenhouse-1": small letters, digits, - and _')
     return text
 
@@ -158,7 +166,7 @@ def _resolve(value: object, info: ValidationInfo) -> object:
         return _from_environment(rest, os.environ)
     if kind == "file":
         base: Path = (info.context or {}).get("base", Path())
-        return _from_file(base / Path(rest).expanduser())
+        return _from_file(base / _expanded(rest))
     return value
 
 
@@ -167,6 +175,13 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> str:
     if not secret:
         raise ValueError(f"expected a secret in the environment variable {name or 'NAME'}, which is not set")
     return secret
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"expected a secret in the file {path}, but that user has no home here") from error
 
 
 def _from_file(path: Path) -> str:
@@ -182,7 +197,7 @@ def _from_file(path: Path) -> str:
 
 def _board_key(key: str) -> str:
     plain = re.fullmatch(rf"[0-9A-Za-z]{{{KEY_LENGTH},64}}", key, re.ASCII)
-    if plain and len(set(key)) > KEY_LENGTH // 3 and not any(word in key.upper() for word in _PLACEHOLDERS):
+    if plain and len(set(key)) > KEY_LENGTH // 3 and not any(word in key.upper() for word in PLACEHOLDERS):
         return key
     fresh = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(KEY_LENGTH))
     raise ValueError(f'expected {KEY_LENGTH} to 64 letters and digits drawn by chance, such as "{fresh}" (new, yours)')

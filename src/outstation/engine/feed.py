@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
@@ -30,10 +31,13 @@ class Feed:
         """Whether anybody watches: when nobody does, nothing needs to be put together."""
         return bool(self._watchers)
 
-    def publish(self, happening: Happening) -> None:
-        """Hand one happening to every watcher."""
+    def publish(self, happenings: Sequence[Happening]) -> None:
+        """Hand happenings to every watcher: each is encoded once, however many watch."""
+        if not (self._watchers and happenings):
+            return
+        kept = [event_of(happening) for happening in happenings[-_KEPT:]]
         for watcher in self._watchers:
-            watcher.put(happening)
+            watcher.put(kept, len(happenings) - len(kept))
 
     def watch(self) -> Watcher:
         """Return a new watcher: a context manager that stops watching at its end."""
@@ -45,7 +49,7 @@ class Watcher:
 
     def __init__(self, watchers: set[Watcher]) -> None:
         self._watchers = watchers
-        self._waiting: deque[Happening] = deque(maxlen=_KEPT)
+        self._waiting: deque[bytes] = deque(maxlen=_KEPT)
         self._something = asyncio.Event()
         self._lost = 0
 
@@ -56,13 +60,13 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self._watchers.discard(self)
 
-    def put(self, happening: Happening) -> None:
-        """Keep one happening until it is fetched."""
-        self._lost += len(self._waiting) == _KEPT
-        self._waiting.append(happening)
+    def put(self, events: Sequence[bytes], lost: int = 0) -> None:
+        """Keep events until they are fetched. lost: how many before them were too many for any watcher."""
+        self._lost += lost + max(0, len(self._waiting) + len(events) - _KEPT)
+        self._waiting.extend(events)
         self._something.set()
 
-    async def next(self, patience: float) -> list[Happening]:
+    async def next(self, patience: float) -> list[bytes]:
         """Return what has happened since the last call; an empty list after `patience` seconds of nothing.
 
         What was lost is told first: `lost`, with how many.
@@ -73,8 +77,13 @@ class Watcher:
         except TimeoutError:
             return []
         self._something.clear()
-        happened = [Happening("lost", {"count": self._lost})] if self._lost else []
+        happened = [event_of(Happening("lost", {"count": self._lost}))] if self._lost else []
         happened += self._waiting
         self._waiting.clear()
         self._lost = 0
         return happened
+
+
+def event_of(happening: Happening) -> bytes:
+    """Return a happening as an event of a stream (WHATWG HTML, section 9.2)."""
+    return b"event: %s\ndata: %s\n\n" % (happening.kind.encode(), msgspec.json.encode(happening.document))

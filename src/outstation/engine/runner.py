@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from outstation import clock
-from outstation.core.actuation import ActuatorState
+from outstation.core.actuation import Claim
 from outstation.core.node import Node
 from outstation.core.readings import (
     Command,
@@ -42,6 +44,19 @@ _CLOCK_STEP = 1_000
 
 _LEVELS = {"output failed": logging.WARNING, "sensor failed": logging.DEBUG, "sensor well": logging.DEBUG}
 """How loud a line of the journal is in the log: what a sensor does, the sampler has said there already."""
+
+
+_PATIENCE = 6.0
+"""Seconds that a command waits for its output: while others command it too, its driver may be busy for long."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a command: the output's level, the claim that stands, and whether that is somebody else's by now."""
+
+    level: Level | None
+    claim: Claim | None
+    overtaken: bool
+    recorded: bool
 
 
 class Runner:
@@ -95,20 +110,22 @@ class Runner:
             self._show([event] if type(event) is Reading else records)
         self._wake()
 
-    async def command(self, command: Command) -> tuple[ActuatorState, bool]:
-        """Carry out a person's command; return the output's state, and whether that is on disk.
+    async def command(self, command: Command) -> Outcome:
+        """Carry out a person's command; return where the output is then, and whether that is on disk.
 
         Raises RefusedError where it cannot be asked for, DeviceError where the output does not obey.
         """
         state = self.node.actuator(command.actuator)
         for effect in self.node.handle(command):
             self._do(effect)
+        claim = state.claim
         self._wake()
         if driving := self._driving.get(command.actuator):
-            await asyncio.shield(driving)
+            await asyncio.wait({driving}, timeout=_PATIENCE)
         if state.error:
             raise DeviceError(state.error)
-        return state, await self._recorded()
+        level, standing = state.level, state.claim
+        return Outcome(level, standing, standing is not claim, await self._recorded())
 
     async def _recorded(self) -> bool:
         """Bring what has happened to disk; tell whether that worked."""
@@ -151,10 +168,12 @@ class Runner:
     def _tell_time(self) -> None:
         moment = clock.moment()
         self._look_at = moment.now + _LONGEST_SLEEP
-        self._watch_clock(moment)
-        for effect in self.node.handle(Tick(moment.at, moment.now)):
-            self._do(effect)
-        self._wake()
+        try:
+            for effect in self.node.handle(Tick(moment.at, moment.now)):
+                self._do(effect)
+            self._watch_clock(moment)
+        finally:
+            self._wake()  # whatever failed: without this timer no claim would ever end
 
     def _watch_clock(self, moment: clock.Moment) -> None:
         """Tell the store when the clock was set, or is trusted from now on: it knows what to re-stamp."""
@@ -179,6 +198,7 @@ class Runner:
         self._timer = asyncio.get_running_loop().call_later(max(0, wait) / 1000, self._tell_time)
 
     def _show(self, readings: Iterable[Event]) -> None:
+        happened = []
         for reading in readings:
             if isinstance(reading, Reading):
                 document: dict[str, object] = {
@@ -187,13 +207,14 @@ class Runner:
                     "value": reading.value,
                     "quality": reading.quality.name.lower(),
                 }
-                self.feed.publish(Happening("reading", document))
+                happened.append(Happening("reading", document))
+        self.feed.publish(happened)
 
     def _show_output(self, name: str) -> None:
         if self.feed.watched:
             state = self.node.actuators[name]
             document: dict[str, object] = {"actuator": name, "level": state.level, "error": state.error}
-            self.feed.publish(Happening("output", document))
+            self.feed.publish([Happening("output", document)])
 
     def _forget_error(self, future: asyncio.Future[None]) -> None:
         """A journal line that cannot be written is not worth more than the log line that it already is."""

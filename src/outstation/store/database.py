@@ -31,7 +31,10 @@ _CLOSE_WITHIN: Millis = 2_000
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """The store now. bytes: on disk, the write-ahead log included. dropped: own readings lost for want of room."""
+    """The store now. bytes: on disk, the write-ahead log included. dropped: own readings lost for want of room.
+
+    damaged, gone: the name of a file set aside, and words on one that was removed while in use; "": none was.
+    """
 
     readings: int
     sensors: int
@@ -40,13 +43,14 @@ class Stats(msgspec.Struct, frozen=True):
     dropped: int
     error: StoreError | None
     damaged: str
+    gone: str
 
 
 class Store:
     """The data file of one node. Methods with a future are called in the loop's thread; `read` in any."""
 
     def __init__(self, folder: Path, *, boot: Boot, lose_at_most: Millis = 10_000) -> None:
-        """Open the file, or begin it. Raises NewerFileError, DiskFullError, StoreError."""
+        """Open the file, or begin it. Raises NewerFileError; all else is in stats().error, and tried again."""
         self._path = folder / file.NAME
         self._writer = Writer(self._path, boot, lose_at_most)
         self._readers = Readers(self._path, self._writer.doubt)
@@ -135,6 +139,7 @@ class Store:
             dropped=self._writer.dropped,
             error=self._writer.error,
             damaged=self._writer.damaged,
+            gone=self._writer.gone,
         )
 
     def close(self) -> None:

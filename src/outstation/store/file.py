@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from outstation import clock
 from outstation.errors import DiskFullError, NewerFileError, StoreError
@@ -22,6 +23,12 @@ NAME = "outstation.db"
 
 DAMAGE = (apsw.CorruptError, apsw.NotADBError)
 """What SQLite says of a file that it cannot trust."""
+
+BAD_DATA = (*DAMAGE, msgspec.DecodeError)
+"""The same, and what unpacking says of a row whose page SQLite had no doubts about."""
+
+Parts = tuple[tuple[int, int] | None, ...]
+"""Device and inode of the file and of its write-ahead log; None: it is not there."""
 
 APPLICATION_ID = 0x4F757453
 """What file(1) and we know our files by: "OutS", at byte 68 of the header (sqlite.org/fileformat.html)."""
@@ -38,18 +45,34 @@ _CHECKED_WHOLE = 32 << 20
 """Bytes: up to here a start checks every page (about 50 ms here); above, all but the log and its index."""
 
 
-def open_for_writing(path: Path, *, suspect: bool = False) -> tuple[apsw.Connection, str]:
+def open_for_writing(
+    path: Path, *, suspect: bool = False, old: apsw.Connection | None = None
+) -> tuple[apsw.Connection, str]:
     """Open, check and migrate the file; return the connection and the name of a damaged file set aside, or "".
 
-    suspect: the file is known to be damaged. Raises NewerFileError (nothing was touched), DiskFullError, StoreError.
+    suspect: the file is known to be damaged. old: what was open at this path until it was removed.
+    Raises NewerFileError (nothing was touched), DiskFullError, StoreError.
     """
     try:
         if not suspect and _is_ours(path):
             with contextlib.suppress(*DAMAGE):
                 return _connect(path), ""
-        return _begin_anew(path)
+        return _begin_anew(path, old)
     except (apsw.Error, OSError) as error:
         raise as_store_error(path, error) from error
+
+
+def in_memory() -> apsw.Connection:
+    """Return an empty data file that is none: what stands in until a real one can be opened."""
+    connection = apsw.Connection(":memory:")
+    for script in _migrations():
+        connection.execute(script)
+    return connection
+
+
+def parts(path: Path) -> Parts:
+    """Return what tells the files at this path from any that take their place."""
+    return _identity(path), _identity(path.with_name(path.name + "-wal"))
 
 
 def open_for_reading(path: Path) -> apsw.Connection:
@@ -97,11 +120,28 @@ _NO_SPACE = frozenset({27, 28, 122})
 """EFBIG, ENOSPC, EDQUOT (errno(3)): SQLite calls only the second one "full"."""
 
 
-def _begin_anew(path: Path) -> tuple[apsw.Connection, str]:
-    damaged = _set_aside(path)
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _begin_anew(path: Path, old: apsw.Connection | None) -> tuple[apsw.Connection, str]:
+    name = _set_aside(path)
+    damaged = path.with_name(name)
     connection = _connect(path)
-    _take_over(connection, path.with_name(damaged))
-    return connection, damaged
+    if old:
+        _take_over(connection, old)
+    elif damaged.exists():
+        with contextlib.suppress(apsw.Error), contextlib.closing(_read_only(damaged)) as found:
+            _take_over(connection, found)
+    return connection, name if damaged.exists() else ""
+
+
+def _read_only(path: Path) -> apsw.Connection:
+    return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
 
 
 def _is_ours(path: Path) -> bool:
@@ -193,12 +233,10 @@ def _check(connection: apsw.Connection, path: Path) -> None:
             raise apsw.CorruptError(str(found[0][0]))
 
 
-def _take_over(connection: apsw.Connection, damaged: Path) -> None:
+def _take_over(connection: apsw.Connection, old: apsw.Connection) -> None:
     """Save what people and boards cannot do without: mostly it is the log that is damaged, since most of it is log."""
     for ask, put in _TAKEN_OVER:
-        with contextlib.suppress(apsw.Error), contextlib.ExitStack() as stack:
-            old = apsw.Connection(str(damaged), flags=apsw.SQLITE_OPEN_READONLY)
-            stack.callback(old.close)
+        with contextlib.suppress(apsw.Error):
             rows = old.execute(ask).fetchall()
             with transaction(connection):
                 connection.executemany(put, rows)

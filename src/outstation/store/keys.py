@@ -6,6 +6,7 @@ refused at the next request, since the table in memory changes with the one on d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -46,9 +47,9 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._fixed: tuple[bytes, Key] | None = None
-        self._valid: dict[str, tuple[bytes, Key]] = {
-            key.id: (digest, key) for key, digest in self._load() if key.revoked is None
-        }
+        self._valid: dict[str, tuple[bytes, Key]] = {}
+        self._unread = True
+        self._read()
 
     def fix(self, name: str, text: str) -> None:
         """Take a key of the owner's own making, with every scope, for as long as this program runs."""
@@ -61,6 +62,8 @@ class Keys:
             given = hashlib.sha256(text.encode("utf-8", "replace")).digest()
             if hmac.compare_digest(given, self._fixed[0]):
                 return self._fixed[1]
+        if self._unread:
+            self._read()
         number, _, secret = text.partition(".")
         digest, key = self._valid.get(number, (_NOBODY, None))
         given = hashlib.sha256(secret.encode("utf-8", "replace")).digest()
@@ -93,6 +96,12 @@ class Keys:
     def list(self) -> Sequence[Key]:
         """Return all keys, the revoked ones too, the oldest first. Blocks."""
         return [key for key, _ in self._load()]
+
+    def _read(self) -> None:
+        """Fill the table; while there is no data file it stays empty, and is asked for again with the next key."""
+        with contextlib.suppress(StoreError):
+            self._valid = {key.id: (digest, key) for key, digest in self._load() if key.revoked is None}
+            self._unread = False
 
     def _load(self) -> Iterable[tuple[Key, bytes]]:
         with self._store.read() as connection:

@@ -44,7 +44,7 @@ class Readers:
         except apsw.InterruptError as error:
             raise StoreError("The question took more than 30 s.", cure="Ask for a shorter time.") from error
         except (apsw.Error, msgspec.MsgspecError) as error:
-            if isinstance(error, file.DAMAGE):
+            if isinstance(error, file.BAD_DATA):
                 self._on_damage(opened)
             raise file.as_store_error(self._path, error) from error
         finally:

@@ -62,7 +62,13 @@ def pack(columns: Columns) -> bytes:
 
 def unpack(body: bytes) -> Columns:
     """Return the columns of a row, its times in boot time. Raises msgspec.DecodeError when it is damaged."""
-    columns = _decoder.decode(body)
+    try:
+        columns = _decoder.decode(body)
+    except (TypeError, UnicodeDecodeError) as error:  # no bytes at all; a text that is none
+        raise msgspec.DecodeError(str(error)) from error
+    counts = {len(columns.sensors), len(columns.times), len(columns.values), len(columns.each_flag())}
+    if len(counts) > 1:
+        raise msgspec.DecodeError("The columns of a row differ in length.")
     columns.times = list(accumulate(columns.times))
     return columns
 

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 
 from outstation import clock
 from outstation.core.readings import Millis, Note, Reading
-from outstation.errors import DiskFullError, RefusedError, StoreError
+from outstation.errors import DiskFullError, NewerFileError, RefusedError, StoreError
 from outstation.store import file, journal
 from outstation.store.boots import Boot
 from outstation.store.log import Batch, Log
@@ -32,10 +31,16 @@ from outstation.store.waiting import Call, Clocked, Done, Taken, Work, answer, d
 OWN_AT_MOST = 100_000
 """Own readings that wait in memory while the disk cannot take them: a day of ten sensors at 10 s, 20 MB."""
 
+OWN_TOGETHER = 4_096
+"""So many own readings are written at once, however long they might wait: memory is no place for a day of them."""
+
 CLOSED = StoreError("The store is closed.", cure="The node is stopping.")
 
 _RETRY: Millis = 1_000
 """After a failure, the time until the file is opened again. Whoever asks meanwhile is told of the failure."""
+
+_LOOK_EVERY: Millis = 1_000
+"""An idle writer looks this often whether its file is still there; a commit always does. It costs two stat(2)."""
 
 _SHUT_WITHIN: Millis = 1_000
 """How long a reader may keep the last checkpoint waiting. Without it, the next start does the same work."""
@@ -47,7 +52,10 @@ class Writer:
     """The queue on the one side, the thread on the other."""
 
     def __init__(self, path: Path, boot: Boot, lose_at_most: Millis) -> None:
-        """Open the file here and now, so that its errors are the caller's; then start the thread."""
+        """Open the file here and now, then start the thread. What cannot be opened is tried again by the thread.
+
+        Raises NewerFileError.
+        """
         self._path, self._boot = path, boot
         self._own_due_in = lose_at_most - min(lose_at_most // 5, 1_000)  # the commit itself needs time
         self.calls: deque[Call] = deque()
@@ -57,6 +65,7 @@ class Writer:
         self.asleep = False
         self.dropped = 0
         self.damaged = ""
+        self.gone = ""
         self.opened = 0
         self.error: StoreError | None = None
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -67,8 +76,9 @@ class Writer:
         self._unsure: list[Reading] = []  # own readings of a commit that failed: it may be on disk all the same
         self._closing = False
         self._is_suspect = False
-        self._connection: apsw.Connection | None
-        self._connection, self.log = self._open(suspect=False)
+        self._parts: file.Parts = ()
+        self._connection: apsw.Connection | None = None
+        self.log = self._begin()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -90,7 +100,7 @@ class Writer:
             self._own_since = clock.now()
         self.own.extend(readings)
         self._drop_oldest()
-        if is_first:  # it does not know yet how long it may sleep
+        if is_first or len(self.own) >= OWN_TOGETHER:  # it does not know yet how long it may sleep
             self.wake()
 
     def forget(self, old: Old) -> Callable[[apsw.Connection], int]:
@@ -128,17 +138,19 @@ class Writer:
         while not (self._is_asked() or self._closing):
             self.asleep = True  # first: whoever comes after this line rings
             wait = self._until_due()
-            if wait is not None and wait <= 0:
+            if (wait is not None and wait <= 0) or self._is_gone():
                 break
             if not (self._is_asked() or self._closing):
                 with contextlib.suppress(queue.Empty):
-                    self._bell.get(timeout=None if wait is None else wait / 1000)
+                    self._bell.get(timeout=min(_LOOK_EVERY if wait is None else wait, _LOOK_EVERY) / 1000)
         self.asleep = False
 
     def _until_due(self) -> Millis | None:
         """Return in how long own readings must be written, or a failure be tried again; None: no need."""
         if self.error:
             return self._retry_at - clock.now()
+        if len(self.own) >= OWN_TOGETHER:
+            return 0
         return self._own_since + self._own_due_in - clock.now() if self.own else None
 
     def _commit(self, taken: Taken) -> None:
@@ -146,6 +158,8 @@ class Writer:
             self._tell_of_failure(taken)
         if self._is_suspect:
             self._shut_connection()
+        if self._is_gone():
+            self._begin_again()
         connection = self._connection or self._reopen()
         try:
             batch, done = self._write(connection, taken)
@@ -201,15 +215,43 @@ class Writer:
             if not isinstance(self.error, DiskFullError):
                 raise
 
-    def _open(self, *, suspect: bool) -> tuple[apsw.Connection, Log]:
-        """Open the file; one that is damaged is set aside and a fresh one takes its place."""
-        connection, damaged = file.open_for_writing(self._path, suspect=suspect)
+    def _begin(self) -> Log:
+        """Open the file; when that fails, stand in for it: a node works without a disk, too."""
         try:
-            log = self._load(connection)
-        except (*file.DAMAGE, msgspec.MsgspecError):
-            file.shut(connection)
+            self._connection, log = self._open(suspect=False)
+        except NewerFileError:
+            raise
+        except StoreError as error:
+            _log.error("Nothing can be stored: %s", error)
+            self.error, self._retry_at = error, clock.now() + _RETRY
+            return self._load(file.in_memory())
+        return log
+
+    def _is_gone(self) -> bool:
+        """Say whether the file was removed, or another put in its place: SQLite would write on to what nobody finds."""
+        return self._connection is not None and file.parts(self._path) != self._parts
+
+    def _begin_again(self) -> None:
+        """Begin a fresh file where ours was removed, with the keys of the one that is still open."""
+        old, self._tried = self._connection, self.log.last_id + 1
+        assert old is not None
+        self.gone = f"The data file {self._path} was removed or replaced while it was in use. A fresh one was begun."
+        _log.error(self.gone)
+        self.works.append((_noting("gone", self.gone), None))
+        with contextlib.suppress(apsw.Error):  # for the case that only its write-ahead log is gone
+            old.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._connection, self.log = self._open(suspect=True, old=old)
+        file.shut(old)
+
+    def _open(self, *, suspect: bool, old: apsw.Connection | None = None) -> tuple[apsw.Connection, Log]:
+        """Open the file; one that is damaged is set aside and a fresh one takes its place."""
+        connection, damaged = file.open_for_writing(self._path, suspect=suspect, old=old)
+        try:
+            log = self._load_or_shut(connection)
+        except file.BAD_DATA:
             connection, damaged = file.open_for_writing(self._path, suspect=True)
-            log = self._load(connection)
+            log = self._load_or_shut(connection)
+        self._parts = file.parts(self._path)
         self.opened += 1
         self._is_suspect = False
         if damaged:
@@ -218,6 +260,17 @@ class Writer:
             _log.error(text)
             self.works.append((_noting("damaged", text), None))
         return connection, log
+
+    def _load_or_shut(self, connection: apsw.Connection) -> Log:
+        try:
+            return self._load(connection)
+        except file.BAD_DATA:
+            file.shut(connection)
+            raise
+        except apsw.Error as error:
+            problem = file.as_store_error(self._path, error, connection.system_errno)
+            file.shut(connection)
+            raise problem from error
 
     def _load(self, connection: apsw.Connection) -> Log:
         with file.transaction(connection):
@@ -231,7 +284,7 @@ class Writer:
         self._shut_connection()
         if problem is not self.error:
             self._retry_at = clock.now() + _RETRY
-            self._is_suspect |= isinstance(error, file.DAMAGE) or isinstance(error.__cause__, file.DAMAGE)
+            self._is_suspect |= isinstance(error, file.BAD_DATA) or isinstance(error.__cause__, file.BAD_DATA)
         if self.error is None:
             _log.error("Nothing can be stored: %s", problem, exc_info=None if isinstance(error, apsw.Error) else error)
         self.error = problem

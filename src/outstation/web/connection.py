@@ -1,4 +1,4 @@
-"""One HTTP connection: uvicorn's protocol with one gate before it, caps, deadlines and canonical headers.
+"""One HTTP connection: uvicorn's protocol with one gate before it, caps and deadlines.
 
 The law of this file: nothing is read past its cap, routed or answered before the gate has
 admitted it; and answers leave in the order of their requests. Handlers of our own are called
@@ -20,17 +20,17 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 from outstation.http import Later, Peer, Request, Response, from_error, problem
 from outstation.routes import Route
+from outstation.web import crowd
+from outstation.web.asgi import asgi_scope
 from outstation.web.peers import plain
 from outstation.web.security import Admission, Gate, too_large
 
 log = logging.getLogger(__name__)
 
 MAX_HEADERS, MAX_URL = 16 * 1024, 8 * 1024
-MAX_CONNECTIONS = 1_000
 
 PATIENCE, IDLE, LINGER = 10, 60, 3
 """Seconds: for the headers, and again for the body, of a request; for the next request on an open
@@ -62,17 +62,15 @@ class Protocol(HttpToolsProtocol):
     """One connection.
 
     reading: the request whose body is still to come. answering: the one whose answer is due; waiting: those after it.
+    is_control: it came in by the control socket. most_connections: past these, idle ones have to go.
     deaf: the last request was read, what follows is thrown away; cut: that one was not read to its end.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+    is_control = False
+    most_connections = crowd.MAX_CONNECTIONS
+
+    def __init__(self, config: Config, *server: Any, **named: Any) -> None:
+        super().__init__(config, *server, **named)
         self.gate: Gate = config.app.gate  # type: ignore[union-attr]
         self.peer = Peer("")
         self.patience = PATIENCE
@@ -87,9 +85,31 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         address = transport.get_extra_info("peername")
-        self.peer = Peer(plain(address[0])) if isinstance(address, tuple) else Peer("")
-        if len(self.connections) > MAX_CONNECTIONS and not self.peer.is_control_socket:
+        if self.is_control:
+            self.peer = Peer("", is_control_socket=True)
+        elif isinstance(address, tuple):
+            self.peer = Peer(plain(address[0]))
+            self._find_room()
+        else:
+            self._leave()  # gone before it was greeted; what it sent is nobody's word
+
+    def _find_room(self) -> None:
+        """Let the longest idle connection go when there are too many; where none is idle, refuse this one."""
+        verdict = crowd.verdict(self, self.connections, self.most_connections)
+        if verdict is crowd.Verdict.CUT:
+            self._leave()
+        elif verdict is crowd.Verdict.REFUSED:
             self._refuse(problem(503, "Too many connections; try again.", headers=((b"Retry-After", b"5"),)))
+
+    def _leave(self) -> None:
+        self.deaf = True
+        self.transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was asked here that is not answered, and nothing is half said."""
+        busy = self.is_control or self.answering or self.waiting or self._is_half_read()
+        return not (busy or self.transport.is_closing())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.waiting.clear()
@@ -335,24 +355,8 @@ class Protocol(HttpToolsProtocol):
 
     def _start_framework(self, pending: Pending, admitted: Admission) -> None:
         self.patience = IDLE
-        scope = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": (self.peer.address, 0),
-            "scheme": self.scheme,
-            "root_path": "",
-            "headers": pending.headers,
-            "state": {},
-            "method": pending.method,
-            "path": pending.path,
-            "raw_path": pending.path.encode(),
-            "query_string": pending.query,
-            "outstation": pending,
-        }
         self.framework = self.cycle = RequestResponseCycle(
-            scope=scope,  # type: ignore[arg-type]
+            scope=asgi_scope(pending, self.server, self.scheme),  # type: ignore[arg-type]
             transport=self.transport,
             flow=self.flow,
             logger=log,

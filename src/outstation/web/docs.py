@@ -1,12 +1,16 @@
 """GET /docs: Swagger UI from the package itself; an edge node has no internet.
 
 Its files are put beside this one when the package is built; where they could not be fetched,
-the page says how to get them.
+the page says how to get them. Each is read once and kept; its address in the page names its content,
+so that a browser need not ask again before the content is another.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+
+import msgspec
 
 from outstation.errors import UnknownNameError
 from outstation.http import HTML, Answer, Request, Response
@@ -23,25 +27,27 @@ _POLICY = (
 )
 """Swagger UI sets styles on its elements; everything else comes from this node's own files."""
 
-_HEADERS = (
+_ALWAYS = (
     (b"Content-Security-Policy", _POLICY),
     (b"X-Content-Type-Options", b"nosniff"),
-    (b"Cache-Control", b"no-cache"),
 )
+_ASK_AGAIN = (b"Cache-Control", b"no-cache")
+_FOR_GOOD = (b"Cache-Control", b"private, max-age=31536000, immutable")
+"""RFC 8246; private, since reading may need a key."""
 
-_PAGE = b"""<!doctype html>
+_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Outstation: the API</title>
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="{swagger-ui.css}">
 </head>
 <body>
 <div id="api"></div>
 <noscript>This page needs JavaScript; the same as a plain document: <a href="/openapi.json">openapi.json</a></noscript>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="{swagger-ui-bundle.js}"></script>
+<script src="{start.js}"></script>
 </body>
 </html>
 """
@@ -65,21 +71,57 @@ With a connection to the package registries, in the clone:</p>
 """
 
 
+class Asset(msgspec.Struct, frozen=True):
+    """A file as it is sent. tag: names its content, and nothing else that a file here ever held."""
+
+    body: bytes
+    tag: str
+
+
 class Docs:
     """Serves the page and its files."""
 
+    def __init__(self) -> None:
+        self._assets: dict[str, Asset] = {}
+
     def page(self, _: Request) -> Answer:
         """Handle GET /docs."""
-        there = (ASSETS / "swagger-ui-bundle.js").exists()
-        return Response(_PAGE if there else _WITHOUT, content_type=HTML, headers=_HEADERS)
+        there = all((ASSETS / name).exists() for name in _FILES if name != "start.js")
+        body = self._page() if there else _WITHOUT
+        return Response(body, content_type=HTML, headers=(*_ALWAYS, _ASK_AGAIN))
 
     def file(self, request: Request) -> Answer:
         """Handle GET /docs/{file}: one of the three there are."""
         name = request.params["file"]
         if name not in _FILES:
             raise UnknownNameError("There is no such file; the page is at /docs.")
-        body = _START if name == "start.js" else _read(name)
-        return Response(body, content_type=_TYPES[Path(name).suffix], headers=_HEADERS)
+        asset = self._asset(name)
+        lasting = _FOR_GOOD if request.query == f"v={asset.tag}".encode() else _ASK_AGAIN
+        headers = (*_ALWAYS, lasting, (b"ETag", f'"{asset.tag}"'.encode()))
+        if _has_it(request.header(b"if-none-match"), asset):
+            return Response(b"", 304, headers=headers)
+        return Response(asset.body, content_type=_TYPES[Path(name).suffix], headers=headers)
+
+    def _page(self) -> bytes:
+        page = _PAGE
+        for name in _FILES:
+            page = page.replace(f"{{{name}}}", f"/docs/{name}?v={self._asset(name).tag}")
+        return page.encode()
+
+    def _asset(self, name: str) -> Asset:
+        asset = self._assets.get(name)
+        if asset is None:
+            body = _START if name == "start.js" else _read(name)
+            asset = self._assets[name] = Asset(body, hashlib.sha256(body).hexdigest()[:16])
+        return asset
+
+
+def _has_it(held: bytes | None, asset: Asset) -> bool:
+    """Tell whether an If-None-Match header names the content (RFC 9110, section 13.1.2)."""
+    if held is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in held.decode("ascii", "replace").split(",")}
+    return "*" in tags or f'"{asset.tag}"' in tags
 
 
 def _read(name: str) -> bytes:

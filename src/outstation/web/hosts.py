@@ -18,6 +18,12 @@ from outstation import clock
 _REFRESH = 10_000
 """Addresses change with the network: an unknown one is looked for again, at most this often (ms)."""
 
+_REMEMBERED = 256
+"""Headers known to be right: past these all are looked at anew, so that ports cannot fill the memory."""
+
+_LONGEST_HEADER, _LONGEST_PORT = 262, 5
+"""Bytes: a name (RFC 1035, 2.3.4), brackets or a dot at its end, a colon, and a port of at most 65535."""
+
 
 class Hosts:
     """Tells whether a Host header names this node."""
@@ -32,9 +38,11 @@ class Hosts:
         """Tell whether a Host header names this node, whatever its port."""
         if header in self._allowed:
             return True
-        host = _host(header)
+        host = _host(header) if len(header) <= _LONGEST_HEADER else None
         if host is None or not self._is_own(host):
             return False
+        if len(self._allowed) >= _REMEMBERED:
+            self._allowed.clear()
         self._allowed.add(header)
         return True
 
@@ -86,7 +94,7 @@ def _host(header: bytes) -> str | None:
         name, port = inside if closing else "", port.removeprefix(":")
     else:
         name, _, port = text.partition(":")
-    if not name or (port and not port.isdecimal()):
+    if not name or len(port) > _LONGEST_PORT or (port and not port.isdecimal()):
         return None
     return name.rstrip(".")
 

@@ -27,22 +27,19 @@ def open_port(host: str, port: int) -> socket.socket:
 
 
 def open_control(folder: Path) -> socket.socket:
-    """Return the bound control socket of a data folder: for the owner and the group, mode 0660.
+    """Return the bound control socket of a data folder: for the owner and the group, mode 0660. Raises OutstationError.
 
     It is bound by way of the folder's descriptor, since a socket's path has at most 107 bytes (unix(7)).
     """
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    inside = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            (folder / "control.sock").unlink()
-        mask = os.umask(0o117)
-        try:
-            control.bind(f"/proc/self/fd/{inside}/control.sock")
-        finally:
-            os.umask(mask)
-    finally:
-        os.close(inside)
+        _bind_control(control, folder)
+    except OSError as error:
+        control.close()
+        raise OutstationError(
+            f"The control socket {folder / 'control.sock'} cannot be made: {os.strerror(error.errno or 0).lower()}.",
+            cure="Remove what stands there, or name another folder with --data.",
+        ) from error
     return control
 
 
@@ -58,6 +55,20 @@ def urls(bound: socket.socket) -> list[str]:
 
 def _url(address: str, port: int) -> str:
     return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
+
+
+def _bind_control(control: socket.socket, folder: Path) -> None:
+    inside = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "control.sock").unlink()
+        mask = os.umask(0o117)
+        try:
+            control.bind(f"/proc/self/fd/{inside}/control.sock")
+        finally:
+            os.umask(mask)
+    finally:
+        os.close(inside)
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
 import socket
 from typing import Any
 
 import uvicorn
 from uvicorn.config import Config
 
+from outstation.web import crowd
 from outstation.web.connection import Protocol
 
 __all__ = ["Protocol", "Server"]
+
+log = logging.getLogger(__name__)
+
+_DESCRIPTORS = 4_096
+_KEPT_BACK = 120
+"""Descriptors for the file, its readers, the pins, and connections on their way out."""
+
+
+class _ControlProtocol(Protocol):
+    """A connection that came in by the control socket."""
+
+    is_control = True
 
 
 class Server(uvicorn.Server):
@@ -33,6 +48,7 @@ class Server(uvicorn.Server):
             )
         )
         self._control: socket.socket | None = None
+        Protocol.most_connections = min(crowd.MAX_CONNECTIONS, _descriptors() - _KEPT_BACK)
 
     async def run_on(self, port: socket.socket, control: socket.socket) -> None:
         """Serve on a TCP socket and on the control socket until `should_exit`."""
@@ -52,10 +68,22 @@ class Server(uvicorn.Server):
         self.servers.append(server)
 
     def _protocol(self) -> Protocol:
-        return Protocol(self.config, self.server_state, {})
+        return _ControlProtocol(self.config, self.server_state, {})
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1)
             for connection in list(self.server_state.connections):
-                connection.sweep()  # type: ignore[union-attr]
+                try:
+                    connection.sweep()  # type: ignore[union-attr]
+                except Exception:  # one connection's fault must not end the deadlines of all others
+                    log.exception("a connection could not be looked after")
+
+
+def _descriptors() -> int:
+    """Return how many files this process may have open, raised as far as is useful and allowed; 160 at least."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(160, soft, wanted)

@@ -19,6 +19,7 @@ from outstation.config import DeviceTable
 from outstation.core.node import MAX_AHEAD
 from outstation.core.readings import Millis, Reading
 from outstation.engine.site import Site
+from outstation.errors import StoreError
 from outstation.http import TEXT, Answer, Later, Request, Response
 from outstation.protocols.thingspeak import wire
 from outstation.routes import Route
@@ -57,10 +58,17 @@ class Boards:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._channels = Channels(site.store)
-        self._known = self._channels.all()
+        self._known = self._remembered()
         self._by_number = {device.channel: device for device in site.config.devices}
         self._writers = {_digest(device.write_key): device for device in site.config.devices}
         self._ahead: set[int] = set()
+
+    def _remembered(self) -> dict[int, Channel]:
+        """Return the channels as they were; none without a data file: the numbers on disk count all the same."""
+        try:
+            return self._channels.all()
+        except StoreError:
+            return {}
 
     def update(self, request: Request) -> Answer:
         """Handle GET and POST /update. Raises RefusedError, StoreError."""

@@ -11,12 +11,13 @@ import msgspec
 
 from outstation import clock
 from outstation.config import parse_duration
-from outstation.core.actuation import ActuatorState, valid
+from outstation.core.actuation import valid
 from outstation.core.readings import Command, Millis
+from outstation.engine.runner import Outcome
 from outstation.engine.site import Site
 from outstation.errors import RefusedError, UnknownActionError
 from outstation.http import Answer, Later, Request, Response, json
-from outstation.web.api.status import level_word
+from outstation.web.api.status import level_word, until_word
 
 _LONGEST: Millis = 366 * 86_400_000
 
@@ -56,19 +57,21 @@ class Actuators:
             name, order.action, request.principal.name, moment.at, moment.now, order.value, _duration(order.duration)
         )
         doing = asyncio.ensure_future(self._site.runner.command(command))
-        return Later(doing, lambda done: self._answer(order.action.lower(), *done))
+        return Later(doing, lambda outcome: self._answer(name, order.action.lower(), outcome))
 
-    def _answer(self, action: str, state: ActuatorState, recorded: bool) -> Response:
-        claim = state.claim
+    def _answer(self, name: str, action: str, outcome: Outcome) -> Response:
+        claim = outcome.claim
         document: dict[str, object] = {
-            "actuator": state.spec.name,
+            "actuator": name,
             "action": action,
-            "state": level_word(state.level),
-            "until": clock.iso(claim.until_at) if claim and claim.until_at is not None else None,
+            "state": level_word(outcome.level),
+            "until": until_word(claim),
             "claimed_by": claim.who if claim else None,
-            "recorded": recorded,
+            "recorded": outcome.recorded,
         }
-        flat = self._site.flat.get(state.spec.name)
+        if outcome.overtaken:
+            document["overtaken"] = True
+        flat = self._site.flat.get(name)
         if flat:
             document[flat] = document["state"]
         return json(document)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from outstation import clock
+from outstation.config.values import DEVICE_NAME, NAME
 from outstation.core.node import MAX_AHEAD
 from outstation.core.readings import MAX_TEXT, Reading, Value
 from outstation.engine.site import Site
@@ -26,8 +27,7 @@ _MAX_INT = 2**63
 _SECONDS_BEFORE = 100_000_000_000
 """A bare number below this is Unix seconds (until the year 5138), above it milliseconds (since 1973)."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}/[a-z][a-z0-9_]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NAME = re.compile(f"{DEVICE_NAME}/{NAME}")
 
 Stamp = str | int | float
 
@@ -159,7 +159,7 @@ def parse_time(stamp: Stamp) -> int:
     """Return ISO 8601 with a zone, Unix seconds or Unix milliseconds as UTC milliseconds. Raises RefusedError."""
     if isinstance(stamp, str):
         return _parse_iso(stamp)
-    if not math.isfinite(stamp):
+    if isinstance(stamp, float) and not math.isfinite(stamp):
         raise RefusedError("The time is no finite number.")
     millis = stamp * 1000 if abs(stamp) < _SECONDS_BEFORE else stamp
     if not 0 <= millis < _SECONDS_BEFORE * 1000:

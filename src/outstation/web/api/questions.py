@@ -5,8 +5,12 @@ The gate has admitted every request that comes here; the handlers only answer.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
+import msgspec
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,11 +22,16 @@ from outstation.core.readings import MAX_TEXT, Reading, Value
 from outstation.engine.site import Site
 from outstation.errors import OutstationError, RefusedError, UnknownNameError
 from outstation.routes import Scope
+from outstation.store.history import Instant
 from outstation.web.api.incoming import parse_time
 from outstation.web.api.keys import key_document
 from outstation.web.api.status import actuator_document, level_word, sensor_document
 
 DEFAULT_ROWS, MOST_ROWS = 50, 10_000
+
+AT_ONCE, MOST_WAITING = 2, 32
+"""Questions to the history: a page of 10,000 rows is tens of megabytes while it is put together, and its thread
+takes its turns from the loop. Past these that wait, whoever asks is told to come back."""
 
 
 class Span(TypedDict):
@@ -59,23 +68,47 @@ class Simulation(BaseModel):
     duration: Annotated[str | None, Field(alias="for")] = None
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 def build(site: Site) -> FastAPI:
     """Return the application that answers for this node."""
     api = FastAPI(title="Outstation", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    desk = Desk()
     api.add_exception_handler(OutstationError, _on_error)
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(Exception, _on_unforeseen)
-    _add_readings(api, site)
+    _add_readings(api, site, desk)
     _add_names(api, site)
     _add_keys(api, site)
     _add_simulation(api, site)
     return api
 
 
-def _add_readings(api: FastAPI, site: Site) -> None:
+class Desk:
+    """Where questions to the history wait for their turn: each is answered in a thread."""
+
+    def __init__(self) -> None:
+        self._limiter = CapacityLimiter(AT_ONCE)
+        self._here = 0
+
+    async def ask(self, question: Callable[[], bytes]) -> Response:
+        """Return the answer to a question, or 503 when too many wait."""
+        if self._here >= AT_ONCE + MOST_WAITING:
+            text = "Too many questions about the history wait for their answers; try again."
+            return _sent(http.problem(503, text, headers=((b"Retry-After", b"5"),)))
+        self._here += 1
+        try:
+            body = await to_thread.run_sync(question, limiter=self._limiter)
+        finally:
+            self._here -= 1
+        return _sent(http.Response(body))
+
+
+def _add_readings(api: FastAPI, site: Site, desk: Desk) -> None:
     @api.get("/api/readings", summary="The newest readings, oldest first", tags=["readings"])
-    def readings(
+    async def readings(
         limit: Annotated[int, Query(ge=1, description="rows; above 10,000 means 10,000")] = DEFAULT_ROWS,
         sensor: Annotated[str | None, Query(max_length=129, description="without: one row an instant")] = None,
         start: Annotated[str | None, Query(max_length=40, description="from this time on")] = None,
@@ -85,10 +118,10 @@ def _add_readings(api: FastAPI, site: Site) -> None:
         """With `sensor`: `{sensor, timestamp, value, unit, quality}` each. Without: one flat row an instant."""
         span = Span(start=_time(start), end=_time(end), limit=min(limit, MOST_ROWS), cursor=cursor)
         if sensor is None:
-            return _page(*_instants(site, span))
+            return await desk.ask(lambda: _instants(site, span))
         if sensor not in site.node.sensors and sensor not in site.node.actuators:
             raise _no_sensor(sensor)
-        return _page(*_of_sensor(site, sensor, span))
+        return await desk.ask(lambda: _of_sensor(site, sensor, span))
 
 
 def _add_names(api: FastAPI, site: Site) -> None:
@@ -140,7 +173,7 @@ def _add_simulation(api: FastAPI, site: Site) -> None:
             duration = parse_duration(order.duration) if order.duration is not None else None
         except ValueError as error:
             raise RefusedError(f'"for": {error}.') from error
-        site.simulate(order.sensor, order.value, duration)
+        await asyncio.to_thread(site.simulate, order.sensor, order.value, duration)
         return _json({"sensor": order.sensor, "value": order.value, "for": order.duration})
 
 
@@ -154,11 +187,11 @@ def _time(text: str | None) -> int | None:
         return parse_time(text.replace(" ", "+") if "T" in text else text)
 
 
-def _of_sensor(site: Site, name: str, span: Span) -> tuple[list[dict[str, Any]], str | None]:
+def _of_sensor(site: Site, name: str, span: Span) -> bytes:
     page = site.history.of_sensor(name, **span)
     state = site.node.sensors.get(name)
     unit = state.spec.unit if state else ""
-    return [_row(reading, unit) for reading in page.rows], page.next
+    return _page((_row(reading, unit) for reading in page.rows), len(page.rows), page.next)
 
 
 def _row(reading: Reading, unit: str) -> dict[str, Any]:
@@ -171,15 +204,17 @@ def _row(reading: Reading, unit: str) -> dict[str, Any]:
     }
 
 
-def _instants(site: Site, span: Span) -> tuple[list[dict[str, Any]], str | None]:
+def _instants(site: Site, span: Span) -> bytes:
     """Return a flat row an instant: what was measured then, and what still holds."""
     page = site.history.instants(**span)
-    holding = Holding(site, page.rows[0][0]) if page.rows else None
-    rows = []
-    for at, values in page.rows:
-        assert holding is not None
-        rows.append({"timestamp": clock.iso(at)} | _flat(site, {**values, **holding.after(at, values)}))
-    return rows, page.next
+    return _page(_flat_rows(site, page.rows), len(page.rows), page.next)
+
+
+def _flat_rows(site: Site, instants: list[Instant]) -> Iterator[dict[str, Any]]:
+    if instants:
+        holding = Holding(site, instants[0][0])
+        for at, values in instants:
+            yield {"timestamp": clock.iso(at)} | _flat(site, {**values, **holding.after(at, values)})
 
 
 def _flat(site: Site, values: dict[str, Value | None]) -> dict[str, Any]:
@@ -227,8 +262,16 @@ def _no_sensor(name: str) -> UnknownNameError:
     return UnknownNameError(f'There is no sensor "{name[:80]}".', cure="GET /api/sensors lists them.")
 
 
-def _page(rows: list[dict[str, Any]], following: str | None) -> Response:
-    return _json({"count": len(rows), "readings": rows, "next": following})
+def _page(rows: Iterator[dict[str, Any]], count: int, following: str | None) -> bytes:
+    """Return the document of a page, put together row by row: all rows at once are ten times as much memory."""
+    document = bytearray(b'{"count":%d,"readings":[' % count)
+    for row in rows:
+        document += _encode(row)
+        document += b","
+    if count:
+        document.pop()
+    document += b'],"next":%b}' % _encode(following)
+    return bytes(document)
 
 
 def _json(document: object, status: int = 200) -> Response:

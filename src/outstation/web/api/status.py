@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from outstation import __version__, clock
-from outstation.core.actuation import ActuatorState
+from outstation.core.actuation import ActuatorState, Claim
 from outstation.core.node import SensorState
 from outstation.core.readings import Level, Value
 from outstation.engine.site import Site
 from outstation.http import Answer, Request, json
+
+_CLOCK_STEP = 1_000
+"""Milliseconds: a smaller difference between two looks at the clocks is jitter."""
 
 
 class Status:
@@ -104,7 +107,7 @@ def actuator_document(state: ActuatorState, simulated: frozenset[str]) -> dict[s
     document: dict[str, object] = {
         "state": level_word(state.level),
         "since": clock.iso(state.changed_at) if state.changed_at is not None else None,
-        "until": clock.iso(claim.until_at) if claim and claim.until_at is not None else None,
+        "until": until_word(claim),
         "claimed_by": claim.who if claim else None,
         "safe": level_word(spec.safe),
         "simulated": spec.name in simulated,
@@ -114,6 +117,21 @@ def actuator_document(state: ActuatorState, simulated: frozenset[str]) -> dict[s
     if state.error:
         document["error"] = state.error
     return document
+
+
+def until_word(claim: Claim | None) -> str | None:
+    """Return when a claim ends, in UTC; by the clock as it is now, which may have been set since."""
+    at = ends_at(claim)
+    return None if at is None else clock.iso(at)
+
+
+def ends_at(claim: Claim | None) -> int | None:
+    """Return when a claim ends, in UTC milliseconds; None: when it is released."""
+    if claim is None or claim.until is None or claim.until_at is None:
+        return None
+    moment = clock.moment()
+    at = moment.at + claim.until - moment.now
+    return claim.until_at if abs(at - claim.until_at) < _CLOCK_STEP else at
 
 
 def level_word(level: Level | None) -> str | float:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-import msgspec
-
-from outstation.engine.feed import Feed, Happening
+from outstation.engine.feed import Feed
+from outstation.http import Peer, Response, problem
 
 _BEAT = 15.0
 """Seconds of silence before a comment is sent: proxies cut connections that say nothing for a minute."""
+
+MOST, MOST_OF_ONE = 100, 20
+"""Streams at once: in all, and from one address. Each keeps a connection for good, and there are only so many."""
+
+_PATIENCE = 60.0
+"""Seconds that a watcher has to read what was sent to it, before its stream ends and its place is another's."""
 
 _HEADERS = [
     (b"Content-Type", b"text/event-stream; charset=utf-8"),
@@ -29,6 +35,7 @@ class Stream:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._open: set[asyncio.Task[None]] = set()
+        self._peers: Counter[str] = Counter()
 
     def close(self) -> None:
         """End every stream: the node stops."""
@@ -37,31 +44,62 @@ class Stream:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
+        peer: Peer = scope["outstation"].peer
+        if (refusal := self._refusal(peer)) is not None:
+            await _send_whole(send, refusal)
+            return
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        await receive()
         telling = asyncio.create_task(self._tell(send))
         self._open.add(telling)
+        self._peers[peer.address] += 1
+        telling.add_done_callback(lambda task: self._leave(task, peer))
+        await receive()
         leaving = asyncio.create_task(receive())
         await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
         for task in (telling, leaving):
             task.cancel()
-        self._open.discard(telling)
         await asyncio.gather(telling, leaving, return_exceptions=True)
         await send({"type": "http.response.body", "body": b""})
+
+    def _refusal(self, peer: Peer) -> Response | None:
+        if peer.is_control_socket:
+            return None
+        if len(self._open) >= MOST:
+            return _full(f"At most {MOST} streams are open at once")
+        if self._peers[peer.address] >= MOST_OF_ONE:
+            return _full(f"At most {MOST_OF_ONE} streams are open at once for one address")
+        return None
+
+    def _leave(self, telling: asyncio.Task[None], peer: Peer) -> None:
+        self._open.discard(telling)
+        self._peers[peer.address] -= 1
+        if not self._peers[peer.address]:
+            del self._peers[peer.address]
 
     async def _tell(self, send: Send) -> None:
         with self._feed.watch() as watcher:
             await send(_chunk(b": live\nretry: 2000\n\n"))
             while True:
                 happened = await watcher.next(_BEAT)
-                await send(_chunk(b"".join(map(_event, happened)) or b": still here\n\n"))
+                async with asyncio.timeout(_PATIENCE):
+                    await send(_chunk(b"".join(happened) or b": still here\n\n"))
 
 
-def _event(happening: Happening) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (happening.kind.encode(), msgspec.json.encode(happening.document))
+def _full(why: str) -> Response:
+    return problem(503, f"{why}; close one, or try again.", headers=((b"Retry-After", b"30"),))
+
+
+async def _send_whole(send: Send, answer: Response) -> None:
+    headers = [
+        (b"Content-Type", answer.content_type),
+        (b"Content-Length", b"%d" % len(answer.body)),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 def _chunk(body: bytes) -> dict[str, Any]:

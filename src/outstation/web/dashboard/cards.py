@@ -8,6 +8,7 @@ from __future__ import annotations
 from outstation.core.actuation import ActuatorState
 from outstation.core.node import SensorState
 from outstation.core.readings import Quality, Reading, Value
+from outstation.web.api.status import ends_at
 from outstation.web.dashboard import wording
 from outstation.web.dashboard.view import View, text, time_element
 
@@ -121,8 +122,8 @@ def _mark_kind(mark: str) -> str:
 
 def _claim(state: ActuatorState, view: View) -> str:
     parts = []
-    if state.claim is not None and state.claim.until_at is not None:
-        parts.append(f"until {time_element(state.claim.until_at, view)}")
+    if (until := ends_at(state.claim)) is not None:
+        parts.append(f"until {time_element(until, view)}")
     elif state.changed_at is not None and state.level is not None:
         parts.append(f"since {time_element(state.changed_at, view)}")
     if state.claim is not None:
