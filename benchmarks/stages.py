@@ -123,7 +123,7 @@ class OpenGate:
         self._admitted = msgspec.structs.replace(
             admitted, route=msgspec.structs.replace(admitted.route, handler=lambda _: answer)
         )
-        self.cors = gate.cors
+        self.cors, self.refusals, self.known_urls = gate.cors, gate.refusals, gate.known_urls
 
     def admit(self, _: Request) -> Admission:
         """Let it in."""
