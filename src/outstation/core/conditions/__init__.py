@@ -1,0 +1,42 @@
+"""The rule language: text -> tree -> true, false or unknown.
+
+`tokens`, `cursor` and `grammar` read a text into the `tree`; `checking` compares the tree with what the
+node has; `evaluation` decides, `explanation` says why, `waking` when to ask again without being told
+of anything. The reference for those who write conditions is docs/reference/rules.md.
+"""
+
+from outstation.core.conditions.checking import Known, check
+from outstation.core.conditions.evaluation import Decide, Local, View, decider, evaluate
+from outstation.core.conditions.explanation import Part, explain, lines
+from outstation.core.conditions.grammar import parse
+from outstation.core.conditions.mistakes import ConditionError, Mistake
+from outstation.core.conditions.tree import Condition, actuators, sensors, settings, spans
+from outstation.core.conditions.waking import Look, Outlook, ager, next_aging, next_change
+from outstation.core.conditions.writing import written
+
+__all__ = [
+    "Condition",
+    "ConditionError",
+    "Decide",
+    "Known",
+    "Local",
+    "Look",
+    "Mistake",
+    "Outlook",
+    "Part",
+    "View",
+    "actuators",
+    "ager",
+    "check",
+    "decider",
+    "evaluate",
+    "explain",
+    "lines",
+    "next_aging",
+    "next_change",
+    "parse",
+    "sensors",
+    "settings",
+    "spans",
+    "written",
+]
