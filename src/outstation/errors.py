@@ -48,6 +48,10 @@ class RefusedError(OutstationError):
     """Understood, but not allowed: unknown name, value out of bounds, time in the future."""
 
 
+class OutrankedError(RefusedError):
+    """Allowed at another time: something that ranks higher decides over this output just now."""
+
+
 class UnknownNameError(RefusedError):
     """There is no such sensor, actuator or key."""
 

@@ -14,6 +14,7 @@ import msgspec
 from outstation.errors import (
     DeviceError,
     DiskFullError,
+    OutrankedError,
     RefusedError,
     StoreError,
     UnknownActionError,
@@ -138,6 +139,7 @@ def problem(
 _STATUS_OF_ERROR: tuple[tuple[type[BaseException], int], ...] = (
     (UnknownActionError, 400),
     (UnknownNameError, 404),
+    (OutrankedError, 409),
     (RefusedError, 422),
     (DiskFullError, 507),
     (StoreError, 503),

@@ -142,14 +142,14 @@ def test_set_takes_nothing_else_and_changes_nothing(value: float | None) -> None
 def test_only_a_dimmable_output_can_be_set() -> None:
     with pytest.raises(UnknownActionError, match="cannot be set") as caught:
         story(started(), order(1, "set", value=1))
-    assert caught.value.valid == ["on", "off", "toggle", "pulse", "release"]
+    assert caught.value.valid == ["on", "off", "toggle", "pulse", "release", "lock", "unlock"]
 
 
 def test_an_unknown_action_changes_nothing_and_lists_those_there_are() -> None:
     node = started(dimmable=True)
     with pytest.raises(UnknownActionError, match='led knows no action "explode"') as caught:
         story(node, order(1, "explode"))
-    assert caught.value.valid == ["on", "off", "toggle", "pulse", "set", "release"]
+    assert caught.value.valid == ["on", "off", "toggle", "pulse", "set", "release", "lock", "unlock"]
     assert led(node).claim is None
 
 

@@ -111,6 +111,7 @@ class Node:
     def __init__(self, sensors: Iterable[SensorSpec] = (), actuators: Iterable[ActuatorSpec] = ()) -> None:
         self.sensors: dict[str, SensorState] = {spec.name: SensorState(spec) for spec in sensors}
         self.actuators: dict[str, ActuatorState] = {spec.name: ActuatorState(spec) for spec in actuators}
+        actuation.link(self.actuators)
         self._of_device: dict[str, int] = {}
         for name in self.sensors:
             self._count(name)
@@ -126,10 +127,11 @@ class Node:
             case Failed():
                 return self._failed(event)
             case Tick():
-                return [effect for state in self.actuators.values() for effect in actuation.tick(state, event)]
+                return actuation.tick(self.actuators, event)
             case Switched():
                 return self._switched(event)
-        return actuation.command(self.actuator(event.actuator), event)
+        self.actuator(event.actuator)
+        return actuation.command(self.actuators, event)
 
     def next_due(self) -> Millis | None:
         """Return the `now` at which this node wants a Tick; None: not before something happens."""
@@ -223,7 +225,7 @@ class Node:
         """Keep each change of the level in the history, and one mark where it became unknown."""
         state = self.actuators[event.actuator]
         before = (state.level, bool(state.error))
-        effects = actuation.switched(state, event)
+        effects = actuation.switched(self.actuators, event)
         if before == (state.level, bool(state.error)):
             return effects
         quality = Quality.OK if state.level is not None else Quality.FAULT

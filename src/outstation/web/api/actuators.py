@@ -11,7 +11,7 @@ import msgspec
 
 from outstation import clock
 from outstation.config import parse_duration
-from outstation.core.actuation import valid
+from outstation.core.actuation import ActuatorSpec, valid
 from outstation.core.readings import Command, Millis
 from outstation.engine.runner import Outcome
 from outstation.engine.site import Site
@@ -29,6 +29,9 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     duration: str | None = msgspec.field(name="for", default=None)
     value: float | None = None
 
+
+_LOCK_OUT = ("lock", "unlock")
+"""Not offered while no state of an output outlives a restart: whoever works on a pump must be able to rely on it."""
 
 _decoder = msgspec.json.Decoder(Order)
 
@@ -50,8 +53,10 @@ class Actuators:
             order = _decoder.decode(request.body)
         except msgspec.ValidationError as error:
             if "`action`" in str(error) or "$.action" in str(error):
-                raise UnknownActionError(f'{name}: the body needs an "action".', valid(state.spec)) from error
+                raise UnknownActionError(f'{name}: the body needs an "action".', offered(state.spec)) from error
             raise
+        if order.action.lower() not in offered(state.spec):
+            raise UnknownActionError(f'{name} knows no action "{order.action[:40]}".', offered(state.spec))
         moment = clock.moment()
         command = Command(
             name, order.action, request.principal.name, moment.at, moment.now, order.value, _duration(order.duration)
@@ -75,6 +80,11 @@ class Actuators:
         if flat:
             document[flat] = document["state"]
         return json(document)
+
+
+def offered(spec: ActuatorSpec) -> list[str]:
+    """Return the actions that people may ask for."""
+    return [action for action in valid(spec) if action not in _LOCK_OUT]
 
 
 def _duration(text: str | None) -> Millis | None:
