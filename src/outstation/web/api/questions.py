@@ -13,7 +13,7 @@ import msgspec
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from outstation import __version__, clock, http
@@ -109,7 +109,9 @@ class Desk:
 def _add_readings(api: FastAPI, site: Site, desk: Desk) -> None:
     @api.get("/api/readings", summary="The newest readings, oldest first", tags=["readings"])
     async def readings(
-        limit: Annotated[int, Query(ge=1, description="rows; above 10,000 means 10,000")] = DEFAULT_ROWS,
+        limit: Annotated[
+            int, BeforeValidator(_plain), Query(ge=1, description="rows; above 10,000 means 10,000")
+        ] = DEFAULT_ROWS,
         sensor: Annotated[str | None, Query(max_length=129, description="without: one row an instant")] = None,
         start: Annotated[str | None, Query(max_length=40, description="from this time on")] = None,
         end: Annotated[str | None, Query(max_length=40, description="before this time")] = None,
@@ -175,6 +177,14 @@ def _add_simulation(api: FastAPI, site: Site) -> None:
             raise RefusedError(f'"for": {error}.') from error
         await asyncio.to_thread(site.simulate, order.sensor, order.value, duration)
         return _json({"sensor": order.sensor, "value": order.value, "for": order.duration})
+
+
+def _plain(limit: object) -> object:
+    """Return a limit such as 1e9 as the whole number that it is; anything else as it stands, for pydantic to judge."""
+    try:
+        return int(float(limit)) if isinstance(limit, str) and "e" in limit.lower() else limit
+    except (ValueError, OverflowError):
+        return limit
 
 
 def _time(text: str | None) -> int | None:
