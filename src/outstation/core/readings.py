@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 import msgspec
 
@@ -55,11 +56,26 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     now: Millis
 
 
+class Zone(msgspec.Struct, frozen=True, gc=False):
+    """Where local time stands: `offset` is added to UTC.
+
+    sunrise, sunset: of this local day, in minutes since its midnight; None where there is none, or no place is known.
+    """
+
+    offset: Millis
+    sunrise: int | None = None
+    sunset: int | None = None
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """An event: time has passed. Sent when the core asked for it, at the latest."""
+    """An event: time has passed. Sent when the core asked for it, at the latest.
+
+    zone: what local time is from now on; None while the clock is not to be believed.
+    """
 
     at: Millis
     now: Millis
+    zone: Zone | None = None
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -84,6 +100,25 @@ class Switched(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Adjust(msgspec.Struct, frozen=True):
+    """An event: somebody changes a setting. value None: back to what the config says."""
+
+    setting: str
+    value: float | None
+    who: str
+    at: Millis
+    now: Millis
+
+
+class Acknowledge(msgspec.Struct, frozen=True):
+    """An event: somebody has seen an alert, and says so."""
+
+    alert: int
+    who: str
+    at: Millis
+    now: Millis
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """An effect: keep this reading."""
 
@@ -106,5 +141,53 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     at: Millis
 
 
-Event = Reading | Failed | Tick | Command | Switched
-Effect = Record | Switch | Note
+class Keep(msgspec.Struct, frozen=True, gc=False):
+    """An effect: what must outlive a restart has changed, and is to be on disk with the readings that changed it.
+
+    body: JSON, whose times are on `now` of this boot; None: no longer kept.
+    """
+
+    kind: str
+    name: str
+    body: bytes | None
+
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+"""From the least to the most urgent."""
+
+AlertState = Literal["raised", "acknowledged", "cleared"]
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """What a person should be told: one for each spell. subject: a rule, or an output, or the node itself, as `kind` says.
+
+    Times are UTC. values: what the sensors, outputs and settings said that it is about, when it was raised.
+    """
+
+    id: int
+    kind: str
+    subject: str
+    severity: Severity
+    message: str
+    raised_at: Millis
+    state: AlertState = "raised"
+    values: dict[str, Value | None] = {}
+    acknowledged_by: str = ""
+    acknowledged_at: Millis | None = None
+    cleared_at: Millis | None = None
+
+
+Happened = Literal["raised", "repeated", "acknowledged", "cleared"]
+
+
+class Alerted(msgspec.Struct, frozen=True):
+    """An effect: this alert is now so, is to be stored, and `tell`: whoever is told of alerts is told now."""
+
+    alert: Alert
+    happened: Happened
+    tell: bool
+
+
+Event = Reading | Failed | Tick | Command | Switched | Adjust | Acknowledge
+Effect = Record | Switch | Note | Keep | Alerted
