@@ -54,14 +54,15 @@ class Server(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def outstation(folder: Path, *, prefix: Sequence[str] = ()) -> Iterator[Server]:
-    """Run a node with the default device and its data in `folder`; `prefix` is a command that runs it."""
+def outstation(folder: Path, *, prefix: Sequence[str] = (), config: Path | None = None) -> Iterator[Server]:
+    """Run a node with its data in `folder`, without `config` the default device; `prefix` is a command that runs it."""
     if not Path(PROGRAM).exists():
         raise MissingError("outstation is not installed beside this Python: pip install -e '.[dev]'")
     port = free_port()
     command = [*prefix, PROGRAM, "run", "--data", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    command += [] if config is None else ["--config", str(config)]
     try:
-        with _running("Outstation", command, port, "/api/health", folder, OUTSTATION_API_KEY=KEY) as server:
+        with running("Outstation", command, port, "/api/health", folder, OUTSTATION_API_KEY=KEY) as server:
             yield server
     finally:
         for pid in of_folder(folder):  # a simulated chip outlives its node, as a real one does
@@ -77,7 +78,7 @@ def flask(folder: Path) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), "--log-level", "error"]
     command += ["--workers", "2", "--threads", str(FLASK_THREADS), "--bind", f"127.0.0.1:{port}", "flask_app:app"]
-    with _running("Flask", command, port, "/api/status", folder, API_KEY=KEY) as server:
+    with running("Flask", command, port, "/api/status", folder, API_KEY=KEY) as server:
         yield server
 
 
@@ -106,7 +107,7 @@ def influxdb(folder: Path) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "influxdb.conf"
     config.write_text(_INFLUXDB_CONF.format(folder=folder, port=port, rpc=free_port()), encoding="utf-8")
-    with _running("InfluxDB", [program, "run", "-config", str(config)], port, "/ping", folder) as server:
+    with running("InfluxDB", [program, "run", "-config", str(config)], port, "/ping", folder) as server:
         ask(port, "POST", "/query?q=CREATE+DATABASE+bench")
         yield server
 
@@ -161,9 +162,10 @@ def _is_in(file: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def _running(
+def running(
     name: str, command: Sequence[str], port: int, path: str, folder: Path, **environment: str
 ) -> Iterator[Server]:
+    """Run a server whose data are in `folder`, from when it answers at `path` on."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(f"{folder.name}.log")
     with log.open("wb") as output:

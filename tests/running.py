@@ -37,6 +37,8 @@ class Answer(NamedTuple):
 class Running:
     """A node that runs `outstation run`; a context manager that ends it."""
 
+    starts_within_s = 20.0
+
     def __init__(
         self,
         data: Path,
@@ -73,9 +75,14 @@ class Running:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process id of the one that was started: the supervisor."""
         assert self.process is not None
         return self.process.pid
+
+    @property
+    def server_pid(self) -> int:
+        """The process id of the server, of which there may be several in a row."""
+        return self._server() or self.pid
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -83,7 +90,7 @@ class Running:
             self.process = subprocess.Popen(
                 self._arguments, stdout=log, stderr=log, cwd=self.data.parent, env=self._env
             )
-        until = time.monotonic() + 20
+        until = time.monotonic() + self.starts_within_s
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise AssertionError(f"the node ended with {self.process.returncode}:\n{self.log.read_text()}")
@@ -105,8 +112,25 @@ class Running:
         return self.end(signal.SIGTERM)
 
     def kill(self) -> int:
-        """Pull the plug."""
+        """Pull the plug: all of it ends at once, and nobody makes anything safe."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGSTOP)
+            for child in _children(self.pid):
+                os.kill(child, signal.SIGKILL)
         return self.end(signal.SIGKILL)
+
+    def wait_for_server(self, *, other_than: int = 0) -> int:
+        """Wait until a server runs and answers; return its process id."""
+        until = time.monotonic() + self.starts_within_s
+        while time.monotonic() < until:
+            if self._server() not in (None, other_than) and self.answers():
+                return self.server_pid
+            time.sleep(0.02)
+        raise AssertionError(f"there is no server:\n{self.log.read_text()}")
+
+    def _server(self) -> int | None:
+        return next((child for child in _children(self.pid) if not _is_ours_alone(child)), None)
 
     def end(self, how: signal.Signals) -> int:
         """Send a signal and wait for the end; return the exit status."""
@@ -163,6 +187,16 @@ class Running:
             while part := connection.recv(65536):
                 parts.append(part)
             return b"".join(parts)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_ours_alone(pid: int) -> bool:
+    """Tell whether a child of the supervisor is one of its small scripts, and no server."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"\0keep\0" in command or b"/supervisor/" in command
 
 
 def free_port() -> int:

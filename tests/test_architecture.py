@@ -18,8 +18,8 @@ LONGEST = 400
 
 # What the core may import: msgspec, itself, the errors, and what only computes.
 PURE = frozenset(
-    "__future__ array bisect collections dataclasses enum functools heapq itertools math msgspec operator re "
-    "statistics string typing".split()
+    "__future__ array bisect collections dataclasses enum fractions functools heapq ipaddress itertools math msgspec "
+    "operator re statistics string typing".split()
 )
 WORLDLY = frozenset("__import__ eval exec input open print".split())
 PURE_PARTS = ("outstation.core", "outstation.errors")

@@ -130,7 +130,7 @@ def test_check_of_a_right_config(place: Path) -> None:
     result = outstation("check")
     assert (result.exit_code, result.stdout) == (
         0,
-        "outstation.toml is right: 0 sensors, 1 actuator, 0 devices.\n",
+        "outstation.toml is right: 0 sensors, 1 actuator, 0 devices, 0 rules.\n",
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from outstation import defaults, plugins
-from outstation.config import Config, load
+from outstation.config import Config, checks, decisions, load, mistakes
+from outstation.config.checks import Found
 from outstation.plugins import Place
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +80,22 @@ def test_what_is_built_in_would_pass_the_checks(build: Any) -> None:
     names = [table.name for _, table in tables]
     assert len(names) == len(set(names))
     assert set(config.flat_keys) <= set(names)
+    every = [
+        Found(mistakes.Place("built in"), table, None, table.model_dump())
+        for table in (*config.sensors, *config.actuators, *config.settings, *config.rules)
+    ]
+    assert checks.across(every) == []
+    assert decisions.mistakes(every, config.node, config.web, ROOT) == []
+
+
+def test_the_demos_air_shows_both_sides_of_the_heater_and_never_the_vents() -> None:
+    limits = {table.name: table.value for table in defaults.greenhouse(speed=defaults.DEMO_SPEED).settings}
+    with defaults.RECORDING.open() as file:
+        rows = [(int(row["time_ms"]), float(row["temperature_c"])) for row in csv.DictReader(file)]
+    minute = 60_000 * defaults.DEMO_SPEED
+    soon = [celsius for at, celsius in rows if at < rows[0][0] + minute]
+    assert soon[0] < limits["heat_at"] < limits["heat_at"] + 0.1 < max(soon)
+    assert max(celsius for _, celsius in rows) < limits["vent_at"]
 
 
 def test_the_recording_is_small_names_its_source_and_moves() -> None:

@@ -48,6 +48,14 @@ def test_it_runs_as_a_user_of_its_own_with_a_folder_of_its_own() -> None:
     assert service["ExecStart"] == "/opt/outstation/bin/outstation run --data /var/lib/outstation"
 
 
+def test_the_supervisor_is_the_main_process_and_the_outputs_are_safe_after_it() -> None:
+    service = settings(unit(PROGRAM, groups=[]))["Service"]
+    assert (service["Type"], service["NotifyAccess"], service["KillMode"]) == ("notify", "main", "mixed")
+    assert int(service["WatchdogSec"]) > 2 * 8
+    assert int(service["TimeoutStopSec"]) > 8
+    assert service["ExecStopPost"] == "/opt/outstation/bin/outstation outputs --safe --data /var/lib/outstation"
+
+
 def test_a_config_is_named_by_its_absolute_path() -> None:
     command = settings(unit(PROGRAM, config=Path("/etc/shed 2.toml"), groups=[]))["Service"]["ExecStart"]
     assert command == '/opt/outstation/bin/outstation run --config "/etc/shed 2.toml" --data /var/lib/outstation'

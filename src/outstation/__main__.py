@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from outstation.cli import keys, nodes, questions, services
+from outstation.cli import keys, nodes, outputs, questions, services
 from outstation.cli.root import root
 
 __all__ = ["main", "root"]
 
-COMMANDS = (nodes, questions, keys, services)
+COMMANDS = (nodes, questions, keys, outputs, services)
 """Importing a file of commands adds them to `root`."""
 
 

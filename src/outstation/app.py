@@ -13,17 +13,22 @@ import socket
 import sys
 from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from outstation import clock, plugins
 from outstation.assembly import Hardware, assemble
 from outstation.config import Config
-from outstation.core.node import Node, SensorSpec
+from outstation.core.node import Node
 from outstation.core.readings import Level, Reading, Switched
+from outstation.core.sensors import SensorSpec
 from outstation.engine.feed import Feed
+from outstation.engine.local_time import LocalTime
+from outstation.engine.resuming import resume
 from outstation.engine.runner import Runner, boot_now
 from outstation.engine.site import Site
 from outstation.errors import DeviceError, StoreError
@@ -32,8 +37,13 @@ from outstation.owner import Owner
 from outstation.routes import Route
 from outstation.store.database import Store
 from outstation.store.history import History
+from outstation.store.journal import Journal
 from outstation.store.keys import Keys
+from outstation.supervised import Supervision
 from outstation.web.listen import open_control, open_port, urls
+
+if TYPE_CHECKING:
+    from outstation.engine.notifier import Notifier
 
 log = logging.getLogger("outstation")
 
@@ -57,27 +67,40 @@ def run(
     host: str | None = None,
     port: int | None = None,
     remark: str = "",
+    supervision: Supervision | None = None,
 ) -> int:
     """Run a node until it is told to stop; return the exit status. Raises OutstationError when it cannot start.
 
     remark: for the page and the terminal of a demonstration, such as the speed of its recording;
-    then a key is made and shown whoever reads it.
+    then a key is made and shown whoever reads it. supervision: whose server this is; it has the lock and the port then.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # of its start and its end this file tells
     sys.setswitchinterval(_SWITCH_INTERVAL)
     data.mkdir(parents=True, exist_ok=True)
-    with Owner(data):
+    with nullcontext() if supervision else Owner(data):
         web = config.web
-        bound = open_port(web.host if host is None else host, web.port if port is None else port)
+        if supervision:
+            bound = supervision.port
+        else:
+            bound = open_port(web.host if host is None else host, web.port if port is None else port)
         with closing(bound), closing(open_control(data)) as control:
             base = config_file.parent if config_file else Path()
-            place = plugins.Place(data.resolve(), base.resolve())
-            return uvloop.run(_main(config, place, bound, control, remark))
+            place = plugins.Place(data.resolve(), base.resolve(), supervision.line if supervision else None)
+            return uvloop.run(_main(config, place, bound, control, remark, supervision))
 
 
-async def _main(config: Config, place: plugins.Place, bound: socket.socket, control: socket.socket, remark: str) -> int:
+async def _main(
+    config: Config,
+    place: plugins.Place,
+    bound: socket.socket,
+    control: socket.socket,
+    remark: str,
+    supervision: Supervision | None,
+) -> int:
     stopping = asyncio.Event()
+    if supervision:
+        supervision.when_lost(partial(_stop_alone, stopping))
     # A terminal that is closed hangs up: without this the process would be gone, and its outputs stay on.
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
@@ -85,10 +108,18 @@ async def _main(config: Config, place: plugins.Place, bound: socket.socket, cont
         history = History(store)
         node, hardware = assemble(config, place)
         _remember(node, _latest(history))
-        runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock)
+        place_of_sun = config.node.place if node.decisions.ask_for_the_sun else None
+        local = LocalTime(config.node.clock, config.node.timezone, place_of_sun)
+        notifier = _notifier(config, store)
+        runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, notifier)
+        resume(runner, config.node.clock)
+        if supervision:
+            runner.heartbeat = supervision.beat
         try:
             await _start_hardware(hardware, runner)
-            site = _site(config, runner, history, hardware, remark)
+            if notifier:
+                notifier.start()
+            site = _site(config, runner, history, hardware, notifier, remark)
             async with _served(site, bound, control) as serving, _background(_forget(store, config)):
                 key = await first_key(site.keys, always=bool(remark))
                 greet(urls(bound), key, next(iter(node.actuators), None), place.data, _notes(site, remark))
@@ -97,9 +128,16 @@ async def _main(config: Config, place: plugins.Place, bound: socket.socket, cont
                 await _make_safe(runner, hardware)
         finally:
             await _make_safe(runner, hardware)
+            if notifier:
+                await notifier.close()
             await hardware.stop()
     log.info("stopped")
     return 0
+
+
+def _stop_alone(stopping: asyncio.Event) -> None:
+    log.error("the supervising process is gone: nobody would make the outputs safe after a crash")
+    stopping.set()
 
 
 def _latest(history: History) -> Mapping[str, Reading]:
@@ -147,11 +185,28 @@ async def _forget(store: Store, config: Config) -> None:
         await asyncio.sleep(_FORGET_EVERY)
 
 
-def _site(config: Config, runner: Runner, history: History, hardware: Hardware, remark: str) -> Site:
+def _notifier(config: Config, store: Store) -> Notifier | None:
+    """Return who delivers alerts; a node that tells nobody does not even load it."""
+    if not (config.webhooks or config.apprise):
+        return None
+    from outstation.engine import notifier, receivers  # noqa: PLC0415
+
+    webhooks = [
+        receivers.Receiver(one.name, "webhook", one.url, one.secret or "", one.severity, one.timeout)
+        for one in config.webhooks
+    ]
+    others = [receivers.Receiver(one.name, "apprise", one.url, severity=one.severity) for one in config.apprise]
+    journal = Journal(store)
+    return notifier.Notifier(store, [*webhooks, *others], _name(config), lambda note: journal.add([note]))
+
+
+def _site(
+    config: Config, runner: Runner, history: History, hardware: Hardware, notifier: Notifier | None, remark: str
+) -> Site:
     store = runner.store
     return Site(
         config=config,
-        name=config.node.name or _host_name(),
+        name=_name(config),
         node=runner.node,
         runner=runner,
         store=store,
@@ -160,9 +215,10 @@ def _site(config: Config, runner: Runner, history: History, hardware: Hardware, 
         feed=runner.feed,
         started=clock.now(),
         simulated=hardware.simulated,
-        troubles=lambda: _troubles(store),
+        troubles=lambda: [*_troubles(store), *(notifier.troubles() if notifier else [])],
         simulate=hardware.simulate,
         flat=config.flat_keys,
+        notifier=notifier,
         remark=remark,
     )
 
@@ -174,8 +230,8 @@ def _troubles(store: Store) -> list[str]:
     return damaged + ([stats.gone] if stats.gone else []) + dropped
 
 
-def _host_name() -> str:
-    return socket.gethostname().partition(".")[0].lower() or "node"
+def _name(config: Config) -> str:
+    return config.node.name or socket.gethostname().partition(".")[0].lower() or "node"
 
 
 async def _make_safe(runner: Runner, hardware: Hardware) -> None:

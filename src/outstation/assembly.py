@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from outstation import plugins
-from outstation.config import ActuatorTable, Config, SensorTable
-from outstation.core.actuation import ActuatorSpec
+from outstation.config import ActuatorTable, Config, SensorTable, specs
 from outstation.core.filters import Limits
-from outstation.core.node import Node, SensorSpec
+from outstation.core.node import Node
 from outstation.core.readings import Failed, Millis, Reading, Value
+from outstation.core.sensors import SensorSpec
 from outstation.engine.bus import Buses
 from outstation.engine.outputs import Outputs
 from outstation.engine.sampler import Sampled, Sampler
@@ -103,9 +103,14 @@ def assemble(config: Config, place: Place) -> tuple[Node, Hardware]:
     """Return the core and the hardware of a node, not started."""
     hardware = Hardware(config, place)
     sensors = [_sensor_spec(table, hardware.sensors[table.name]) for table in config.sensors]
-    actuators = [_actuator_spec(table, hardware.actuators[table.name]) for table in config.actuators]
     boards = [SensorSpec(f"{device.name}/{field}") for device in config.devices for field in device.fields]
-    return Node([*sensors, *boards], actuators), hardware
+    claimed = specs.ruled(config)
+    actuators = [
+        specs.actuator_spec(table, dimmable=hardware.actuators[table.name].dimmable, ruled=table.name in claimed)
+        for table in config.actuators
+    ]
+    rules, settings = specs.rule_specs(config), specs.setting_specs(config)
+    return Node([*sensors, *boards], actuators, rules=rules, settings=settings, quiet=config.alerts.quiet), hardware
 
 
 def _sensor_spec(table: SensorTable, driver: SensorDriver) -> SensorSpec:
@@ -113,10 +118,6 @@ def _sensor_spec(table: SensorTable, driver: SensorDriver) -> SensorSpec:
     unit = driver.unit if table.unit is None else table.unit
     limits = Limits(low, high, table.spike, table.stuck)
     return SensorSpec(table.name, table.label, unit, table.every, limits, table.dead_band, table.heartbeat)
-
-
-def _actuator_spec(table: ActuatorTable, driver: ActuatorDriver) -> ActuatorSpec:
-    return ActuatorSpec(table.name, table.label, table.safe == "on", table.default == "on", driver.dimmable)
 
 
 def _sensor_driver(table: SensorTable, place: Place) -> SensorDriver:

@@ -27,6 +27,30 @@ _COMPUTER: list[dict[str, Any]] = [
 ]
 
 
+_VENTILATE = {
+    "name": "ventilate",
+    "when": "air_temperature > vent_at",
+    "until": "air_temperature < vent_at - 2",
+    "hold": "5s",
+    "claim": {"vent": "on"},
+    "alert": {"message": "{air_temperature:.1f} °C in the greenhouse: the vent opens at {vent_at:g} °C"},
+}
+
+_HEAT = {
+    "name": "heat",
+    "when": "air_temperature < heat_at",
+    "until": "air_temperature > heat_at + 0.1",
+    "claim": {"heater": "on"},
+}
+
+_DOOR_OPEN = {
+    "name": "door open",
+    "when": "door is on",
+    "hold": "30s",
+    "alert": {"severity": "info", "message": "The door stands open, at {air_temperature:.1f} °C inside"},
+}
+
+
 def device(*, simulate: bool) -> Config:
     """Return the default device: an LED on GPIO17, a button on GPIO27, and this computer. simulate: without pins."""
     pins = {"simulate": True} if simulate else {}
@@ -42,7 +66,11 @@ def device(*, simulate: bool) -> Config:
 
 
 def greenhouse(*, speed: float) -> Config:
-    """Return the demo: recorded air, a door, a vent and a heater on simulated pins, and this computer as it is."""
+    """Return the demo: recorded air, a door, a vent and a heater on simulated pins, and this computer as it is.
+
+    At the demo's speed the recorded air passes `heat_at` within the first minute; it never reaches `vent_at`,
+    which `outstation simulate air_temperature 31` does.
+    """
     return Config.model_validate(
         {
             "node": {"name": "greenhouse"},
@@ -52,7 +80,15 @@ def greenhouse(*, speed: float) -> Config:
                 _pin("door", "Door", 22) | {"pull": "up"},
                 *_COMPUTER,
             ],
-            "actuators": [_pin("vent", "Vent", 17) | {"safe": "on"}, _pin("heater", "Heater", 18)],
+            "actuators": [
+                _pin("vent", "Vent", 17) | {"safe": "on"},
+                _pin("heater", "Heater", 18) | {"min_on": "10s", "min_off": "5s", "max_on": "2h"},
+            ],
+            "settings": [
+                _setting("vent_at", "Vent opens at", value=30, low=15, high=45),
+                _setting("heat_at", "Heater comes on below", value=21.9, low=5, high=25),
+            ],
+            "rules": [_VENTILATE, _HEAT, _DOOR_OPEN],
         }
     )
 
@@ -69,6 +105,10 @@ def _recorded(name: str, label: str, column: str, unit: str, speed: float) -> di
         "loop": True,
         "every": "2s",
     }
+
+
+def _setting(name: str, label: str, *, value: float, low: float, high: float) -> dict[str, Any]:
+    return {"name": name, "label": label, "value": value, "min": low, "max": high, "unit": "°C"}
 
 
 def _pin(name: str, label: str, pin: int) -> dict[str, Any]:

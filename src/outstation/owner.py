@@ -45,6 +45,11 @@ class Owner:
     ) -> None:
         self.close()
 
+    def fileno(self) -> int:
+        """Return the descriptor of the lock: whoever inherits it owns the folder too, until all have closed it."""
+        assert self._lock is not None
+        return self._lock
+
     def close(self) -> None:
         """Let go. May be called twice."""
         lock, self._lock = self._lock, None
@@ -89,8 +94,21 @@ def holder_of_port(port: int) -> str:
     holders = [found for found in listening if getattr(found.laddr, "port", None) == port]
     known = next((found.pid for found in holders if found.pid is not None), None)
     if known is not None:
-        return process(known)
+        return process(_keeper_of_port(known, port))
     return f"another user's process (`sudo ss -ltnp sport = :{port}` names it)" if holders else "another process"
+
+
+def _keeper_of_port(holder: int, port: int) -> int:
+    """Return the eldest process that shares the port: who ended only its child would meet the next one."""
+    import psutil  # noqa: PLC0415
+
+    try:
+        parent = psutil.Process(holder).parent()
+        held = parent.net_connections("tcp") if parent else []
+    except (psutil.Error, OSError):  # it has just ended, or is another user's
+        return holder
+    shared = any(found.status == psutil.CONN_LISTEN and found.laddr.port == port for found in held)
+    return _keeper_of_port(parent.pid, port) if parent and shared else holder
 
 
 def process(pid: int) -> str:

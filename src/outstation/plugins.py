@@ -56,11 +56,23 @@ def _shown(value: object) -> str:
     return str(value) if value is None or isinstance(value, float) else f"a value of type {type(value).__name__}"
 
 
+Lines = Callable[[str, str, int, bool], int]
+"""Returns a descriptor of an output line's request, held by somebody who outlives this process.
+
+Given: the kind (gpio, simulated), the chip as `wire/outputs.py` has it, the pin, whether active is low. Any thread may
+call it; it ends within 2 s. Raises wire.RefusedError, OSError.
+"""
+
+
 class Place(msgspec.Struct, frozen=True):
-    """Where a driver is: `data` is the node's own folder, `base` the config's (relative files start there)."""
+    """Where a driver is: `data` is the node's own folder, `base` the config's (relative files start there).
+
+    lines: who holds the output lines, where that is not this process.
+    """
 
     data: Path
     base: Path
+    lines: Lines | None = None
 
 
 class DriverOptions(BaseModel):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.filters import Limits
-from outstation.core.node import Node, SensorSpec
+from outstation.core.node import Node
+from outstation.core.sensors import SensorSpec
 from outstation.core.readings import (
     Command,
     Effect,
@@ -119,4 +120,6 @@ def levels(effects: list[Effect]) -> list[Level]:
 
 
 def notes(effects: list[Effect]) -> list[tuple[str, str]]:
-    return [(effect.kind, effect.text) for effect in effects if isinstance(effect, Note)]
+    """Return the lines of the journal, but for those on alerts: each is an effect of its own."""
+    found = [effect for effect in effects if isinstance(effect, Note) and not effect.kind.startswith("alert")]
+    return [(effect.kind, effect.text) for effect in found]

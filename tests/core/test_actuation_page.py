@@ -6,19 +6,15 @@ import re
 import tomllib
 from pathlib import Path
 
-import msgspec
-import pytest
-
-from outstation.config import parse_duration
-from outstation.core.actuation import ACTIONS, ActuatorSpec
+from outstation.config import ActuatorTable, parse_duration
+from outstation.core.actuation import ACTIONS
 from outstation.core.claims import LEASE, MANUAL_FOR, ORDER
-from outstation.core.limits import contradictions
 from tests.core.plant import PUMP, Plant, output
 
-PAGE = (Path(__file__).parents[2] / "docs/reference/outputs.md").read_text()
-EXAMPLES = re.findall(r"^```actuator\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-NOT_HERE = {"name", "label", "dimmable", "ruled"}
-"""What is no key of the limits: of all outputs, of the driver, and of the rules."""
+REFERENCE = Path(__file__).parents[2] / "docs/reference"
+PAGE, CONFIG = ((REFERENCE / name).read_text() for name in ("outputs.md", "config.md"))
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+KEYS = set(ActuatorTable.model_fields) - {"name", "label", "driver"}
 
 
 def drawn() -> str:
@@ -28,17 +24,6 @@ def drawn() -> str:
     right = max(len(applies) for _, applies, _ in rows) + 2
     lines = [f"{name:{left}}{f'{applies} ':─<{right - 1}}► {level}" for name, applies, level in rows]
     return "\n    │ no\n".join(lines) + "\n"
-
-
-def specified(example: str) -> ActuatorSpec:
-    table = tomllib.loads(example)
-    for key in ("min_on", "min_off", "max_on", "lease", "manual_for"):
-        if key in table:
-            table[key] = parse_duration(table[key])
-    for key in ("safe", "default"):
-        if key in table:
-            table[key] = {"on": True, "off": False}[table[key]]
-    return msgspec.convert(table, ActuatorSpec)
 
 
 def told() -> list[str]:
@@ -79,9 +64,9 @@ def test_the_picture_is_drawn_from_the_table() -> None:
 
 
 def test_every_key_has_a_line_and_an_example() -> None:
-    keys = {field.name for field in msgspec.structs.fields(ActuatorSpec)} - NOT_HERE
-    assert set(re.findall(r"^\| `(\w+)` \|.*\|.*\|$", PAGE, re.MULTILINE)) >= keys
-    assert {key for example in EXAMPLES for key in tomllib.loads(example)} == keys | {"name"}
+    assert set(re.findall(r"^\| `(\w+)` \|.*\|.*\|$", PAGE.partition("## Commands")[0], re.MULTILINE)) == KEYS
+    tables = [table for example in EXAMPLES for table in tomllib.loads(example)["actuators"]]
+    assert {key for table in tables for key in table} == KEYS | {"name", "driver", "pin"}
 
 
 def test_every_action_has_a_line() -> None:
@@ -91,11 +76,9 @@ def test_every_action_has_a_line() -> None:
     ] == [*ACTIONS]
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_contradict_nothing(example: str) -> None:
-    spec = specified(example)
-    others = [ActuatorSpec(name, interlock=("well",)) for name in ("roof_close", "valve_1")]
-    assert contradictions([spec, *others]) == []
+def test_no_line_of_config_and_page_differs() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", PAGE.partition("## Commands")[0], re.MULTILINE))
+    assert {row for row in (f"| `{key}` | {default} |" for key, default in rows.items()) if row not in CONFIG} == set()
 
 
 def test_defaults_are_as_said() -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.filters import Limits
-from outstation.core.node import MAX_AHEAD, Node, SensorSpec, SensorState
+from outstation.core.node import Node
+from outstation.core.sensors import MAX_AHEAD, SensorSpec, SensorState
 from outstation.core.readings import (
     Command,
     Effect,

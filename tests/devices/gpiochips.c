@@ -53,6 +53,15 @@ int open(const char *path, int flags, ...) {
     return fd;
 }
 
+/* The same under the name by which Python calls it. */
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    int mode = va_arg(rest, int);
+    va_end(rest);
+    return open(path, flags, mode);
+}
+
 int close(int fd) {
     if (fd >= 0 && fd < FDS) {
         chip_of[fd] = 0;
@@ -128,6 +137,7 @@ static int ask_chip(int chip, unsigned int what, void *about) {
         struct gpio_v2_line_info *info = about;
         struct line *line = &lines[chip][info->offset];
         *info = (struct gpio_v2_line_info){.offset = info->offset, .flags = GPIO_V2_LINE_FLAG_INPUT};
+        if (line->flags) info->flags = line->flags;
         if (line->held) strcpy(info->consumer, line->consumer);
         return 0;
     }

@@ -110,7 +110,7 @@ def test_a_pin_that_cannot_be_had_is_named_everywhere_with_its_cure_and_never_si
         assert refused.status == 503
         assert "Pin 17" in refused.json["error"]
         assert not list(node.data.glob("*.sim*"))
-        assert "gpiod" in Path(f"/proc/{node.pid}/maps").read_text()
+        assert "gpiod" in Path(f"/proc/{node.server_pid}/maps").read_text()
 
 
 @pytest.mark.skipif(has_chip(), reason="this machine has a GPIO chip")

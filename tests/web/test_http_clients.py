@@ -24,7 +24,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def connections(node: Running) -> int:
     """How many connections to its port the node's process holds."""
-    held = psutil.Process(node.pid).net_connections("tcp")
+    held = psutil.Process(node.server_pid).net_connections("tcp")
     return sum(found.laddr.port == node.port and found.status != psutil.CONN_LISTEN for found in held)
 
 
@@ -154,7 +154,7 @@ def _soon(is_so: object, seconds: float = 5) -> bool:
 
 def most_memory(node: Running) -> int:
     """The most that it ever had resident, in KiB."""
-    for line in Path(f"/proc/{node.pid}/status").read_text().splitlines():
+    for line in Path(f"/proc/{node.server_pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1])
     raise AssertionError("no VmHWM")

@@ -15,7 +15,8 @@ from outstation import clock
 from outstation.config import Config
 from outstation.core.actuation import ActuatorSpec, ActuatorState
 from outstation.core.filters import Limits
-from outstation.core.node import Node, SensorSpec
+from outstation.core.node import Node
+from outstation.core.sensors import SensorSpec
 from outstation.core.readings import Command, Failed, Reading, Switched, Value
 from outstation.engine.feed import Feed
 from outstation.engine.outputs import Outputs

@@ -276,6 +276,6 @@ def test_many_who_ask_for_much_wait_their_turn_or_come_back(node: Running, senso
 
 def _peak(node: Running) -> int:
     """Return the most memory that the node had so far, in KiB (proc_pid_status(5))."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{node.pid}/status").read_text())
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{node.server_pid}/status").read_text())
     assert found is not None
     return int(found[1])

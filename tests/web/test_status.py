@@ -11,7 +11,7 @@ import pytest
 
 from outstation import __version__, clock
 from outstation.config import Config
-from outstation.core.node import SensorSpec
+from outstation.core.sensors import SensorSpec
 from outstation.core.readings import Failed, Reading
 from outstation.engine.site import Site
 from outstation.store.database import Boot, Store

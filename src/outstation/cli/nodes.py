@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from outstation.cli.root import config_option, data_option, json_option, port_option, print_json, root
 from outstation.errors import ConfigError, OutstationError
+
+if TYPE_CHECKING:
+    from outstation.config import Config
+    from outstation.supervised import Supervision
 
 
 @root.command()
@@ -28,14 +34,20 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
       outstation run
       outstation run --config greenhouse.toml --data /srv/outstation --port 8080
     """
-    from outstation import app, defaults
+    from outstation import defaults
     from outstation.config import find, load
     from outstation.devices.gpio import has_header
+    from outstation.supervised import Supervision
 
     file = find(config)
     loaded = load(file) if file else defaults.device(simulate=not has_header())
     make_folder(data)
-    click.get_current_context().exit(app.run(loaded, config_file=file, data=data, host=host, port=port))
+    supervision = Supervision.inherited()
+    if supervision is None:
+        from outstation.launch import supervise
+
+        supervision = supervise(loaded, data=data, host=host, port=port)
+    click.get_current_context().exit(_serve(supervision, loaded, file, ""))
 
 
 @root.command()
@@ -56,17 +68,26 @@ def demo(port: int | None, speed: float | None) -> None:
       outstation demo
       outstation demo --port 8080 --speed 60
     """
-    from outstation import app, defaults
+    from outstation import defaults
     from outstation.greeting import program, say
+    from outstation.supervised import Supervision
 
     speed = speed or defaults.DEMO_SPEED
     config = defaults.greenhouse(speed=speed)
     remark = f"The air is a recording of a real room, played {speed:g} times as fast as it was."
-    with tempfile.TemporaryDirectory(prefix="outstation-demo-") as folder:
+    supervision = Supervision.inherited()
+    if supervision is None:
+        from outstation.launch import supervise
+
+        folder = tempfile.mkdtemp(prefix="outstation-demo-")
+        try:
+            supervision = supervise(config, data=Path(folder), host=None, port=port, temporary=True)
+        except OutstationError:
+            shutil.rmtree(folder)
+            raise
         say(f"Its data are in {folder} while it runs. To move its door:")
         say(f"  {program()} simulate door off --data {folder}")
-        status = app.run(config, config_file=None, data=Path(folder), host=None, port=port, remark=remark)
-    click.get_current_context().exit(status)
+    click.get_current_context().exit(_serve(supervision, config, None, remark))
 
 
 @root.command()
@@ -96,9 +117,25 @@ def check(file: Path | None, *, as_json: bool) -> None:
     elif config is None:
         click.echo("\n".join([*mistakes, f"{path}: {_count(len(mistakes), 'mistake')}."]), err=True)
     else:
-        parts = (_count(len(config.sensors), "sensor"), _count(len(config.actuators), "actuator"))
-        click.echo(f"{path} is right: {', '.join(parts)}, {_count(len(config.devices), 'device')}.")
+        counted = {
+            "sensor": config.sensors,
+            "actuator": config.actuators,
+            "device": config.devices,
+            "rule": config.rules,
+        }
+        parts = ", ".join(_count(len(tables), noun) for noun, tables in counted.items())
+        click.echo(f"{path} is right: {parts}.")
     click.get_current_context().exit(1 if mistakes else 0)
+
+
+def _serve(supervision: Supervision, config: Config, file: Path | None, remark: str) -> int:
+    from outstation import app
+
+    try:
+        return app.run(config, config_file=file, data=supervision.folder, remark=remark, supervision=supervision)
+    except OutstationError:
+        supervision.refuse()
+        raise
 
 
 def make_folder(data: Path) -> None:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import NamedTuple
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from outstation.config.mistakes import Place
-from outstation.config.models import RESERVED, DeviceTable, DriverTable
+from outstation.config.models import (
+    RESERVED,
+    AppriseTable,
+    DeviceTable,
+    DriverTable,
+    RuleTable,
+    SettingTable,
+    WebhookTable,
+)
+from outstation.config.specs import feedback_name
 
 
 class Found(NamedTuple):
-    """One of the tables that repeat, as read: `options` are its driver's, None where it has none."""
+    """One of the tables that repeat, as read: `options` are its driver's, None where it has none.
+
+    raw: as it stands in the file, with what is wrong in it.
+    """
 
     place: Place
     table: BaseModel
     options: BaseModel | None
+    raw: Mapping[str, Any]
 
 
 class _Use(NamedTuple):
@@ -43,7 +56,7 @@ def across(found: list[Found]) -> list[str]:
 def _reserved(found: list[Found]) -> Iterator[str]:
     for one in found:
         name = getattr(one.table, "name", None)
-        if isinstance(one.table, DriverTable) and name in RESERVED:
+        if isinstance(one.table, DriverTable | SettingTable) and name in RESERVED:
             yield one.place.says("name", f'expected a name that the API does not use itself, found "{name}"')
 
 
@@ -58,11 +71,26 @@ def _used_twice(uses: Iterator[_Use]) -> Iterator[str]:
 
 
 def _names(found: list[Found]) -> Iterator[_Use]:
-    """Sensors and actuators share one space of names, since the API reaches both by name alone."""
+    """Sensors, actuators and settings share one space of names: conditions know all three by name alone."""
     for one in found:
         name = getattr(one.table, "name", None)
-        if name is not None:
-            yield _Use(one.place, "name", (isinstance(one.table, DeviceTable), name), f'"{name}"')
+        if name is None:
+            continue
+        yield _Use(one.place, "name", (_space(one.table), name), f'"{name}"')
+        if getattr(one.table, "feedback", None) is not None:
+            rule = feedback_name(name)
+            yield _Use(one.place, "feedback", ("rule", rule), f'the rule "{rule}"')
+
+
+def _space(table: BaseModel) -> str:
+    match table:
+        case DeviceTable():
+            return "device"
+        case RuleTable():
+            return "rule"
+        case WebhookTable() | AppriseTable():
+            return "receiver"
+    return ""
 
 
 def _pins(found: list[Found]) -> Iterator[_Use]:

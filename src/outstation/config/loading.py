@@ -17,27 +17,47 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from outstation import plugins
-from outstation.config import checks, mistakes
+from outstation.config import checks, decisions, mistakes
 from outstation.config.checks import Found
 from outstation.config.mistakes import Place
 from outstation.config.models import (
     ActuatorTable,
+    AlertClause,
+    AlertsTable,
+    AppriseTable,
     Config,
     DeviceTable,
     DisplayTable,
     DriverTable,
     NodeTable,
+    RuleTable,
     SensorTable,
+    SettingTable,
     StoreTable,
     Table,
+    WebhookTable,
     WebTable,
 )
 from outstation.errors import ConfigError
 
-SINGLE: dict[str, type[Table]] = {"node": NodeTable, "web": WebTable, "store": StoreTable, "display": DisplayTable}
+SINGLE: dict[str, type[Table]] = {
+    "node": NodeTable,
+    "web": WebTable,
+    "store": StoreTable,
+    "display": DisplayTable,
+    "alerts": AlertsTable,
+}
 """Tables that stand once: `[web]`."""
 
-REPEATED: dict[str, type[BaseModel]] = {"sensors": SensorTable, "actuators": ActuatorTable, "devices": DeviceTable}
+REPEATED: dict[str, type[BaseModel]] = {
+    "sensors": SensorTable,
+    "actuators": ActuatorTable,
+    "devices": DeviceTable,
+    "settings": SettingTable,
+    "rules": RuleTable,
+    "webhooks": WebhookTable,
+    "apprise": AppriseTable,
+}
 """Tables that stand once for each thing: `[[sensors]]`."""
 
 SYSTEM_FILE = Path("/etc/outstation/outstation.toml")
@@ -98,10 +118,13 @@ class _Reader:
         self._unknown_tables(tables)
         single = {key: self._single(key, model, tables[key]) for key, model in SINGLE.items() if key in tables}
         repeated = {key: self._repeated(key, model, tables[key]) for key, model in REPEATED.items() if key in tables}
-        self.mistakes += checks.across([found for group in repeated.values() for found in group])
         values: dict[str, Any] = {key: table for key, table in single.items() if table is not None}
         values |= {key: tuple(found.table for found in group) for key, group in repeated.items()}
-        return Config.model_construct(**values)
+        config = Config.model_construct(**values)
+        every = [found for group in repeated.values() for found in group]
+        self.mistakes += checks.across(every)
+        self.mistakes += decisions.mistakes(every, config.node, config.web, self.base)
+        return config
 
     def _unknown_tables(self, tables: dict[str, Any]) -> None:
         known = {key: f"[{key}]" for key in SINGLE} | {key: f"[[{key}]]" for key in REPEATED}
@@ -130,7 +153,7 @@ class _Reader:
         place = Place(self.file, f"[[{key}]]", number, mistakes.shown(name).strip('"') if isinstance(name, str) else "")
         table = self._table(place, model, raw)
         options = self._options(place, key, table) if isinstance(table, DriverTable) else None
-        return Found(place, table, options)
+        return Found(place, table, options, raw)
 
     def _options(self, place: Place, group: str, table: DriverTable) -> BaseModel | None:
         driver = getattr(table, "driver", None)
@@ -154,19 +177,29 @@ class _Reader:
             return self._strict(model, raw)
         except ValidationError as error:
             wrong = error.errors(include_url=False)
-        known = [*model.model_fields, *also_known]
-        self.mistakes += [mistakes.of_details(place, details, raw, known) for details in wrong]
+        for details in wrong:
+            known = [*_clause(model, details["loc"]).model_fields, *also_known]
+            self.mistakes.append(mistakes.of_details(place, details, raw, known))
         keys = {details["loc"][0] for details in wrong if details["loc"]}
         rest = {key: value for key, value in raw.items() if key not in keys}
         try:
             return self._strict(model, rest)
         except ValidationError:
-            return model.model_construct(**rest)
+            return model.model_construct(**json.loads(_json(rest)))
 
     def _strict(self, model: type[_T], raw: dict[str, Any]) -> _T:
         """Check a table by the rules of JSON, strictly: TOML has the same kinds of values, and "5" is no number."""
-        text = json.dumps(raw, ensure_ascii=False, default=str)
-        return model.model_validate_json(text, strict=True, context={"base": self.base})
+        return model.model_validate_json(_json(raw), strict=True, context={"base": self.base})
+
+
+def _json(raw: dict[str, Any]) -> str:
+    """Return a table as JSON; a date is a text there."""
+    return json.dumps(raw, ensure_ascii=False, default=str)
+
+
+def _clause(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the table in which a mistake is: the one, or the one that is the value of a key in it."""
+    return AlertClause if model is RuleTable and location[:1] == ("alert",) and len(location) > 1 else model
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -37,16 +37,17 @@ class Place(NamedTuple):
 def of_details(place: Place, details: ErrorDetails, raw: Mapping[str, Any], known: Iterable[str]) -> str:
     """Return the line for one finding of pydantic in the table `raw`, whose keys may be those in `known`."""
     location = details["loc"]
-    key = str(location[0]) if location else ""
-    if details["type"] == "missing" and len(location) == 1:
+    keys = [str(step)[:_SHOWN_AT_MOST] for step in location if isinstance(step, str)]
+    key = ".".join(keys)
+    if details["type"] == "missing":
         return place.says(key, "expected, but missing")
     if details["type"] == "extra_forbidden":
-        return place.says(key[:_SHOWN_AT_MOST], f"nobody reads this key; {nearest(key, sorted(known))}")
+        return place.says(key, f"nobody reads this key; {nearest(keys[-1], sorted(known))}")
     expected, _, hint = _expected(details).partition("; ")
-    if key not in raw:
+    if not keys or keys[0] not in raw:
         return place.says(key, expected)
     item = f"item {location[1] + 1}: " if len(location) > 1 and isinstance(location[1], int) else ""
-    found = _found(key, _inside(raw[key], location[1:]), with_kind=details["type"].endswith("_type"))
+    found = _found(keys[-1], _inside(raw[keys[0]], location[1:]), with_kind=details["type"].endswith("_type"))
     return place.says(key, f"{item}{expected}, found {found}{hint and '; '}{hint}")
 
 
@@ -96,8 +97,8 @@ def shown(value: object) -> str:
 
 
 def is_secret(key: str) -> bool:
-    """Tell whether the value of a key of this name must not be repeated."""
-    return re.search(r"(^|_)(key|secret|password|token)s?$", key) is not None
+    """Tell whether the value of a key of this name must not be repeated. An address may hold a secret, too."""
+    return re.search(r"(^|_)(key|secret|password|token|url)s?$", key) is not None
 
 
 _EXPECTED = {
@@ -132,7 +133,8 @@ def _expected(details: ErrorDetails) -> str:
 
 def _inside(value: Any, location: tuple[int | str, ...]) -> Any:
     for step in location:
-        if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        in_list = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if in_list or (isinstance(value, dict) and step in value):
             value = value[step]
     return value
 

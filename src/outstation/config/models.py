@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outstation.config.values import (
     AboveZero,
+    AppriseUrl,
     BoardKey,
+    ClaimedLevel,
+    Coordinates,
     DeviceName,
     Duration,
     Every,
@@ -20,10 +23,18 @@ from outstation.config.values import (
     Network,
     OnOff,
     Origin,
+    Priority,
+    Quiet,
     Range,
+    RuleName,
+    Secret,
+    Timeout,
     Timezone,
     Unit,
+    WebhookUrl,
 )
+from outstation.core.claims import LEASE
+from outstation.core.readings import Severity
 
 RESERVED = frozenset(
     "status health readings sensors actuators settings rules alerts stream ingest nodes traffic keys simulate".split()
@@ -53,10 +64,11 @@ class DriverTable(BaseModel):
 
 
 class NodeTable(Table):
-    """[node]: name None: the host's name. timezone None: the system's."""
+    """[node]: name None: the host's name. timezone None: the system's. place: latitude and longitude, degrees."""
 
     name: DeviceName | None = None
     timezone: Timezone | None = None
+    place: Coordinates | None = None
     clock: Literal["auto", "trust"] = "auto"
 
 
@@ -85,6 +97,13 @@ class DisplayTable(Table):
     units: Literal["c", "f"] = "c"
 
 
+class AlertsTable(Table):
+    """[alerts]: quiet: minutes since midnight, local, in which only what is critical is sent. repeat: for all rules."""
+
+    quiet: Quiet | None = None
+    repeat: Duration | None = None
+
+
 class SensorTable(DriverTable):
     """[[sensors]]: unit None: the driver's. value = raw * scale + offset, in that unit."""
 
@@ -100,10 +119,21 @@ class SensorTable(DriverTable):
 
 
 class ActuatorTable(DriverTable):
-    """[[actuators]]: safe: what the output is set to when nobody is in charge. default: when nobody wants anything."""
+    """[[actuators]]: safe: what the output is set to when nobody is in charge. default: when nobody wants anything.
+
+    feedback: the sensor that says what the output really does; feedback_within: so soon after each change.
+    """
 
     safe: OnOff = "off"
     default: OnOff = "off"
+    min_on: Duration | None = None
+    min_off: Duration | None = None
+    max_on: Duration | None = None
+    interlock: tuple[Name, ...] = ()
+    lease: Duration = LEASE
+    manual_for: Duration | None = None
+    feedback: Name | None = None
+    feedback_within: Duration = 5_000
 
 
 class DeviceTable(Table):
@@ -117,6 +147,57 @@ class DeviceTable(Table):
     fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
 
 
+class AlertClause(Table):
+    """`alert = { ... }` of a rule: repeat None: as [alerts] says."""
+
+    message: str
+    severity: Severity = "warning"
+    repeat: Duration | None = None
+
+
+class RuleTable(Table):
+    """[[rules]]: until None: until `when` is false. claim: outputs and their levels."""
+
+    name: RuleName
+    when: str
+    until: str | None = None
+    hold: Duration | None = None
+    priority: Priority = 0
+    enabled: bool = True
+    claim: dict[str, ClaimedLevel] = Field(default_factory=dict)
+    alert: AlertClause | None = None
+    after_restart: Literal["continue", "restart"] = "continue"
+
+
+class SettingTable(Table):
+    """[[settings]]: a number that people change: `value` until they do, and its bounds, both included."""
+
+    name: Name
+    value: float
+    min: float | None = None
+    max: float | None = None
+    unit: Unit = ""
+    label: Label = ""
+
+
+class WebhookTable(Table):
+    """[[webhooks]]: a receiver of alerts from `severity` upwards. secret: what they are signed with."""
+
+    name: DeviceName
+    url: WebhookUrl
+    secret: Secret | None = None
+    severity: Severity = "info"
+    timeout: Timeout = 10_000
+
+
+class AppriseTable(Table):
+    """[[apprise]]: a receiver of alerts that the package Apprise reaches."""
+
+    name: DeviceName
+    url: AppriseUrl
+    severity: Severity = "info"
+
+
 class Config(Table):
     """A whole outstation.toml. `flat_keys` is no table: names that the status of the default device has besides."""
 
@@ -124,7 +205,12 @@ class Config(Table):
     web: WebTable = WebTable()
     store: StoreTable = StoreTable()
     display: DisplayTable = DisplayTable()
+    alerts: AlertsTable = AlertsTable()
     sensors: tuple[SensorTable, ...] = ()
     actuators: tuple[ActuatorTable, ...] = ()
     devices: tuple[DeviceTable, ...] = ()
+    settings: tuple[SettingTable, ...] = ()
+    rules: tuple[RuleTable, ...] = ()
+    webhooks: tuple[WebhookTable, ...] = ()
+    apprise: tuple[AppriseTable, ...] = ()
     flat_keys: dict[str, str] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ a sentence that begins with "expected": the one who reads it knows where, and ne
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import re
 import secrets
@@ -15,10 +16,12 @@ import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
-from outstation.core.readings import Millis
+from outstation.core.addresses import is_forbidden
+from outstation.core.readings import Level, Millis
 
 EVERY_AT_LEAST: Millis = 100
 """A driver's thread and a row on an SD card are too much for more than ten readings a second."""
@@ -35,6 +38,12 @@ NAME = r"[a-z][a-z0-9_]{0,63}"
 DEVICE_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 """What a device is called."""
 
+LONGEST_TIMEOUT: Millis = 60_000
+"""Who has not answered after a minute will not: the alert is sent again later."""
+
+RULE_NAME = r"[A-Za-z0-9_.-]([A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_.-])?"
+"""What a rule is called. No slash: its name is a part of a path."""
+
 PLACEHOLDERS = ("CHANGE", "YOUR", "EXAMPLE", "APIKEY", "SECRET", "PASSWORD", "XXXX", "12345", "ABCDEF")
 """Parts of keys that were written into examples, and are known to all."""
 
@@ -50,6 +59,7 @@ UNITS = (
 _LIKELY_UNITS = {"C": "°C", "F": "°F", "degC": "°C", "celsius": "°C", "fahrenheit": "°F", "percent": "%", "lux": "lx"}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _DURATIONS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_-]+)*\.?", re.ASCII)
 
 
@@ -62,6 +72,14 @@ def parse_duration(text: object) -> Millis:
     if millis > LONGEST:
         raise ValueError("expected a duration of at most ten years")
     return millis
+
+
+def parse_time(text: object) -> int:
+    """Return a local time such as "22:00" in minutes since midnight. Raises ValueError."""
+    found = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError('expected two local times from "00:00" to "23:59", such as ["22:00", "07:00"]')
+    return int(found[1]) * 60 + int(found[2])
 
 
 def _positive(value: Millis) -> Millis:
@@ -123,6 +141,82 @@ def _not_zero(value: float) -> float:
     if value == 0:
         raise ValueError("expected a factor other than zero")
     return value
+
+
+def _rule_name(text: str) -> str:
+    if not re.fullmatch(RULE_NAME, text):
+        raise ValueError('expected a name such as "open the windows": 1 to 64 letters, digits, spaces, _, - and .')
+    return text
+
+
+def _coordinates(value: object) -> tuple[float, ...]:
+    two = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(two) != 2 or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in two):
+        raise ValueError("expected latitude and longitude in degrees, such as [52.52, 13.41]")
+    if not (-90 <= two[0] <= 90 and -180 <= two[1] <= 180):
+        raise ValueError("expected a latitude from -90 to 90 and a longitude from -180 to 180")
+    return two
+
+
+def _quiet(value: object) -> tuple[int, ...]:
+    two = tuple(value) if isinstance(value, list | tuple) else ()
+    minutes = tuple(parse_time(text) for text in two) if len(two) == 2 else (parse_time(None),)
+    if minutes[0] == minutes[1]:
+        raise ValueError("expected two different times: from one to itself is either never or always")
+    return minutes
+
+
+def _priority(value: object) -> float | Literal["safety"]:
+    if value == "safety":
+        return "safety"
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    raise ValueError('expected a number, the higher the more urgent, or "safety"')
+
+
+def _level(value: object) -> Level:
+    if value in ("on", "off"):
+        return value == "on"
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError('expected "on", "off" or, for an output that can be dimmed, a number from 0.0 to 1.0')
+
+
+def _timeout(value: Millis) -> Millis:
+    if value > LONGEST_TIMEOUT:
+        raise ValueError('expected "60s" or shorter')
+    return value
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("expected a text that is not empty")
+    return text
+
+
+def _webhook_url(url: str) -> str:
+    host = _host_of(url)
+    if not host:
+        raise ValueError('expected an address such as "https://hooks.example.org/outstation", without a user in it')
+    if is_forbidden(host):
+        raise ValueError(f"expected a receiver elsewhere: {host} is a link-local, multicast or metadata address")
+    return url
+
+
+def _host_of(url: str) -> str:
+    """Return the host of an http or https address; nothing where it is none, or has a user in it."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if valid and url.isprintable() and " " not in url else ""
+
+
+def _apprise_url(url: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", url):
+        raise ValueError('expected an address of Apprise such as "ntfys://ntfy.sh/my-greenhouse"')
+    return url
 
 
 def _listen_host(text: str) -> str:
@@ -204,6 +298,7 @@ def _board_key(key: str) -> str:
 
 
 Duration = Annotated[Millis, BeforeValidator(parse_duration), AfterValidator(_positive)]
+Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Every = Annotated[Duration, AfterValidator(_not_too_often)]
 Name = Annotated[str, AfterValidator(_name)]
 DeviceName = Annotated[str, AfterValidator(_device_name)]
@@ -219,3 +314,11 @@ Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]
 BoardKey = Annotated[str, BeforeValidator(_resolve), AfterValidator(_board_key)]
 OnOff = Literal["on", "off"]
+RuleName = Annotated[str, AfterValidator(_rule_name)]
+Coordinates = Annotated[tuple[float, float], BeforeValidator(_coordinates)]
+Quiet = Annotated[tuple[int, int], BeforeValidator(_quiet)]
+Priority = Annotated[int | float | Literal["safety"], PlainValidator(_priority)]
+ClaimedLevel = Annotated[bool | float, PlainValidator(_level)]
+Secret = Annotated[str, BeforeValidator(_resolve), AfterValidator(_not_empty)]
+WebhookUrl = Annotated[str, BeforeValidator(_resolve), AfterValidator(_webhook_url)]
+AppriseUrl = Annotated[str, BeforeValidator(_resolve), AfterValidator(_apprise_url)]

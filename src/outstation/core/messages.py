@@ -47,7 +47,9 @@ def parse(text: str) -> Message:
     """Return a message. Raises ConditionError, whose mistakes name the characters."""
     mistakes: list[Mistake] = []
     if len(text) > MAX_TEXT:
-        mistakes.append(Mistake(f"expected at most {MAX_TEXT} characters, found {len(text)}.", text, MAX_TEXT, len(text)))
+        mistakes.append(
+            Mistake(f"expected at most {MAX_TEXT} characters, found {len(text)}.", text, MAX_TEXT, len(text))
+        )
     parts: list[str | Field] = []
     end = 0
     for found in _FIELD.finditer(text):
@@ -56,7 +58,7 @@ def parse(text: str) -> Message:
         if found[0] in ("{{", "}}"):
             parts.append(found[0][0])
         elif found[1] is None:
-            mistakes.append(Mistake('expected a name in braces such as {air_temperature:.1f}.', text, *found.span()))
+            mistakes.append(Mistake("expected a name in braces such as {air_temperature:.1f}.", text, *found.span()))
         else:
             field = Field(found[1].strip(), found[2] or "", *found.span())
             parts.append(field)

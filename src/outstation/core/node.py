@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from outstation.core import actuation, filters
+from outstation.core import filters
 from outstation.core.actuation import ActuatorSpec, ActuatorState
-from outstation.core.filters import Limits, Memory
+from outstation.core.alerts import Quiet
+from outstation.core.decisions import Decisions, Kept
 from outstation.core.readings import (
+    Acknowledge,
+    Adjust,
     Effect,
     Event,
     Failed,
@@ -26,100 +27,51 @@ from outstation.core.readings import (
     Switched,
     Tick,
 )
+from outstation.core.restarts import Stamp
+from outstation.core.rules import RuleSpec, SettingSpec
+from outstation.core.sensors import (
+    SensorSpec,
+    SensorState,
+    device,
+    is_late,
+    is_same,
+    judged,
+    keep_in_spans,
+    keep_interval,
+    of_quality,
+)
+from outstation.core.spans import Spans
 from outstation.errors import RefusedError, UnknownNameError
-
-STALE_AT_LEAST: Millis = 30_000
-"""Nobody is stale sooner: a busy bus or a lost packet is no failure."""
-
-STALE_UNTIL_KNOWN: Millis = 15 * 60_000
-"""How long a board's reading counts as fresh until its rhythm is known, which takes three."""
-
-MAX_AHEAD: Millis = 600_000
-"""How far ahead of this node's a sender's clock may be: a reading from further ahead makes no later one late."""
 
 SENSORS_A_DEVICE = 64
 SENSORS_A_NODE = 20_000
 """Senders make sensors by naming them: one that makes up names must not fill the memory."""
 
-_INTERVALS_KEPT = 9
-"""Odd, so that one stands in the middle; few, so that a new rhythm is known after five."""
-
-
-class SensorSpec(msgspec.Struct, frozen=True):
-    """One sensor as configured, or as first heard of. every: None for boards, whose rhythm is learnt."""
-
-    name: str
-    label: str = ""
-    unit: str = ""
-    every: Millis | None = None
-    limits: Limits = Limits()
-    dead_band: float | None = None
-    heartbeat: Millis = 600_000
-
-    @property
-    def device(self) -> str:
-        """The device that it belongs to; empty for the node's own."""
-        return _device(self.name)
-
-
-class SensorState(msgspec.Struct):
-    """One sensor now. newest: the reading that counts. error: why its driver failed, while it does.
-
-    stored: the last that was kept, where a dead band compares with it. memory: None where there is
-    nothing to judge. intervals: between the latest readings of a board.
-    """
-
-    spec: SensorSpec
-    newest: Reading | None = None
-    stored: Reading | None = None
-    error: str = ""
-    memory: Memory | None = None
-    intervals: list[Millis] = []
-
-    def __post_init__(self) -> None:
-        if self.spec.limits != Limits():
-            self.memory = Memory()
-
-    def age(self, now: Millis) -> Millis | None:
-        """Return how long ago the newest reading was measured; None when there is none."""
-        newest = self.newest
-        if newest is None:
-            return None
-        # Nothing is measured after it arrived: a sender's clock that is ahead must not keep its sensor fresh.
-        underway = max(0, newest.arrived - newest.at) if newest.sender_stamped else 0
-        return now - newest.now + underway
-
-    def stale_limit(self) -> Millis:
-        """Return the age past which the newest reading is stale."""
-        if self.spec.every is not None:
-            return max(3 * self.spec.every, STALE_AT_LEAST)
-        count = len(self.intervals)
-        if count < 2:
-            return STALE_UNTIL_KNOWN
-        # Of two in the middle the shorter: one long silence is no rhythm.
-        return max(3 * sorted(self.intervals)[(count - 1) // 2], STALE_AT_LEAST)
-
-    def is_stale(self, now: Millis) -> bool:
-        """Tell whether the newest reading is too old to count, or missing."""
-        age = self.age(now)
-        return age is None or age > self.stale_limit()
-
 
 class Node:
     """The state of one node, and what it makes of events."""
 
-    def __init__(self, sensors: Iterable[SensorSpec] = (), actuators: Iterable[ActuatorSpec] = ()) -> None:
-        self.sensors: dict[str, SensorState] = {spec.name: SensorState(spec) for spec in sensors}
-        self.actuators: dict[str, ActuatorState] = {spec.name: ActuatorState(spec) for spec in actuators}
-        actuation.link(self.actuators)
+    def __init__(
+        self,
+        sensors: Iterable[SensorSpec] = (),
+        actuators: Iterable[ActuatorSpec] = (),
+        *,
+        rules: Iterable[RuleSpec] = (),
+        settings: Iterable[SettingSpec] = (),
+        quiet: Quiet | None = None,
+    ) -> None:
+        """quiet: the minutes of the day between which people are told of what is critical alone."""
+        self.sensors: dict[str, SensorState] = {}
+        self.decisions = Decisions(self.sensors, actuators, list(rules), settings, quiet)
+        self.actuators = self.decisions.actuators
         self._of_device: dict[str, int] = {}
-        for name in self.sensors:
-            self._count(name)
+        for spec in sensors:
+            self._add(spec)
 
     def handle(self, event: Event) -> list[Effect]:
-        """Take in one event; return what is to be done. A Command may raise RefusedError.
+        """Take in one event; return what is to be done. A Command, Adjust or Acknowledge may raise RefusedError.
 
-        All but a Command names what this node knows: sensors are configured, learnt or admitted before.
+        All others name what this node knows: sensors are configured, learnt or admitted before.
         """
         match event:
             case Reading():
@@ -127,16 +79,30 @@ class Node:
             case Failed():
                 return self._failed(event)
             case Tick():
-                return actuation.tick(self.actuators, event)
+                return self.decisions.tick(event)
             case Switched():
                 return self._switched(event)
+            case Adjust():
+                return self.decisions.adjust(event)
+            case Acknowledge():
+                return self.decisions.acknowledge(event)
         self.actuator(event.actuator)
-        return actuation.command(self.actuators, event)
+        return self.decisions.command(event)
 
     def next_due(self) -> Millis | None:
         """Return the `now` at which this node wants a Tick; None: not before something happens."""
-        due = [time for state in self.actuators.values() if (time := state.next_due()) is not None]
-        return min(due, default=None)
+        return self.decisions.next_due()
+
+    def next_due_before(self, now: Millis) -> bool:
+        """Tell whether a Tick is wanted before that time: what costs nothing where there are no rules."""
+        if not self.decisions.rules:
+            return False
+        due = self.decisions.next_due()
+        return due is not None and due < now
+
+    def restore(self, kept: Kept, then: Stamp, here: Stamp) -> list[Effect]:
+        """Go on after a restart. To be called before the outputs are opened, each where it is `wanted` then."""
+        return self.decisions.restore(kept, then, here)
 
     def actuator(self, name: str) -> ActuatorState:
         """Return an output by name. Raises UnknownNameError."""
@@ -153,9 +119,9 @@ class Node:
             return
         added: dict[str, int] = {}
         for name in new:
-            device = _device(name)
-            added[device] = added.get(device, 0) + 1
-        full = [device for device, more in added.items() if self._of_device.get(device, 0) + more > SENSORS_A_DEVICE]
+            owner = device(name)
+            added[owner] = added.get(owner, 0) + 1
+        full = [owner for owner, more in added.items() if self._of_device.get(owner, 0) + more > SENSORS_A_DEVICE]
         if full or len(self.sensors) + len(new) > SENSORS_A_NODE:
             raise RefusedError(
                 f"No room for the new sensors {', '.join(new[:3])}{', ...' if len(new) > 3 else ''}.",
@@ -172,32 +138,36 @@ class Node:
         """
         state = self.sensors.get(spec.name)
         if state is None:
-            state = self.sensors[spec.name] = SensorState(spec)
-            self._count(spec.name)
+            state = self._add(spec)
         if newest is not None:
             state.newest = newest
 
-    def _count(self, name: str) -> None:
-        device = _device(name)
-        self._of_device[device] = self._of_device.get(device, 0) + 1
+    def _add(self, spec: SensorSpec) -> SensorState:
+        spans = self.decisions.spans_of(spec.name)
+        state = self.sensors[spec.name] = SensorState(spec, spans=Spans(spans) if spans else None)
+        self._of_device[spec.device] = self._of_device.get(spec.device, 0) + 1
+        return state
 
     def _reading(self, reading: Reading) -> list[Effect]:
         """The hot path: what a reading does not need, it does not pay for."""
         state = self.sensors[reading.sensor]
         newest = state.newest
-        if reading.sender_stamped and newest is not None and _is_same(reading, newest):
-            return [Record(_of_quality(reading, newest.quality))]
-        if reading.sender_stamped and _is_late(reading, state):
-            return [Record(_of_quality(reading, filters.in_range(state.spec.limits, reading.value)))]
+        if reading.sender_stamped and newest is not None and is_same(reading, newest):
+            return [Record(of_quality(reading, newest.quality))]
+        if reading.sender_stamped and is_late(reading, state):
+            return [Record(of_quality(reading, filters.in_range(state.spec.limits, reading.value)))]
         if state.memory is not None or reading.value is None:
-            reading = _judged(reading, state)
+            reading = judged(reading, state)
         if newest is not None and state.spec.every is None:
-            _keep_interval(state.intervals, newest, reading)
+            keep_interval(state.intervals, newest, reading)
         state.newest = reading
-        if state.error:
-            return [self._well(state, reading), Record(reading)]
-        if state.spec.dead_band is None:
-            return [Record(reading)]
+        if state.spans is not None:
+            keep_in_spans(state, reading)
+        well = [self._well(state, reading)] if state.error else []
+        decided = self.decisions.reading(reading) if self.decisions.looks_at(reading.sensor) else []
+        if state.spec.dead_band is None or well or decided:
+            state.stored = reading
+            return [*decided, *well, Record(reading)]
         return self._thinned(state, reading, state.spec.dead_band)
 
     def _thinned(self, state: SensorState, reading: Reading, band: float) -> list[Effect]:
@@ -207,7 +177,7 @@ class Node:
         return [Record(reading)]
 
     def _well(self, state: SensorState, reading: Reading) -> Note:
-        state.error, state.stored = "", reading
+        state.error = ""
         return Note("sensor well", reading.sensor, "the sensor answers again", reading.at)
 
     def _failed(self, event: Failed) -> list[Effect]:
@@ -219,62 +189,14 @@ class Node:
         state.error = event.error
         note = Note("sensor failed", event.sensor, event.error, event.at)
         mark = Reading(event.sensor, None, event.at, event.now, event.at, Quality.FAULT)
-        return [note, Record(mark)] if first else [note]
+        return [*self.decisions.failed(event.sensor, event.at, event.now), note, *([Record(mark)] if first else [])]
 
     def _switched(self, event: Switched) -> list[Effect]:
         """Keep each change of the level in the history, and one mark where it became unknown."""
         state = self.actuators[event.actuator]
         before = (state.level, bool(state.error))
-        effects = actuation.switched(self.actuators, event)
+        effects = self.decisions.switched(event)
         if before == (state.level, bool(state.error)):
             return effects
         quality = Quality.OK if state.level is not None else Quality.FAULT
         return [*effects, Record(Reading(event.actuator, state.level, event.at, event.now, event.at, quality))]
-
-
-def _device(name: str) -> str:
-    return name.rpartition("/")[0]
-
-
-def _is_same(reading: Reading, newest: Reading) -> bool:
-    """Tell whether a sender sent its newest reading once more: it must not confirm a spike, for one."""
-    if reading.at != newest.at or not newest.sender_stamped:
-        return False
-    return reading.value == newest.value and type(reading.value) is type(newest.value)
-
-
-def _is_late(reading: Reading, state: SensorState) -> bool:
-    """Tell whether a reading with its sender's time comes too late to decide anything."""
-    newest = state.newest
-    if newest is not None and reading.at < newest.at <= reading.arrived + MAX_AHEAD:
-        return True
-    underway = reading.arrived - reading.at
-    return underway > STALE_AT_LEAST and underway > state.stale_limit()
-
-
-def _judged(reading: Reading, state: SensorState) -> Reading:
-    if state.memory is None:
-        return _of_quality(reading, filters.in_range(state.spec.limits, reading.value))
-    return _of_quality(reading, filters.judge(state.spec.limits, state.memory, reading.value, reading.now))
-
-
-def _of_quality(reading: Reading, quality: Quality) -> Reading:
-    if not quality:
-        return reading
-    return Reading(
-        reading.sensor, reading.value, reading.at, reading.now, reading.arrived, quality, reading.sender_stamped
-    )
-
-
-def _keep_interval(intervals: list[Millis], newest: Reading, reading: Reading) -> None:
-    """Keep the time since the newest reading, by the clock that stamped both."""
-    interval = reading.now - newest.now
-    if reading.sender_stamped != newest.sender_stamped:
-        return
-    if reading.sender_stamped:
-        # A jump of the sender's clock is no rhythm.
-        interval = min(reading.at - newest.at, interval + MAX_AHEAD)
-    if interval > 0:
-        intervals.append(interval)
-        if len(intervals) > _INTERVALS_KEPT:
-            del intervals[0]

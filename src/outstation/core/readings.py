@@ -160,7 +160,7 @@ AlertState = Literal["raised", "acknowledged", "cleared"]
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """What a person should be told: one for each spell. subject: a rule, or an output, or the node itself, as `kind` says.
+    """What a person should be told: one for each spell. subject: a rule, an output, the node itself, as `kind` says.
 
     Times are UTC. values: what the sensors, outputs and settings said that it is about, when it was raised.
     """

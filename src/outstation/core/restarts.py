@@ -67,31 +67,11 @@ def passage(then: Stamp, here: Stamp) -> Passage:
 
 def snapshot(states: States, stamp: Stamp) -> Snapshot:
     """Return what must outlive a restart."""
-    return Snapshot(stamp, {name: _saved(state) for name, state in states.items()})
+    return Snapshot(stamp, {name: saved(state) for name, state in states.items()})
 
 
-def restore(
-    states: States, saved: Snapshot, here: Stamp, wants: Mapping[str, tuple[Want, ...]] | None = None
-) -> list[Note]:
-    """Give outputs that were not opened yet what was kept of them, and settle what is wanted of each.
-
-    wants: the rules' claims that have outlived the restart. Outputs of another configuration are
-    forgotten. Nothing is driven: each output counts as told to be where it is `wanted`, and is to
-    be opened there.
-    """
-    way, notes = passage(saved.stamp, here), list[Note]()
-    for name, state in states.items():
-        if name in saved.outputs:
-            notes += _restore(state, saved.outputs[name], way, here)
-    for name, found in (wants or {}).items():
-        hold(states[name], found, here.now)
-    notes += weigh(states, states, Tick(here.at, here.now))
-    for state in states.values():
-        tell(state, state.wanted, here.now)
-    return notes
-
-
-def _saved(state: ActuatorState) -> Saved:
+def saved(state: ActuatorState) -> Saved:
+    """Return what must outlive a restart of one output."""
     on_since = None if is_refraining(state) else state.on_since
     return Saved(
         state.claim,
@@ -103,6 +83,27 @@ def _saved(state: ActuatorState) -> Saved:
         state.running,
         state.undecided,
     )
+
+
+def restore(
+    states: States, kept: Snapshot, here: Stamp, wants: Mapping[str, tuple[Want, ...]] | None = None
+) -> list[Note]:
+    """Give outputs that were not opened yet what was kept of them, and settle what is wanted of each.
+
+    wants: the rules' claims that have outlived the restart. Outputs of another configuration are
+    forgotten. Nothing is driven: each output counts as told to be where it is `wanted`, and is to
+    be opened there.
+    """
+    way, notes = passage(kept.stamp, here), list[Note]()
+    for name, state in states.items():
+        if name in kept.outputs:
+            notes += _restore(state, kept.outputs[name], way, here)
+    for name, found in (wants or {}).items():
+        hold(states[name], found, here.now)
+    notes += weigh(states, states, Tick(here.at, here.now))
+    for state in states.values():
+        tell(state, state.wanted, here.now)
+    return notes
 
 
 def _restore(state: ActuatorState, saved: Saved, way: Passage, here: Stamp) -> list[Note]:

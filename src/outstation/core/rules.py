@@ -1,4 +1,8 @@
-"""When a condition becomes a firing rule: hold, until, unknown, restarts."""
+"""When a condition becomes a firing rule: hold, until, unknown, restarts.
+
+The law of this file: what cannot be decided changes nothing by itself. It stops the clock of a hold;
+a rule that fires goes on firing, and its claims are for their leases to end.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from outstation.core.conditions import Condition
+from outstation.core.claims import Want
+from outstation.core.conditions import Condition, Decide, Look, Minutes, ager, decider, minuter
 from outstation.core.messages import Message
 from outstation.core.readings import Level, Millis, Severity
+from outstation.core.sight import Sight
 
 
 class AlertSpec(msgspec.Struct, frozen=True):
@@ -48,3 +54,172 @@ class SettingSpec(msgspec.Struct, frozen=True):
     high: float | None = None
     unit: str = ""
     label: str = ""
+
+
+class SavedRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of a rule; the times are on `now`."""
+
+    since: Millis | None = None
+    asked: Millis | None = None
+    unknown: Millis | None = None
+
+
+class RuleState(msgspec.Struct):
+    """One rule now. since: it fires, since then; None: it does not. failed: why it was disabled, "" while it works.
+
+    asked: `when` has been true since then, less the time for which nobody knew. unknown: since when the
+    condition that counts just now cannot be decided. truth: what that condition came to.
+    due: when it wants to be looked at again.
+    """
+
+    spec: RuleSpec
+    decide: Decide
+    decide_until: Decide
+    look: Look
+    look_until: Look
+    minutes: Minutes | None
+    minutes_until: Minutes | None
+    since: Millis | None = None
+    asked: Millis | None = None
+    unknown: Millis | None = None
+    truth: bool | None = None
+    failed: str = ""
+    due: Millis | None = None
+
+    @property
+    def firing(self) -> bool:
+        """Whether it fires."""
+        return self.since is not None
+
+    @property
+    def condition(self) -> Condition:
+        """The condition that counts just now: `until` while it fires, if there is one."""
+        return self.spec.until or self.spec.when if self.firing else self.spec.when
+
+
+def begin(spec: RuleSpec) -> RuleState:
+    """Return a rule that nobody has looked at yet."""
+    until = spec.until or spec.when
+    return RuleState(
+        spec,
+        decider(spec.when.root),
+        decider(until.root),
+        ager(spec.when),
+        ager(until),
+        minuter(spec.when),
+        minuter(until),
+    )
+
+
+def step(state: RuleState, sight: Sight) -> bool:
+    """Look at a rule at the moment of `sight`; tell whether it began or ceased to fire.
+
+    Whatever goes wrong in it disables it: the others go on.
+    """
+    if state.failed:
+        return False
+    sight.safety = state.spec.safety
+    try:
+        changed = _decide(state, sight)
+        state.due = _due(state, sight)
+    except Exception as error:  # noqa: BLE001 - nobody foresaw it, and it must be this rule's matter alone
+        fail(state, error, sight.now)
+        return False
+    return changed
+
+
+def fail(state: RuleState, error: Exception, now: Millis) -> None:
+    """Disable a rule: nobody can say any more whether it fires, so its claims end with their leases."""
+    state.failed = f"{type(error).__name__}: {error}"
+    state.unknown = now if state.unknown is None else state.unknown
+    state.asked, state.truth, state.due = None, None, None
+
+
+def want(state: RuleState, actuator: str) -> Want:
+    """Return the claim of a rule that fires on one of its outputs."""
+    spec, since = state.spec, state.since
+    assert since is not None
+    return Want(spec.name, spec.priority, spec.safety, spec.claims[actuator], since, state.unknown is None)
+
+
+def saved(state: RuleState) -> SavedRule | None:
+    """Return what must outlive a restart; None: nothing."""
+    if state.since is None and state.asked is None:
+        return None
+    return SavedRule(state.since, state.asked, state.unknown)
+
+
+def restore(state: RuleState, kept: SavedRule, shift: Millis, *, known: bool) -> None:
+    """Give a rule what was kept of it. shift: what to add to its times. known: the time off is known, and counts.
+
+    A rule that fired goes on firing. A hold goes on, unless it is to begin anew.
+    """
+    state.since = None if kept.since is None else kept.since + shift
+    if known and not state.spec.hold_anew:
+        state.asked = None if kept.asked is None else kept.asked + shift
+        state.unknown = None if kept.unknown is None else kept.unknown + shift
+
+
+def _decide(state: RuleState, sight: Sight) -> bool:
+    state.truth = truth = (state.decide_until if state.firing else state.decide)(sight)
+    if truth is None:
+        _pause(state, sight.now)
+        return False
+    _resume(state, sight.now)
+    if state.firing:
+        return _clears(state, truth)
+    return _fires(state, truth, sight.now)
+
+
+def _pause(state: RuleState, now: Millis) -> None:
+    """Stop the clock of a hold, and forget it where nobody has known for longer than it lasts."""
+    state.unknown = now if state.unknown is None else state.unknown
+    if now - state.unknown > state.spec.hold:
+        state.asked = None
+
+
+def _resume(state: RuleState, now: Millis) -> None:
+    if state.unknown is None:
+        return
+    paused = now - state.unknown
+    state.unknown = None
+    if state.asked is not None:
+        state.asked = None if paused > state.spec.hold else state.asked + paused
+
+
+def _fires(state: RuleState, truth: bool, now: Millis) -> bool:
+    if not truth:
+        state.asked = None
+        return False
+    state.asked = now if state.asked is None else state.asked
+    if now - state.asked < state.spec.hold:
+        return False
+    state.since, state.asked = now, None
+    return True
+
+
+def _clears(state: RuleState, truth: bool) -> bool:
+    if truth is (state.spec.until is None):
+        return False
+    state.since = None
+    return True
+
+
+def _due(state: RuleState, sight: Sight) -> Millis | None:
+    """Return when the rule could change by itself: its hold ends, its condition ages, a minute begins."""
+    now, firing = sight.now, state.firing
+    soonest = _hold_end(state) if state.asked is not None else None
+    ages = (state.look_until if firing else state.look)(sight)
+    if ages is not None and (soonest is None or now + ages < soonest):
+        soonest = now + ages
+    minutes = state.minutes_until if firing else state.minutes
+    if minutes is not None and (local := sight.local()) is not None:
+        begins = now + sight.until_minute(minutes(local))
+        soonest = begins if soonest is None else min(soonest, begins)
+    return soonest
+
+
+def _hold_end(state: RuleState) -> Millis:
+    """Return when a hold is over; while nobody knows, when it is forgotten."""
+    assert state.asked is not None
+    return (state.asked if state.unknown is None else state.unknown + 1) + state.spec.hold

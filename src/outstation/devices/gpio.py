@@ -20,7 +20,8 @@ from outstation.core.readings import Level, Millis, Value
 from outstation.devices.lines import kernel, simulated
 from outstation.devices.lines.line import Line, Pull, Wanted
 from outstation.errors import DeviceError
-from outstation.plugins import ActuatorDriver, DriverOptions, Place, Report, WatchingDriver
+from outstation.plugins import ActuatorDriver, DriverOptions, Lines, Place, Report, WatchingDriver
+from outstation.wire import RefusedError
 
 BOUNCE = "10ms"
 """Most push buttons bounce for less than 6.2 ms (J. Ganssle, "A Guide to Debouncing": 16 of 18 that he measured)."""
@@ -41,6 +42,13 @@ def has_header() -> bool:
     Elsewhere the same numbers may be anything: a laptop's chip has a line 17 that drives its own hardware.
     """
     return has_chip() and kernel.board().startswith("Raspberry Pi")
+
+
+def line_of(options: GpioOptions, data: Path) -> tuple[str, str]:
+    """Return the kind and the chip of a line as the file of outputs names them."""
+    if options.simulate:
+        return "simulated", str(simulated_chip(data, options.chip))
+    return "gpio", options.chip or ""
 
 
 def simulated_chip(data: Path, chip: str | None) -> Path:
@@ -166,7 +174,11 @@ class GpioActuator(ActuatorDriver):
             level=bool(level),
             active_low=self.options.active_low,
         )
-        self._line = _open(self.options, self.place, wanted)
+        if self.place.lines is None:
+            self._line = _open(self.options, self.place, wanted)
+        else:
+            self._line = _shared(self.options, self.place.data, wanted, self.place.lines)
+            self._line.set(bool(level))
 
     def set(self, level: Level) -> None:
         """Drive the line."""
@@ -188,6 +200,25 @@ def _open(options: GpioOptions, place: Place, wanted: Wanted) -> Line:
     if options.simulate:
         return simulated.open_line(simulated_chip(place.data, options.chip), wanted)
     return kernel.open_line(options.chip, wanted)
+
+
+def _shared(options: GpioOptions, data: Path, wanted: Wanted, lines: Lines) -> Line:
+    """Return this process's share of a line that another one holds."""
+    kind, chip = line_of(options, data)
+    if options.simulate:
+        simulated.be_there(Path(chip))
+    try:
+        request = lines(kind, chip, wanted.pin, wanted.active_low)
+    except RefusedError as refusal:
+        if refusal.stage == "config":
+            raise DeviceError(
+                f"Pin {wanted.pin} was not among the outputs when the node was started.",
+                cure="The config has changed since: start the node again.",
+            ) from refusal
+        raise (simulated if options.simulate else kernel).refused(chip, wanted, refusal) from refusal
+    except OSError as error:
+        raise DeviceError(f"Pin {wanted.pin} was not had from the supervising process: {error}.") from error
+    return simulated.shared(request) if options.simulate else kernel.shared(request)
 
 
 def _held(line: Line | None, pin: int) -> Line:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,9 +17,13 @@ from outstation import clock
 from outstation.core.actuation import Claim
 from outstation.core.node import Node
 from outstation.core.readings import (
+    Acknowledge,
+    Adjust,
+    Alerted,
     Command,
     Effect,
     Event,
+    Keep,
     Level,
     Note,
     Reading,
@@ -27,11 +32,17 @@ from outstation.core.readings import (
     Switched,
     Tick,
 )
+from outstation.core.restarts import Stamp
 from outstation.engine.feed import Feed, Happening
+from outstation.engine.local_time import LocalTime
 from outstation.engine.outputs import Outputs
 from outstation.errors import DeviceError, StoreError
+from outstation.store import alerts, deliveries
 from outstation.store.database import Boot, Recorded, Store
 from outstation.store.journal import Journal
+
+if TYPE_CHECKING:
+    from outstation.engine.notifier import Notifier  # a node that tells nobody does not load it
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +56,9 @@ _CLOCK_STEP = 1_000
 _LEVELS = {"output failed": logging.WARNING, "sensor failed": logging.DEBUG, "sensor well": logging.DEBUG}
 """How loud a line of the journal is in the log: what a sensor does, the sampler has said there already."""
 
+
+_STAMP_EVERY = 60_000
+"""How often it is kept that an output is still on: what max_on has counted at a power cut is known to the minute."""
 
 _PATIENCE = 6.0
 """Seconds that a command waits for its output: while others command it too, its driver may be busy for long."""
@@ -63,17 +77,29 @@ class Runner:
     """Ties the core, the store, the outputs and the feed together. Lives in the loop's thread."""
 
     def __init__(
-        self, node: Node, store: Store, outputs: Outputs, feed: Feed, clock_setting: clock.Setting = "auto"
+        self,
+        node: Node,
+        store: Store,
+        outputs: Outputs,
+        feed: Feed,
+        clock_setting: clock.Setting = "auto",
+        local: LocalTime | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.node, self.store, self.outputs, self.feed = node, store, outputs, feed
+        self._local = local or LocalTime(clock_setting)
+        self._notifier = notifier
         self._journal = Journal(store)
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, Level] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0
         self._look_at = 0
+        self._stamp_at = 0
         self._closed = False
         self._clock = clock_setting
         self._boot = boot_now(clock_setting)
+        self.heartbeat: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin: outputs that are not where they are wanted are driven there, and time is told."""
@@ -94,6 +120,8 @@ class Runner:
                     records.append(effect.reading)
                 else:
                     self._do(effect)
+        if self.node.next_due_before(self._wakes_at):
+            self._wake()
         if self.feed.watched:
             self._show(records)
         return self.store.record(records)
@@ -101,11 +129,11 @@ class Runner:
     def report(self, event: Event) -> None:
         """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
         effects = self.node.handle(event)
+        for effect in effects:
+            self._do(effect)
         records = [effect.reading for effect in effects if type(effect) is Record]
         if records:
             self.store.record_soon(records)
-        for effect in effects:
-            self._do(effect)
         if self.feed.watched:
             self._show([event] if type(event) is Reading else records)
         self._wake()
@@ -127,6 +155,20 @@ class Runner:
         level, standing = state.level, state.claim
         return Outcome(level, standing, standing is not claim, await self._recorded())
 
+    async def change(self, event: Adjust | Acknowledge) -> bool:
+        """Take in what a person does to a setting or an alert; tell whether that is on disk.
+
+        Raises UnknownNameError, RefusedError.
+        """
+        self.do(self.node.handle(event))
+        self._wake()
+        return await self._recorded()
+
+    def do(self, effects: Iterable[Effect]) -> None:
+        """Do what the core says, but for records: these are for whoever brought the readings."""
+        for effect in effects:
+            self._do(effect)
+
     async def _recorded(self) -> bool:
         """Bring what has happened to disk; tell whether that worked."""
         try:
@@ -138,9 +180,34 @@ class Runner:
     def _do(self, effect: Effect) -> None:
         if isinstance(effect, Switch):
             self._drive(effect.actuator, effect.level)
+        elif isinstance(effect, Keep):
+            self.store.keep([effect])
+        elif isinstance(effect, Alerted):
+            self._tell(effect)
         elif isinstance(effect, Note):
             log.log(_LEVELS.get(effect.kind, logging.INFO), "%s: %s: %s", effect.subject, effect.kind, effect.text)
             self._forget_error(self._journal.add([effect]))
+
+    def _tell(self, told: Alerted) -> None:
+        """Store an alert with the messages about it; whoever delivers them begins when they are on disk."""
+        messages = self._notifier.deliveries(told) if self._notifier and told.tell else []
+
+        def work(connection: Any) -> None:
+            alerts.put(connection, told.alert)
+            deliveries.add(connection, messages)
+
+        stored = self.store.write(work)
+        stored.add_done_callback(lambda done: self._deliver(done, messages))
+        if self.feed.watched:
+            self.feed.publish([Happening("alert", {"happened": told.happened, **alerts.document(told.alert)})])
+
+    def _deliver(self, stored: asyncio.Future[None], messages: Sequence[deliveries.Delivery]) -> None:
+        if self._notifier is None or stored.cancelled():
+            return
+        if stored.exception():
+            self._notifier.carry(messages)
+        else:
+            self._notifier.wake()
 
     def _drive(self, name: str, level: Level) -> None:
         """Have an output driven; what is asked for while its driver is busy comes right after it."""
@@ -169,11 +236,18 @@ class Runner:
         moment = clock.moment()
         self._look_at = moment.now + _LONGEST_SLEEP
         try:
-            for effect in self.node.handle(Tick(moment.at, moment.now)):
-                self._do(effect)
+            self.do(self.node.handle(Tick(moment.at, moment.now, self._local.zone(moment.at))))
             self._watch_clock(moment)
+            self._stamp(moment.now)
+            self.heartbeat()
         finally:
             self._wake()  # whatever failed: without this timer no claim would ever end
+
+    def _stamp(self, now: int) -> None:
+        """Keep now and then that what is kept still holds: a power cut tells nobody when it was."""
+        if now >= self._stamp_at:
+            self._stamp_at = now + _STAMP_EVERY
+            self.store.keep(self.node.decisions.still_kept())
 
     def _watch_clock(self, moment: clock.Moment) -> None:
         """Tell the store when the clock was set, or is trusted from now on: it knows what to re-stamp."""
@@ -182,6 +256,7 @@ class Runner:
         if abs(step) <= _CLOCK_STEP and boot.trust == before.trust:
             return
         self._boot = boot
+        self._stamp_at = 0
         self._forget_error(self.store.set_boot(boot))
         words = boot.trust.name.lower()
         self._do(Note("clock", "clock", f"the wall clock moved by {step / 1000:+.1f} s and is {words}", moment.at))
@@ -194,7 +269,8 @@ class Runner:
             return
         due = self.node.next_due()
         # Not a second from now: of a node that is woken more often than that, the clock would never be looked at.
-        wait = (self._look_at if due is None else min(self._look_at, due)) - clock.now()
+        self._wakes_at = self._look_at if due is None else min(self._look_at, due)
+        wait = self._wakes_at - clock.now()
         self._timer = asyncio.get_running_loop().call_later(max(0, wait) / 1000, self._tell_time)
 
     def _show(self, readings: Iterable[Event]) -> None:
@@ -219,6 +295,12 @@ class Runner:
     def _forget_error(self, future: asyncio.Future[None]) -> None:
         """A journal line that cannot be written is not worth more than the log line that it already is."""
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def stamp_now(setting: clock.Setting) -> Stamp:
+    """Return the moment with all that is needed to find it again."""
+    moment = clock.moment()
+    return Stamp(clock.boot_id(), moment.now, moment.at, clock.trust(setting) is clock.Trust.SYNCHRONISED)
 
 
 def boot_now(setting: clock.Setting) -> Boot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,13 +16,17 @@ from outstation.store.database import Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
 
+if TYPE_CHECKING:
+    from outstation.engine.notifier import Notifier
+
 
 class Site(msgspec.Struct, frozen=True):
     """The node behind the pages.
 
     simulated: names of the sensors and outputs whose hardware is simulated; looked up anew, since
     a driver knows only after it was opened. flat: the plain keys that the default device adds to
-    its status, by sensor or output. simulate: moves a simulated input.
+    its status, by sensor or output. simulate: moves a simulated input. notifier: None: nobody is
+    told of alerts.
     """
 
     config: Config
@@ -37,4 +42,5 @@ class Site(msgspec.Struct, frozen=True):
     troubles: Callable[[], list[str]]
     simulate: Callable[[str, Value, int | None], None]
     flat: Mapping[str, str] = {}
+    notifier: Notifier | None = None
     remark: str = ""

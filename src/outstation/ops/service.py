@@ -34,12 +34,19 @@ After=network.target time-set.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=exec
+# The supervisor says when the node is ready, and while it is alive itself.
+Type=notify
+NotifyAccess=main
+WatchdogSec=20
 ExecStart={command}
+# Whatever ended it: the outputs are safe afterwards.
+ExecStopPost={safe}
 Restart=always
 RestartSec=2
-# Outputs are safe and readings on disk within 5 s.
-TimeoutStopSec=15
+# Outputs are safe and readings on disk within 5 s; after 8 s the supervisor ends a server that hangs.
+TimeoutStopSec=20
+# The supervisor's to decide: it makes the outputs safe, and then ends the server.
+KillMode=mixed
 User=outstation
 Group=outstation
 {groups}
@@ -88,6 +95,7 @@ def unit(program: list[str], *, config: Path | None = None, groups: Iterable[str
         program=shlex.join(program),
         remark=_remark(inside),
         command=" ".join(map(quoted, [*program, "run", *chosen, "--data", "/var/lib/outstation"])),
+        safe=" ".join(map(quoted, [*program, "outputs", "--safe", "--data", "/var/lib/outstation"])),
         groups=_groups(there),
         home="read-only" if inside else "yes",
     )

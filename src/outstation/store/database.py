@@ -7,7 +7,7 @@ to `lose_at_most`) goes in by another door, which promises nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self, TypeVar
@@ -15,9 +15,10 @@ from typing import Self, TypeVar
 import apsw
 import msgspec
 
-from outstation.core.readings import Millis, Reading
+from outstation.core.readings import Keep, Millis, Reading
+from outstation.core.restarts import Stamp
 from outstation.errors import StoreError
-from outstation.store import file, retention
+from outstation.store import file, kept, retention
 from outstation.store.boots import Boot
 from outstation.store.draft import Recorded
 from outstation.store.readers import Readers
@@ -79,6 +80,17 @@ class Store:
         if self._closed:
             raise CLOSED
         self._writer.keep(readings)
+
+    def keep(self, keeps: Sequence[Keep]) -> None:
+        """Have this outlive a restart: on disk with the readings that are recorded next, or within `lose_at_most`."""
+        if self._closed:
+            raise CLOSED
+        self._writer.remember(keeps)
+
+    def kept(self) -> tuple[Mapping[kept.Key, bytes], Stamp | None]:
+        """Return what has outlived the restart. Blocks. Raises StoreError."""
+        with self.read() as connection:
+            return kept.load(connection)
 
     def write(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
         """Do `work` in the next commit, in the writer's thread. What it raises is the future's alone."""

@@ -251,6 +251,11 @@ _TAKEN_OVER = (
         "SELECT id, last_entry_id, texts FROM channels",
         "INSERT INTO channels (id, last_entry_id, texts) VALUES (?, ?, ?)",
     ),
+    ("SELECT id, state, body FROM alerts", "INSERT INTO alerts (id, state, body) VALUES (?, ?, ?)"),
+    (
+        "SELECT key, receiver, alert, urgency, made, body FROM deliveries ORDER BY id",
+        "INSERT INTO deliveries (key, receiver, alert, urgency, made, body) VALUES (?, ?, ?, ?, ?, ?)",
+    ),
 )
 
 

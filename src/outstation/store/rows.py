@@ -7,13 +7,13 @@ packed with, and gives the same UTC back for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import sub
 
 import msgspec
 
-from outstation.core.readings import Millis, Value
+from outstation.core.readings import Millis, Reading, Value
 
 QUALITY = 0b0111
 """The bits of a flag that hold the quality."""
@@ -76,3 +76,20 @@ def unpack(body: bytes) -> Columns:
 def packed(value: Value | None) -> bytes:
     """Return what tells values apart: 1, 1.0 and True are three, and so are 0.0 and -0.0."""
     return _encoder.encode(value)
+
+
+UNFIT = (OverflowError, TypeError, UnicodeEncodeError)
+"""What packing says of a value that no reading may have."""
+
+
+def is_fit(readings: Sequence[Reading]) -> bool:
+    """Tell whether all of these can be stored."""
+    try:
+        for reading in readings:
+            packed(reading.value)
+            reading.sensor.encode()
+            if max(abs(reading.at), abs(reading.now), abs(reading.arrived)) > 1 << 53:
+                return False
+    except UNFIT:
+        return False
+    return True

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from outstation.core.readings import Reading
+from outstation.core.readings import Keep, Reading
 from outstation.errors import OutstationError
 from outstation.store.boots import Boot
 from outstation.store.draft import Recorded
@@ -35,6 +35,7 @@ class Taken(msgspec.Struct):
     works: list[Work]
     boots: list[Clocked]
     own: list[Reading]
+    keeps: list[Keep]
 
     def readings(self) -> list[Sequence[Reading]]:
         """Return the readings by call, our own last."""

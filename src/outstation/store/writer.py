@@ -19,13 +19,14 @@ from typing import Any
 import apsw
 
 from outstation import clock
-from outstation.core.readings import Millis, Note, Reading
+from outstation.core.readings import Keep, Millis, Note, Reading
+from outstation.core.restarts import Stamp
 from outstation.errors import DiskFullError, NewerFileError, RefusedError, StoreError
-from outstation.store import file, journal
+from outstation.store import file, journal, kept
 from outstation.store.boots import Boot
 from outstation.store.log import Batch, Log
 from outstation.store.retention import Old
-from outstation.store.rows import packed
+from outstation.store.rows import UNFIT, is_fit
 from outstation.store.waiting import Call, Clocked, Done, Taken, Work, answer, drain, refuse
 
 OWN_AT_MOST = 100_000
@@ -62,6 +63,8 @@ class Writer:
         self.works: deque[Work] = deque()
         self.boots: deque[Clocked] = deque()
         self.own: deque[Reading] = deque()
+        self.keeps: deque[Keep] = deque()
+        self._kept: dict[kept.Key, Keep] = {}  # the latest of each, for a file that has to be begun anew
         self.asleep = False
         self.dropped = 0
         self.damaged = ""
@@ -95,12 +98,17 @@ class Writer:
 
     def keep(self, readings: Sequence[Reading]) -> None:
         """Take own readings, to be written when they are due. Too many: the oldest are dropped, and counted."""
-        is_first = not self.own
-        if is_first:
-            self._own_since = clock.now()
+        is_first = self._begins_to_wait()
         self.own.extend(readings)
         self._drop_oldest()
         if is_first or len(self.own) >= OWN_TOGETHER:  # it does not know yet how long it may sleep
+            self.wake()
+
+    def remember(self, keeps: Sequence[Keep]) -> None:
+        """Take what must outlive a restart. It is on disk with any reading that is handed over after it."""
+        is_first = self._begins_to_wait()
+        self.keeps.extend(keeps)
+        if is_first:
             self.wake()
 
     def forget(self, old: Old) -> Callable[[apsw.Connection], int]:
@@ -119,10 +127,18 @@ class Writer:
         self._bell.put(None)
         self._thread.join(within / 1000)
 
+    def _begins_to_wait(self) -> bool:
+        """Tell whether nothing of our own waited until now; from now on something does."""
+        is_first = not (self.own or self.keeps)
+        if is_first:
+            self._own_since = clock.now()
+        return is_first
+
     def _run(self) -> None:
-        while not (self._closing and not self._is_asked() and not self.own):
+        while not (self._closing and not self._is_asked() and not self.own and not self.keeps):
             self._sleep()
-            taken = Taken(drain(self.calls), drain(self.works), drain(self.boots), drain(self.own))
+            taken = Taken(drain(self.calls), drain(self.works), drain(self.boots), drain(self.own), [])
+            taken.keeps += drain(self.keeps)  # last: what the readings have changed was handed over before them
             try:
                 self._commit(taken)
             except Exception as error:  # noqa: BLE001  the thread outlives its work: see the law above
@@ -151,7 +167,7 @@ class Writer:
             return self._retry_at - clock.now()
         if len(self.own) >= OWN_TOGETHER:
             return 0
-        return self._own_since + self._own_due_in - clock.now() if self.own else None
+        return self._own_since + self._own_due_in - clock.now() if self.own or self.keeps else None
 
     def _commit(self, taken: Taken) -> None:
         if self.error:
@@ -163,24 +179,31 @@ class Writer:
         connection = self._connection or self._reopen()
         try:
             batch, done = self._write(connection, taken)
-        except _UNFIT as error:
+        except UNFIT as error:
             self._refuse_unfit(connection, taken, error)
             return
         if self.error:
             _log.warning("The data file is written again.")
             self.error, self._dropped_told = None, self.dropped
+        self._kept |= {(keep.kind, keep.name): keep for keep in taken.keeps}
         answer(taken, batch.told, done)
+
+    def _stamp(self) -> Stamp:
+        now = clock.now()
+        return Stamp(self._boot.kernel_id, now, now + self._boot.offset, self._boot.trust is clock.Trust.SYNCHRONISED)
 
     def _write(self, connection: apsw.Connection, taken: Taken) -> tuple[Batch, list[Done]]:
         self._tried = self.log.last_id + 1
         if taken.boots:
             self._boot = taken.boots[-1][0]  # also if this commit fails: the next opening enters it
-        if taken.works or taken.boots:
+        if taken.works or taken.boots or taken.keeps:
             with file.transaction(connection):
                 for boot, _ in taken.boots:
                     self.log.set_boot(boot)
                 batch = self.log.sort(taken.readings())
                 self.log.append(batch)
+                if taken.keeps:
+                    kept.put(connection, taken.keeps, self._stamp())
                 return batch, [_do(connection, work) for work, _ in taken.works]
         batch = self.log.sort(taken.readings())
         with contextlib.nullcontext() if batch.is_one_statement else file.transaction(connection):
@@ -254,6 +277,8 @@ class Writer:
         self._parts = file.parts(self._path)
         self.opened += 1
         self._is_suspect = False
+        if damaged or old:
+            self.keeps.extendleft(self._kept.values())
         if damaged:
             self.damaged = damaged
             text = f"The data file was damaged. It was set aside as {damaged}, and a fresh one begun."
@@ -288,6 +313,7 @@ class Writer:
         if self.error is None:
             _log.error("Nothing can be stored: %s", problem, exc_info=None if isinstance(error, apsw.Error) else error)
         self.error = problem
+        self.keeps.extendleft(reversed(taken.keeps))
         if was_tried:
             self._unsure += taken.own
         else:
@@ -310,17 +336,18 @@ class Writer:
 
     def _refuse_unfit(self, connection: apsw.Connection, taken: Taken, error: Exception) -> None:
         """Some reading cannot be packed: its call is refused, the others are taken again."""
-        fit = [call for call in taken.calls if _is_fit(call[0])]
-        own = [reading for reading in taken.own if _is_fit([reading])]
+        fit = [call for call in taken.calls if is_fit(call[0])]
+        own = [reading for reading in taken.own if is_fit([reading])]
         if len(fit) == len(taken.calls) and len(own) == len(taken.own):
             raise error
         self.log = self._load(connection)
-        unfit = [future for readings, future in taken.calls if not _is_fit(readings)]
+        unfit = [future for readings, future in taken.calls if not is_fit(readings)]
         refuse(unfit, RefusedError(f"A reading cannot be stored: {error}.", cure="See the kinds of values."))
         self.calls.extendleft(reversed(fit))
         self.works.extendleft(reversed(taken.works))
         self.boots.extendleft(reversed(taken.boots))
         self.own.extendleft(reversed(own))
+        self.keeps.extendleft(reversed(taken.keeps))
 
     def _drop_oldest(self) -> None:
         excess = len(self.own) - OWN_AT_MOST
@@ -334,7 +361,7 @@ class Writer:
                 self.own.popleft()
 
     def _shut(self) -> None:
-        refuse(Taken(drain(self.calls), drain(self.works), drain(self.boots), []).futures(), CLOSED)
+        refuse(Taken(drain(self.calls), drain(self.works), drain(self.boots), [], []).futures(), CLOSED)
         if self._connection is None:
             return
         self._connection.set_busy_timeout(_SHUT_WITHIN)
@@ -342,10 +369,6 @@ class Writer:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with contextlib.suppress(apsw.Error):
             self._connection.close()
-
-
-_UNFIT = (OverflowError, TypeError, UnicodeEncodeError)
-"""What packing says of a value that no reading may have."""
 
 
 def _noting(subject: str, text: str) -> Callable[[apsw.Connection], None]:
@@ -365,15 +388,3 @@ def _do(connection: apsw.Connection, work: Callable[[apsw.Connection], Any]) -> 
         return None, error
     connection.execute("RELEASE work")
     return result, None
-
-
-def _is_fit(readings: Sequence[Reading]) -> bool:
-    try:
-        for reading in readings:
-            packed(reading.value)
-            reading.sensor.encode()
-            if max(abs(reading.at), abs(reading.now), abs(reading.arrived)) > 1 << 53:
-                return False
-    except _UNFIT:
-        return False
-    return True

@@ -225,7 +225,7 @@ def test_while_nothing_can_be_stored_a_board_is_told_to_try_again_and_no_number_
         assert (answers[-1].status, answers[-1].body) == (503, b"0")
         assert "retry-after" in answers[-1].headers
         assert last(node, 1, 1, READ) == text
-        subprocess.run(["prlimit", "--pid", str(node.pid), "--fsize=unlimited"], check=True)
+        subprocess.run(["prlimit", "--pid", str(node.server_pid), "--fsize=unlimited"], check=True)
         until = time.monotonic() + 10
         while (answer := node.get(f"/update?api_key={WRITE}&field1=1")).status == 503 and time.monotonic() < until:
             time.sleep(0.1)

@@ -10,8 +10,8 @@ from outstation.core.conditions.evaluation import Decide, Local, View, decider, 
 from outstation.core.conditions.explanation import Part, explain, lines
 from outstation.core.conditions.grammar import parse
 from outstation.core.conditions.mistakes import ConditionError, Mistake
-from outstation.core.conditions.tree import Condition, actuators, sensors, settings, spans
-from outstation.core.conditions.waking import Look, Outlook, ager, next_aging, next_change
+from outstation.core.conditions.tree import Condition, actuators, asks_for_the_sun, sensors, settings, spans
+from outstation.core.conditions.waking import Look, Minutes, Outlook, ager, minuter, next_aging, next_change
 from outstation.core.conditions.writing import written
 
 __all__ = [
@@ -21,17 +21,20 @@ __all__ = [
     "Known",
     "Local",
     "Look",
+    "Minutes",
     "Mistake",
     "Outlook",
     "Part",
     "View",
     "actuators",
     "ager",
+    "asks_for_the_sun",
     "check",
     "decider",
     "evaluate",
     "explain",
     "lines",
+    "minuter",
     "next_aging",
     "next_change",
     "parse",

@@ -223,6 +223,11 @@ def settings(condition: Condition) -> frozenset[str]:
     return frozenset(node.name for node in walk(condition.root) if isinstance(node, Setting))
 
 
+def asks_for_the_sun(condition: Condition) -> bool:
+    """Tell whether a condition looks at sunrise or sunset."""
+    return any(isinstance(node, Sun) for node in walk(condition.root))
+
+
 def spans(condition: Condition) -> dict[str, tuple[Millis, ...]]:
     """Return the spans over which a condition looks at each sensor, the longest last."""
     found: dict[str, set[Millis]] = {}

@@ -52,20 +52,33 @@ class Outlook(View, Protocol):
 
 
 Look = Callable[[Outlook], Millis | None]
+Minutes = Callable[[Local], int]
 
 
 def next_change(condition: Condition, local: Local) -> int | None:
     """Return in how many minutes of local time a time of day or a weekday could change; None: it has none.
 
     Counted to the beginning of the minute. Never past the next full hour: that is where clocks are put
-    forward and back, and where the next day with its sun begins.
+    forward and back, and where the next day with its sun begins. To ask often, keep its `minuter`.
     """
+    minutes = minuter(condition)
+    return None if minutes is None else minutes(local)
+
+
+def minuter(condition: Condition) -> Minutes | None:
+    """Return the function that answers next_change for a condition; None: it has no time of day and no weekday."""
     moments = [moment for node in walk(condition.root) for moment in _moments(node)]
-    if not moments:
-        return None
-    minutes = [minute for moment in moments if (minute := minute_of(moment, local)) is not None]
-    ahead = [(minute - local.minute_of_day) % 1440 or 1440 for minute in minutes]
-    return min([60 - local.minute_of_day % 60, *ahead])
+
+    def minutes(local: Local) -> int:
+        now = local.minute_of_day
+        soonest = 60 - now % 60
+        for moment in moments:
+            minute = minute_of(moment, local)
+            if minute is not None:
+                soonest = min(soonest, (minute - now) % 1440 or 1440)
+        return soonest
+
+    return minutes if moments else None
 
 
 def next_aging(condition: Condition, outlook: Outlook) -> Millis | None:

@@ -16,17 +16,13 @@ from typing import TYPE_CHECKING
 
 from outstation.devices.lines.line import CONSUMER_BYTES, Edge, Line, Wanted
 from outstation.errors import DeviceError, MissingDeviceError
+from outstation.wire import RefusedError
+from outstation.wire import kernel as wire
 
 if TYPE_CHECKING:
     import gpiod
 
-HEADER_LABELS = frozenset({"pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835"})
-"""Labels of the chip behind a Raspberry Pi's 40 pins (drivers/pinctrl in the kernel): Pi 5, Pi 4, the others.
-
-A Pi 5 has several chips, and which number the header's has depends on the kernel.
-"""
-
-FIRST_CHIP = Path("/dev/gpiochip0")
+FIRST_CHIP = Path(wire.FIRST_CHIP)
 
 _MODEL = Path("/proc/device-tree/model")
 
@@ -38,8 +34,7 @@ _Fault = OSError | ValueError | NotImplementedError
 
 def chips() -> list[Path]:
     """Return the GPIO chips of this machine, in the order of their numbers."""
-    found = [path for path in Path("/dev").glob("gpiochip*") if path.name[8:].isdigit()]
-    return sorted(found, key=lambda path: int(path.name[8:]))
+    return [Path(path) for path in wire.chips()]
 
 
 def board() -> str:
@@ -64,7 +59,24 @@ def open_line(chip: str | None, wanted: Wanted) -> KernelLine:
         with gpiod.Chip(str(path)) as opened:
             return KernelLine(_request(opened, path, wanted), wanted.pin)
     except _FAULTS as error:
-        raise _no_chip(path, wanted, error) from error
+        raise _no_chip(path, wanted, *_why(error)) from error
+
+
+def shared(request: int) -> SharedLine:
+    """Return this process's share of an output line that another one holds."""
+    return SharedLine(request)
+
+
+def refused(chip: str, wanted: Wanted, refusal: RefusedError) -> DeviceError:
+    """Return in words why a line cannot be had."""
+    path = Path(chip) if chip else _header_chip()
+    if refusal.stage == "chip":
+        return _no_chip(path, wanted, refusal.number, os.strerror(refusal.number))
+    if refusal.stage == "pin":
+        return _no_pin(path, wanted, int(refusal.detail))
+    if refusal.number == errno.EBUSY:
+        return _busy(path, wanted, refusal.detail)
+    return DeviceError(f"Pin {wanted.pin} on {path} was refused: {os.strerror(refusal.number)}.")
 
 
 class KernelLine(Line):
@@ -104,24 +116,46 @@ class KernelLine(Line):
         return DeviceError(f"Pin {self._pin} could not be {done}: {_why(error)[1]}.")
 
 
+class SharedLine(Line):
+    """An output line by a descriptor of its request: the supervisor and the server set the same line."""
+
+    def __init__(self, request: int) -> None:
+        self._request: int | None = request
+
+    def fileno(self) -> int:
+        if self._request is None:
+            raise DeviceError("The line was let go.")
+        return self._request
+
+    def get(self) -> bool:
+        try:
+            return wire.get(self.fileno())
+        except OSError as error:
+            raise DeviceError(f"The pin could not be read: {error.strerror}.") from error
+
+    def set(self, level: bool) -> None:
+        try:
+            wire.set_level(self.fileno(), level)
+        except OSError as error:
+            raise DeviceError(f"The pin could not be set: {error.strerror}.") from error
+
+    def edges(self) -> list[Edge]:
+        return []
+
+    def close(self) -> None:
+        request, self._request = self._request, None
+        if request is not None:
+            os.close(request)
+
+
 def _header_chip() -> Path:
-    return next((path for path in chips() if _label(path) in HEADER_LABELS), FIRST_CHIP)
-
-
-def _label(path: Path) -> str:
-    import gpiod  # noqa: PLC0415
-
-    try:
-        with gpiod.Chip(str(path)) as chip:
-            return chip.get_info().label
-    except _FAULTS:
-        return ""
+    return Path(wire.header_chip([str(path) for path in chips()]))
 
 
 def _request(chip: gpiod.Chip, path: Path, wanted: Wanted) -> gpiod.LineRequest:
     lines = chip.get_info().num_lines
     if wanted.pin >= lines:
-        raise MissingDeviceError(f"There is no pin {wanted.pin} on {path}.", cure=f"Its pins are 0 to {lines - 1}.")
+        raise _no_pin(path, wanted, lines)
     holder = wanted.holder.encode()[:CONSUMER_BYTES].decode(errors="ignore")
     try:
         return chip.request_lines({wanted.pin: _settings(wanted)}, consumer=holder)
@@ -152,11 +186,7 @@ def _settings(wanted: Wanted) -> gpiod.LineSettings:
 def _refused(chip: gpiod.Chip, path: Path, wanted: Wanted, error: _Fault) -> DeviceError:
     number, reason = _why(error)
     if number == errno.EBUSY:
-        holder = chip.get_line_info(wanted.pin).consumer or "the kernel"
-        return DeviceError(
-            f'Pin {wanted.pin} on {path} is busy: "{holder}" holds it.',
-            cure="End that program (or its overlay in config.txt), or use another pin; gpioinfo lists who holds which.",
-        )
+        return _busy(path, wanted, chip.get_line_info(wanted.pin).consumer or "the kernel")
     if wanted.level is None and number in (errno.EINVAL, errno.ENOTSUP):
         return DeviceError(
             f"Pin {wanted.pin} on {path} was refused: {reason}.",
@@ -165,8 +195,18 @@ def _refused(chip: gpiod.Chip, path: Path, wanted: Wanted, error: _Fault) -> Dev
     return DeviceError(f"Pin {wanted.pin} on {path} was refused: {reason}.")
 
 
-def _no_chip(path: Path, wanted: Wanted, error: _Fault) -> MissingDeviceError:
-    number, reason = _why(error)
+def _busy(path: Path, wanted: Wanted, holder: str) -> DeviceError:
+    return DeviceError(
+        f'Pin {wanted.pin} on {path} is busy: "{holder}" holds it.',
+        cure="End that program (or its overlay in config.txt), or use another pin; gpioinfo lists who holds which.",
+    )
+
+
+def _no_pin(path: Path, wanted: Wanted, lines: int) -> MissingDeviceError:
+    return MissingDeviceError(f"There is no pin {wanted.pin} on {path}.", cure=f"Its pins are 0 to {lines - 1}.")
+
+
+def _no_chip(path: Path, wanted: Wanted, number: int, reason: str) -> MissingDeviceError:
     if number in (errno.EACCES, errno.EPERM):
         group = _group(path)
         return MissingDeviceError(

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -22,6 +21,8 @@ import msgspec
 
 from outstation.devices.lines.line import CONSUMER_BYTES, Edge, Line, Wanted
 from outstation.errors import DeviceError, MissingDeviceError
+from outstation.wire import RefusedError
+from outstation.wire import simulated as wire
 
 Release = Literal["kept", "floating"]
 """What a line does when its last holder lets go: stay at its level, or be driven by nobody."""
@@ -29,7 +30,6 @@ Release = Literal["kept", "floating"]
 LINES = 54
 """Lines of the chip unless told otherwise: as many as the BCM2835 has (its data sheet, chapter 6)."""
 
-_ANSWER_S = 1.0
 _START_S = 5.0
 _SCRIPT = Path(__file__).resolve().parents[1] / "simchip.py"
 
@@ -61,9 +61,9 @@ def open_line(path: Path, wanted: Wanted) -> SimulatedLine:
         connection = _reach_or_start(path, give_up)
         try:
             _ask(connection, "request", *_fields(wanted))
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             connection.close()
-            raise _fault(wanted, path, refusal) from refusal
+            raise refused(str(path), wanted, refusal) from refusal
         except DeviceError:
             # It may have ended in this very moment, as one does that nobody needed for a while.
             connection.close()
@@ -71,6 +71,16 @@ def open_line(path: Path, wanted: Wanted) -> SimulatedLine:
                 raise
         else:
             return SimulatedLine(connection)
+
+
+def be_there(path: Path) -> None:
+    """Start the chip at `path` if nobody answers there. Raises DeviceError."""
+    _reach_or_start(path, time.monotonic() + _START_S).close()
+
+
+def shared(request: int) -> SimulatedLine:
+    """Return this process's share of a line that another one holds: its descriptor is the connection."""
+    return SimulatedLine(socket.socket(fileno=request))
 
 
 class SimulatedLine(Line):
@@ -101,7 +111,7 @@ class SimulatedLine(Line):
     def _ask(self, *words: str) -> list[str]:
         try:
             return _ask(self._connection, *words)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             raise DeviceError(f"The simulated GPIO chip refused {words[0]}: {os.strerror(refusal.number)}.") from None
 
     def _receive(self) -> Edge:
@@ -119,7 +129,7 @@ class SimulatedChip:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._connection = _reach(path)
+            self._connection = wire.reach(str(path))
         except OSError as error:
             raise DeviceError(f"There is no simulated GPIO chip at {path}: {error.strerror}.") from error
 
@@ -166,35 +176,18 @@ class SimulatedChip:
     def _ask(self, *words: str) -> list[str]:
         try:
             return _ask(self._connection, *words)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             raise DeviceError(f"The simulated GPIO chip refused {words[0]}: {os.strerror(refusal.number)}.") from None
 
 
-class _RefusedError(Exception):
-    def __init__(self, number: int, detail: str) -> None:
-        super().__init__(number, detail)
-        self.number, self.detail = number, detail
-
-
 def _ask(connection: socket.socket, *words: str) -> list[str]:
-    """Send one message with a socket for its answer: an answer on the shared one could reach another process."""
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with mine:
-        mine.settimeout(_ANSWER_S)
-        try:
-            with theirs:
-                socket.send_fds(connection, ["\t".join(words).encode()], [theirs.fileno()])
-            answer = mine.recv(65536).decode()
-        except TimeoutError as error:
-            raise DeviceError(f"The simulated GPIO chip did not answer within {_ANSWER_S:g} s.") from error
-        except OSError as error:
-            raise DeviceError(f"The simulated GPIO chip is gone: {error.strerror}.") from error
-    kind, *values = answer.split("\t")
-    if kind == "refused":
-        raise _RefusedError(int(values[0]), values[1])
-    if kind != "ok":
-        raise DeviceError("The simulated GPIO chip is gone.")
-    return values
+    """Return the chip's answer. Raises RefusedError, DeviceError."""
+    try:
+        return wire.ask(connection, *words)
+    except TimeoutError as error:
+        raise DeviceError(f"The simulated GPIO chip did not answer within {wire.ANSWER_S:g} s.") from error
+    except OSError as error:
+        raise DeviceError(f"The simulated GPIO chip is gone: {error.strerror}.") from error
 
 
 def _fields(wanted: Wanted) -> list[str]:
@@ -204,7 +197,11 @@ def _fields(wanted: Wanted) -> list[str]:
     return [str(wanted.pin), direction, *flags, holder]
 
 
-def _fault(wanted: Wanted, path: Path, refusal: _RefusedError) -> DeviceError:
+def refused(chip: str, wanted: Wanted, refusal: RefusedError) -> DeviceError:
+    """Return in words why a line cannot be had."""
+    path = Path(chip)
+    if refusal.stage == "chip":
+        return DeviceError(f"The simulated GPIO chip at {path} cannot be reached: {os.strerror(refusal.number)}.")
     if refusal.number == errno.EBUSY:
         return DeviceError(
             f'Simulated pin {wanted.pin} is held by "{refusal.detail}".', cure="Use another pin, or end that program."
@@ -221,7 +218,7 @@ def _reach_or_start(path: Path, give_up: float) -> socket.socket:
     """Connect, and start the chip when nobody answers."""
     while True:
         try:
-            return _reach(path)
+            return wire.reach(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             if time.monotonic() > give_up:
                 raise DeviceError(f"The simulated GPIO chip at {path} cannot be reached.") from None
@@ -229,26 +226,3 @@ def _reach_or_start(path: Path, give_up: float) -> socket.socket:
             raise DeviceError(f"The simulated GPIO chip at {path} cannot be reached: {error.strerror}.") from error
         start(path)
         time.sleep(0.005)
-
-
-def _reach(path: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        connection.settimeout(_ANSWER_S)
-        with _short(path) as address:
-            connection.connect(address)
-        connection.settimeout(None)
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Name a socket by its folder's descriptor: an address has 108 bytes (unix(7)), a path may have more."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

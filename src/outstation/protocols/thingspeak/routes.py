@@ -16,7 +16,7 @@ from functools import partial
 
 from outstation import clock
 from outstation.config import DeviceTable
-from outstation.core.node import MAX_AHEAD
+from outstation.core.sensors import MAX_AHEAD
 from outstation.core.readings import Millis, Reading
 from outstation.engine.site import Site
 from outstation.errors import StoreError

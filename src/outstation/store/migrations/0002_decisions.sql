@@ -25,9 +25,13 @@ CREATE TABLE alerts (
 
 -- What receivers of alerts have not confirmed yet. See deliveries.py.
 CREATE TABLE deliveries (
-    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id       INTEGER PRIMARY KEY,
+    key      TEXT    NOT NULL, -- random, the same at every try: the receiver knows a double by it
     receiver TEXT    NOT NULL, -- its name in the config
     alert    INTEGER NOT NULL,
+    urgency  INTEGER NOT NULL, -- 0 info, 1 warning, 2 critical
     made     INTEGER NOT NULL, -- UTC, ms
     body     TEXT    NOT NULL  -- JSON, as it is sent
 ) STRICT;
+
+CREATE INDEX deliveries_of ON deliveries (receiver);

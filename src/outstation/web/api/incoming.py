@@ -14,7 +14,7 @@ import msgspec
 
 from outstation import clock
 from outstation.config.values import DEVICE_NAME, NAME
-from outstation.core.node import MAX_AHEAD
+from outstation.core.sensors import MAX_AHEAD
 from outstation.core.readings import MAX_TEXT, Reading, Value
 from outstation.engine.site import Site
 from outstation.errors import RefusedError

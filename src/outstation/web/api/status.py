@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outstation import __version__, clock
 from outstation.core.actuation import ActuatorState, Claim
-from outstation.core.node import SensorState
+from outstation.core.sensors import SensorState
 from outstation.core.readings import Level, Value
 from outstation.engine.site import Site
 from outstation.http import Answer, Request, json

@@ -6,7 +6,7 @@ What is wrong with a card is said in words and by its shape, never by colour alo
 from __future__ import annotations
 
 from outstation.core.actuation import ActuatorState
-from outstation.core.node import SensorState
+from outstation.core.sensors import SensorState
 from outstation.core.readings import Quality, Reading, Value
 from outstation.web.api.status import ends_at
 from outstation.web.dashboard import wording

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from outstation import __version__, clock
-from outstation.core.node import SensorState
+from outstation.core.sensors import SensorState
 from outstation.engine.site import Site
 from outstation.http import HTML, Answer, Request, Response
 from outstation.web.api.status import Status

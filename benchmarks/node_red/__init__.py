@@ -1,0 +1,1 @@
+"""Node-RED as a server to compare with: what it runs, and how it is installed and started."""

@@ -1,0 +1,99 @@
+"""From the command `outstation run` to two processes: this one becomes the supervisor, its child the first server.
+
+The law of this file: whatever keeps a node from starting is found before anything is begun: whose the data
+are, who has the port. A second node on the same data ends here, and the first one's outputs stay as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from outstation import plugins
+from outstation.config import ActuatorTable, Config
+from outstation.devices.gpio import GpioActuator, GpioOptions, line_of
+from outstation.owner import Owner
+from outstation.supervised import Supervision
+from outstation.web.listen import open_port
+from outstation.wire import outputs
+
+log = logging.getLogger(__name__)
+
+_SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
+
+
+def supervise(
+    config: Config, *, data: Path, host: str | None, port: int | None, temporary: bool = False
+) -> Supervision:
+    """Fork: this process becomes the supervisor, and the call returns in its child, the first server.
+
+    The child goes on with what has been loaded, so that being supervised costs no time at the start.
+    temporary: the data are removed at the end. Raises OutstationError when the node cannot start.
+    """
+    _keep_standard_streams_free()
+    owner = Owner(data).__enter__()
+    try:
+        web = config.web
+        bound = open_port(web.host if host is None else host, web.port if port is None else port)
+        known = _outputs(config, data)
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)  # who reads may be stopped: a server waits for nobody's ear
+        child = os.fork()
+    except BaseException:
+        owner.close()
+        raise
+    if child == 0:
+        mine.close()
+        os.dup2(writing, 2)
+        for descriptor in (reading, writing, known):
+            os.close(descriptor)
+        return Supervision(theirs, owner.fileno(), bound, data, again=False)
+    theirs.close()
+    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, known]
+    for descriptor in given:
+        os.set_inheritable(descriptor, True)
+    words = [*map(str, given), str(child), str(data), str(data) if temporary else ""]
+    again = [sys.executable, *sys.orig_argv[1:]]
+    return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
+
+
+def _become(command: list[str]) -> NoReturn:
+    os.execv(command[0], command)  # noqa: S606 - there is no shell, which is the point
+
+
+def _keep_standard_streams_free() -> None:
+    """A shell may have closed them (`>&-`): then the lock or a line would get their number, and be written to."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)
+    os.close(opened)
+
+
+def _outputs(config: Config, data: Path) -> int:
+    """Write down the outputs and their safe states; return a file of them in memory, which no full disk keeps away."""
+    known = [_output(table, data.resolve()) for table in config.actuators]
+    try:
+        outputs.write(str(data / outputs.NAME), known)
+    except OSError as error:
+        log.warning(
+            "`outstation outputs --safe` will not know the outputs: %s cannot be written: %s",
+            data / outputs.NAME,
+            os.strerror(error.errno or 0).lower(),
+        )
+    memory = os.memfd_create(outputs.NAME)
+    os.write(memory, outputs.text(known).encode())
+    return memory
+
+
+def _output(table: ActuatorTable, data: Path) -> outputs.Output:
+    kind = plugins.load("actuators", table.driver)
+    safe = table.safe == "on"
+    if not issubclass(kind, GpioActuator):
+        return outputs.Output("driver", table.name, table.driver, -1, active_low=False, safe=safe)
+    options: GpioOptions = kind.Options.model_validate(table.options)
+    where, chip = line_of(options, data)
+    return outputs.Output(where, table.name, chip, options.pin, active_low=options.active_low, safe=safe)

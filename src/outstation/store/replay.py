@@ -1,0 +1,279 @@
+"""Stored readings once more, in the order of their measurement: what a backtest lives through.
+
+The law of this file: whatever is stored, only so much of it is in memory. A chunk is opened when the
+replay has come to its first reading. Where late readings make too many overlap, those that have
+longest to wait are closed, and opened again when it is their turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, compress, islice, repeat
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from outstation.core.readings import Millis, Quality, Reading, Value
+from outstation.errors import StoreError
+from outstation.store import file
+from outstation.store.chunks import HIGHEST, LOWEST
+from outstation.store.rows import QUALITY, SENT, unpack
+
+OPEN_AT_MOST = 200_000
+"""Readings in memory at once, about 20 MB: some fifty chunks that overlap."""
+
+Waiting = tuple[Millis, int, int, Millis]
+"""A chunk that is not open: its first reading that is not replayed yet, its first and last row, its boot's offset."""
+
+
+class Part(msgspec.Struct, gc=False):
+    """What is left of an open chunk, by columns in the order of `at`. `done`: how many of them are replayed."""
+
+    chunk: Waiting
+    at: Sequence[Millis]
+    sensors: Sequence[int]
+    values: Sequence[Value | None]
+    flags: Sequence[int]
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many readings are yet to come."""
+        return len(self.at) - self.done
+
+    @property
+    def next(self) -> Millis:
+        """When the next of them was measured."""
+        return self.at[self.done]
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[apsw.Connection]:
+    """Lend a connection to the data of a node, running or not. Raises StoreError."""
+    path = folder / file.NAME
+    if not path.exists():
+        raise StoreError(f"There are no data in {folder}.", cure="Name the folder of a node with --data.")
+    connection = file.open_for_reading(path)
+    try:
+        yield connection
+    except (apsw.Error, msgspec.MsgspecError) as error:
+        raise file.as_store_error(path, error) from error
+    finally:
+        file.shut(connection)
+
+
+def names(connection: apsw.Connection) -> list[str]:
+    """Return the names of all that ever stored a reading, outputs included."""
+    return [name for (name,) in connection.execute("SELECT name FROM sensors ORDER BY id")]
+
+
+def bounds(connection: apsw.Connection, sensors: Collection[str] | None = None) -> tuple[Millis, Millis] | None:
+    """Return about when the first and the last reading were measured, as the index knows it; None: there are none."""
+    found = _waiting(connection, LOWEST, HIGHEST, None if sensors is None else _ids(connection, sensors))
+    spans = [(low, high) for (low, *_), high in found]
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+
+
+def replay(
+    connection: apsw.Connection,
+    *,
+    start: Millis | None = None,
+    end: Millis | None = None,
+    sensors: Collection[str] | None = None,
+) -> Iterator[Reading]:
+    """Return the readings from `start` until before `end`, as if each had arrived when it was measured.
+
+    Of a reading that was corrected, the last value. `now` is `at`: a boot that began with 1970. Reads in many
+    short steps, unless the connection is in a transaction. Raises apsw.Error, msgspec.DecodeError.
+    """
+    ids = _ids(connection, sensors) if sensors is not None else _ids(connection, names(connection))
+    return _Replay(connection, ids).readings(LOWEST if start is None else start, HIGHEST if end is None else end)
+
+
+class _Replay:
+    def __init__(self, connection: apsw.Connection, names: dict[int, str]) -> None:
+        self._connection, self._names = connection, names
+        self._parts: list[Part] = []
+
+    def readings(self, start: Millis, end: Millis) -> Iterator[Reading]:
+        """Open chunk after chunk; give out what is older than all that is still closed."""
+        waiting = [chunk for chunk, _ in _waiting(self._connection, start, end, self._names)]
+        heapq.heapify(waiting)
+        done = start
+        while waiting:
+            due = min(waiting[0][0], end)
+            if due > done:
+                yield from self._until(due)
+                done = due
+            part = self._open(heapq.heappop(waiting), done, end)
+            if part.left:
+                self._parts.append(part)
+            for chunk in self._close_most():
+                heapq.heappush(waiting, chunk)
+        yield from self._until(end)
+
+    def _open(self, chunk: Waiting, start: Millis, end: Millis) -> Part:
+        """Read the rows of a chunk, and keep what is asked for."""
+        _, first, last, offset = chunk
+        at: list[Millis] = []
+        sensors: list[int] = []
+        values: list[Value | None] = []
+        flags = bytearray()
+        for (body,) in self._connection.execute(_ROWS, (first, last)).fetchall():
+            columns = unpack(body)
+            if isinstance(columns.flags, int):
+                moved = columns.offset if columns.flags & SENT else offset
+                at += [time + moved for time in columns.times]
+            else:
+                at += [moment for _, moment, _, _ in columns.each(offset)]
+            sensors += columns.sensors
+            values += columns.values
+            flags += columns.each_flag()
+        part = _in_order(Part(chunk, at, sensors, values, flags))
+        return _between(_only(part, self._names), start, end)
+
+    def _until(self, end: Millis) -> Iterator[Reading]:
+        """Give out what was measured before `end`."""
+        slices = []
+        for part in sorted(self._parts, key=lambda part: part.chunk[1]):
+            upto = bisect_left(part.at, end, part.done)
+            if upto > part.done:
+                slices.append(_slice(part, part.done, upto))
+                part.done = upto
+        self._parts = [part for part in self._parts if part.left]
+        if not slices:
+            return iter(())
+        whole = slices[0] if len(slices) == 1 else _in_order(_joined(slices))
+        return _as_readings(_corrected(whole), self._names)
+
+    def _close_most(self) -> Iterator[Waiting]:
+        """Close those that have longest to wait, until the rest is few enough."""
+        if sum(part.left for part in self._parts) <= OPEN_AT_MOST:
+            return
+        self._parts.sort(key=lambda part: part.next)
+        while sum(part.left for part in self._parts) > OPEN_AT_MOST // 2 and self._parts[-1].next > self._parts[0].next:
+            part = self._parts.pop()
+            yield (part.next, *part.chunk[1:])
+
+
+def _ids(connection: apsw.Connection, wanted: Collection[str]) -> dict[int, str]:
+    known = frozenset(wanted)
+    return {id_: name for id_, name in connection.execute("SELECT id, name FROM sensors") if name in known}
+
+
+def _waiting(
+    connection: apsw.Connection, start: Millis, end: Millis, ids: Collection[int] | None
+) -> list[tuple[Waiting, Millis]]:
+    """Return the chunks that may hold readings of these sensors, each with its newest moment."""
+    wanted = -1 if ids is None else sum(1 << id_ for id_ in ids)
+    found: list[tuple[Waiting, Millis]] = []
+    for first, last, offset, low, high, sensors in connection.execute(_CHUNKS, (start, end)):
+        if int.from_bytes(sensors, "little") & wanted:
+            found.append(((low, first, last, offset), high))
+    for first, last, offset in connection.execute(_TAIL):
+        at = [moment for (body,) in connection.execute(_ROWS, (first, last)) for moment in _times(body, offset)]
+        found.append(((min(at), first, last, offset), max(at)))
+    return found
+
+
+def _times(body: bytes, offset: Millis) -> Iterator[Millis]:
+    return (at for _, at, _, _ in unpack(body).each(offset))
+
+
+_ROWS = "SELECT body FROM log WHERE id BETWEEN ? AND ? ORDER BY id"
+
+_CHUNKS = """
+SELECT first_id, last_id, offset, low, high, sensors FROM (
+    SELECT i.first_id, i.last_id, b.offset, i.sensors,
+           min(coalesce(i.own_min + b.offset, i.sent_min), coalesce(i.sent_min, i.own_min + b.offset)) AS low,
+           max(coalesce(i.own_max + b.offset, i.sent_max), coalesce(i.sent_max, i.own_max + b.offset)) AS high
+    FROM log_index i CROSS JOIN boots b ON b.id = i.boot)
+WHERE high >= ? AND low < ?
+"""
+
+_TAIL = """
+SELECT min(log.id), max(log.id), b.offset FROM log JOIN boots b ON b.id = log.boot
+WHERE log.id > (SELECT coalesce(max(last_id), 0) FROM log_index) GROUP BY b.id
+"""
+
+
+def _in_order(part: Part) -> Part:
+    """Return it in the order of `at`; what arrived first comes first."""
+    if all(map(int.__le__, part.at, islice(part.at, 1, None))):
+        return part
+    return _taken(part, sorted(range(len(part.at)), key=part.at.__getitem__))
+
+
+def _taken(part: Part, places: Sequence[int]) -> Part:
+    """Return only the readings that stand at these places."""
+    if len(places) < 2:
+        return _slice(part, places[0], places[0] + 1) if places else _slice(part, 0, 0)
+    take = itemgetter(*places)
+    return Part(part.chunk, take(part.at), take(part.sensors), take(part.values), take(part.flags))
+
+
+def _only(part: Part, wanted: Collection[int]) -> Part:
+    here = set(part.sensors)
+    if here.issubset(wanted):
+        return part
+    if here.isdisjoint(wanted):
+        return _slice(part, 0, 0)
+    chosen = [sensor in wanted for sensor in part.sensors]
+    columns: list[Any] = [list(compress(each, chosen)) for each in (part.at, part.sensors, part.values, part.flags)]
+    return Part(part.chunk, *columns)
+
+
+def _between(part: Part, start: Millis, end: Millis) -> Part:
+    if not part.at or (part.at[0] >= start and part.at[-1] < end):
+        return part
+    return _slice(part, bisect_left(part.at, start), bisect_left(part.at, end))
+
+
+def _slice(part: Part, first: int, end: int) -> Part:
+    return Part(part.chunk, part.at[first:end], part.sensors[first:end], part.values[first:end], part.flags[first:end])
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    columns: list[Any] = [
+        list(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("at", "sensors", "values", "flags")
+    ]
+    return Part(parts[0].chunk, *columns)
+
+
+def _corrected(part: Part) -> Part:
+    """Leave out what a sender has corrected since: of what it stamped, the last with a sensor and a time counts."""
+    if not any(map(SENT.__and__, part.flags)):
+        return part
+    keys = list(zip(part.sensors, part.at, strict=True))
+    if len(set(keys)) == len(keys):
+        return part
+    last = {key: place for place, key in enumerate(keys) if part.flags[place] & SENT}
+    return _taken(part, [place for place, key in enumerate(keys) if last.get(key, place) == place or not part.flags[place] & SENT])
+
+
+_QUALITY = [Quality(flag & QUALITY) if flag & QUALITY in set(Quality) else Quality.FAULT for flag in range(256)]
+_SENT = [bool(flag & SENT) for flag in range(256)]
+
+
+def _as_readings(part: Part, names: dict[int, str]) -> Iterator[Reading]:
+    """Return them one by one; made in C, for a year has millions."""
+    sensors, flags = map(names.__getitem__, part.sensors), part.flags
+    if len(set(flags)) == 1:
+        quality, sent = repeat(_QUALITY[flags[0]]), repeat(_SENT[flags[0]])
+        return map(Reading, sensors, part.values, part.at, part.at, part.at, quality, sent)
+    return map(
+        Reading,
+        sensors,
+        part.values,
+        part.at,
+        part.at,
+        part.at,
+        map(_QUALITY.__getitem__, flags),
+        map(_SENT.__getitem__, flags),
+    )

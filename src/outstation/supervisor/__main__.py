@@ -1,0 +1,57 @@
+"""Where the supervisor begins: `outstation run` has loaded the config and become this, in the same process.
+
+Arguments: the numbers of the socket pair's end, of the lock, of the listening socket, of the log pipe's two ends and of
+the outputs in memory; the first server's pid; the data folder; a folder to remove at the end, or nothing; then the
+command for the next server.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+if __name__ == "__main__":
+    # Without site-packages nobody else says where this package lies.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
+
+import socket
+
+from outstation.supervisor.loop import Again, Server, Supervisor
+from outstation.supervisor.passage import Passage
+from outstation.supervisor.pins import Pins
+from outstation.supervisor.times import from_environment
+from outstation.wire import outputs
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise; return the exit status."""
+    given = [int(number) for number in arguments[:6]]
+    server, folder, temporary, *command = arguments[6:]
+    for descriptor in given:
+        os.set_inheritable(descriptor, False)
+    channel, lock, port, log, stderr, known = given
+    with open(known, encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.seek(0)
+        pins = Pins(outputs.parsed(file.read()))
+    first = Server(int(server), socket.socket(fileno=channel), time.monotonic())
+    supervisor = Supervisor(
+        first,
+        pins=pins,
+        passage=Passage(log),
+        times=from_environment(),
+        again=Again(command, folder, lock=lock, port=port, stderr=stderr),
+    )
+    try:
+        return supervisor.run()
+    finally:
+        if temporary:
+            import shutil  # noqa: PLC0415 - a megabyte that only a demonstration needs, at its end
+
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a node that stands still holds its outputs where they are
+    sys.exit(main(sys.argv[1:]))

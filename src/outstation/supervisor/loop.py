@@ -1,0 +1,307 @@
+"""Watches over one server: hands it the lines, hears its beats, and makes the outputs safe when it dies or freezes.
+
+The law of this file: first the outputs, then anything else; and nothing here waits for another process,
+the simulated chip's answers excepted, which have a second.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+
+from outstation.supervisor import children
+from outstation.supervisor.notify import Notify
+from outstation.supervisor.passage import Passage
+from outstation.supervisor.pins import Pins
+from outstation.supervisor.times import Times
+from outstation.wire import RefusedError, supervision
+
+_LOOK_MS = 1_000
+_ASLEEP_S = 2.0
+"""Longer than this between two looks, and this process was stopped itself: it knows nothing about the server."""
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Server:
+    """The server that runs now."""
+
+    def __init__(self, pid: int, channel: socket.socket, now: float) -> None:
+        self.pid, self.channel = pid, channel
+        self.began, self.heard = now, now
+        self.beats = False
+        self.frozen = self.gone = False
+        channel.setblocking(False)
+
+
+class Supervisor:
+    """The loop, and what it knows: the server or the reduced node, past crashes, when to start the next."""
+
+    def __init__(self, first: Server, *, pins: Pins, passage: Passage, times: Times, again: Again) -> None:
+        self._server: Server | None = first
+        self._pins, self._passage, self._times, self._again = pins, passage, times, again
+        self._notify = Notify()
+        self._reduced: int | None = None
+        self._next_at: float | None = None
+        self._crashes: list[float] = []
+        self._failed_tries = -1
+        """How often the whole node failed since it was reduced; -1: it is not."""
+        self._proven = False
+        self._refused = False
+        self._stop_until: float | None = None
+        self._told_stop = False
+        self._woken, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for signum in STOPPING:
+            signal.signal(signum, self._asked_to_stop)
+
+    def run(self) -> int:
+        """Supervise until told to stop; return the exit status."""
+        looked = time.monotonic()
+        while True:
+            self._hear(self._timeout_ms())
+            now = time.monotonic()
+            if self._server is not None and now - looked > _ASLEEP_S:
+                self._server.heard = now
+            looked = now
+            status = self._bury()
+            if status is not None:
+                return self._end(status)
+            self._look(now)
+            if self._stop_until is not None and self._server is None:
+                return self._end(0)
+
+    def _asked_to_stop(self, *_: object) -> None:
+        self._told_stop = True
+
+    def _timeout_ms(self) -> int:
+        if self._next_at is None:
+            return _LOOK_MS
+        return min(_LOOK_MS, max(0, int((self._next_at - time.monotonic()) * 1000) + 1))
+
+    def _hear(self, timeout_ms: int) -> None:
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        poll.register(self._passage.fileno(), select.POLLIN)
+        if self._server is not None and not self._server.gone:
+            poll.register(self._server.channel, select.POLLIN)
+        for descriptor, _ in poll.poll(timeout_ms):
+            if descriptor == self._woken:
+                os.read(self._woken, 4096)
+            elif descriptor == self._passage.fileno():
+                self._passage.carry()
+            elif self._server is not None:
+                self._listen(self._server)
+        self._passage.flush()
+
+    def _listen(self, server: Server) -> None:
+        """Take the server's messages. The end of them is the server's end, of which its exit tells in a moment."""
+        while True:
+            try:
+                message, answers, _, _ = socket.recv_fds(server.channel, supervision.LONGEST, 4)
+            except OSError:
+                return
+            if not message:
+                server.gone = True
+                self._server_is_gone(server)
+                return
+            self._obey(server, message, answers)
+            for each in answers:
+                os.close(each)
+
+    def _obey(self, server: Server, message: bytes, answers: list[int]) -> None:
+        if message == supervision.BEAT:
+            self._take_beat(server)
+        elif message == supervision.REFUSED:
+            self._refused = True
+        elif message.startswith(supervision.LINE) and answers and not server.frozen:
+            self._give_line(message, answers[0])
+
+    def _take_beat(self, server: Server) -> None:
+        server.heard = time.monotonic()
+        if not server.beats:
+            server.beats = True
+            self._proven = True
+            self._notify.say("READY=1")
+
+    def _give_line(self, message: bytes, answer_to: int) -> None:
+        try:
+            _, kind, chip, pin, active_low = message.decode().split("\t")
+            try:
+                line = self._pins.line(kind, chip, int(pin), active_low=active_low == "1")
+            except RefusedError as refusal:
+                supervision.answer_refusal(answer_to, refusal)
+            else:
+                supervision.answer_line(answer_to, line)
+        except (OSError, ValueError):
+            return  # who asked is gone, or gave up
+
+    def _look(self, now: float) -> None:
+        """Do what is due."""
+        self._notify.say("WATCHDOG=1")
+        server = self._server
+        if self._told_stop and self._stop_until is None:
+            self._begin_to_stop(now)
+        elif self._stop_until is not None:
+            if server is not None and now > self._stop_until:
+                self._kill(server, f"did not stop within {self._times.stop:g} s")
+        elif server is not None:
+            self._judge(server, now)
+        elif self._next_at is not None and now >= self._next_at:
+            self._start()
+
+    def _judge(self, server: Server, now: float) -> None:
+        limit = self._times.silent if server.beats else self._times.start
+        if now - server.heard > limit and not server.frozen:
+            self._kill(server, f"said nothing for {limit:g} s")
+        if server.beats and now - server.began > self._times.healthy and self._failed_tries >= 0:
+            self._failed_tries = -1
+            self._crashes.clear()
+
+    def _kill(self, server: Server, why: str) -> None:
+        """End a server that cannot be relied on: before the outputs, so that it cannot undo what is done to them."""
+        children.end(server.pid)
+        server.frozen = True
+        self._make_safe()
+        self._passage.say(f"the server {why}: it was killed, outputs are in their safe state")
+
+    def _server_is_gone(self, server: Server) -> None:
+        """The process is ending or has ended: what it held open is closed already."""
+        if self._stop_until is None:
+            children.end(server.pid)
+        self._make_safe()
+
+    def _bury(self) -> int | None:
+        """Take note of children that have ended; return the exit status when this was the end of all."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return None
+            if not pid:
+                return None
+            if pid == self._reduced:
+                self._reduced = None
+            if self._server is not None and pid == self._server.pid:
+                ended = self._buried(self._server, os.waitstatus_to_exitcode(status))
+                if ended is not None:
+                    return ended
+
+    def _buried(self, server: Server, code: int) -> int | None:
+        self._make_safe()  # once more: it may have been in the middle of a call that set a line
+        server.channel.close()
+        self._server = None
+        self._passage.carry()
+        if self._stop_until is not None:
+            return max(code, 0) if not server.frozen else 1
+        if self._refused and not self._proven:
+            return code
+        self._plan(server, _words(code))
+        return None
+
+    def _plan(self, server: Server, how: str) -> None:
+        """Decide what comes after a crash: the next server soon, or the reduced node for longer."""
+        now = time.monotonic()
+        healthy = self._times.healthy
+        self._crashes = [*(at for at in self._crashes if now - at < healthy), now]
+        self._again.again = True
+        if self._failed_tries < 0 and len(self._crashes) < self._times.crashes:
+            pause = self._times.pause(len(self._crashes))
+            self._passage.say(f"the server {how}: outputs are in their safe state, the next one starts in {pause:g} s")
+            self._next_at = now + pause
+            return
+        self._failed_tries += 1
+        pause = self._times.again[min(self._failed_tries, len(self._times.again) - 1)]
+        self._next_at = now + pause
+        often = (
+            f"The node ended {len(self._crashes)} times within {healthy:g} s"
+            if not self._failed_tries
+            else ("The node was tried once more and ended again")
+        )
+        why = f"{often}; the last one {how}. Its outputs are in their safe state. It is tried again in {pause:g} s."
+        self._passage.say(why)
+        self._start_reduced(why)
+
+    def _start(self) -> None:
+        self._next_at = None
+        if self._reduced is not None:
+            children.end(self._reduced)
+            self._reduced = None
+        self._make_safe()
+        self._refused = False
+        try:
+            pid, channel = self._again.server()
+        except OSError as error:
+            self._passage.say(f"the server could not be started: {error.strerror}")
+            self._next_at = time.monotonic() + self._times.longest_pause
+            return
+        self._server = Server(pid, channel, time.monotonic())
+
+    def _start_reduced(self, why: str) -> None:
+        try:
+            self._reduced = self._again.reduced(why, bytes(self._passage.ring))
+        except OSError as error:
+            self._passage.say(f"nobody answers meanwhile: {error.strerror}")
+        self._notify.say("READY=1", "STATUS=" + why)
+
+    def _make_safe(self) -> None:
+        for complaint in self._pins.make_safe():
+            self._passage.say(complaint)
+
+    def _begin_to_stop(self, now: float) -> None:
+        self._notify.say("STOPPING=1")
+        self._stop_until = now + self._times.stop
+        if self._server is not None:
+            try:
+                os.kill(self._server.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                return
+
+    def _end(self, status: int) -> int:
+        if self._reduced is not None:
+            children.end(self._reduced)
+        self._make_safe()
+        self._passage.carry()
+        return status
+
+
+class Again:
+    """How the next server is started, and the reduced node: with what the first one was given."""
+
+    def __init__(self, command: list[str], folder: str, *, lock: int, port: int, stderr: int) -> None:
+        self._command, self._folder = command, folder
+        self._lock, self._port, self._stderr = lock, port, stderr
+        self.again = False
+
+    def server(self) -> tuple[int, socket.socket]:
+        """Start a server; return its pid and the end of the socket pair to hear it by. Raises OSError."""
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            given = [theirs.fileno(), self._lock, self._port]
+            words = " ".join([*map(str, given), "again"]) + "\n" + self._folder
+            environment = {**os.environ, supervision.ENVIRONMENT: words}
+            return children.start(self._command, environment, given, self._stderr), mine
+
+    def reduced(self, why: str, log: bytes) -> int:
+        """Start the reduced node. Raises OSError."""
+        kept = os.memfd_create("log", os.MFD_CLOEXEC)
+        try:
+            os.write(kept, log)
+            command = children.script("reduced.py", str(self._port), str(kept), why)
+            return children.start(command, dict(os.environ), [self._port, kept], self._stderr)
+        finally:
+            os.close(kept)
+
+
+def _words(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was ended by {name}"

@@ -1,0 +1,75 @@
+r"""What the server and its supervisor say to each other: messages on a SOCK_SEQPACKET socket pair.
+
+The server inherits its end and finds it by OUTSTATION_SUPERVISED: the numbers of three descriptors, this end, the
+lock of the data folder (the flock is shared: it lasts until both are gone) and the listening socket, and after them
+"again" when an earlier server of this supervisor ended; then, after a newline, the data folder. It says:
+
+    beat                                 after each `handle` of a Tick, at least once a second: rules are alive
+    refused                              it will end and has told why: no crash, if no server has run before
+    line \t KIND \t CHIP \t PIN \t LOW   wants an output line; carries a socket for the answer (SCM_RIGHTS)
+
+and is answered on that socket, so that any thread may ask at any time:
+
+    ok                                   with the descriptor of the request, for which either may set the level
+    refused \t STAGE \t ERRNO \t DETAIL  as in RefusedError
+
+The supervisor says nothing by itself. The end of the pair is the message: when the server's end is gone, so is the
+server; when the supervisor's is, the server makes its outputs safe and stops.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from outstation.wire import RefusedError
+
+ENVIRONMENT = "OUTSTATION_SUPERVISED"
+
+BEAT, REFUSED, LINE = b"beat", b"refused", b"line"
+
+ANSWER_S = 1.5
+"""What the supervisor has for an answer: less than the 2 s that an output has for all of its order."""
+
+LONGEST = 4_096
+"""Bytes of a message: a path has at most as many (PATH_MAX)."""
+
+
+def say(channel: socket.socket, message: bytes) -> None:
+    """Send a message that has no answer. Nobody waits, and nobody minds when the other one is gone."""
+    try:
+        channel.send(message, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    except OSError:
+        return
+
+
+def ask_line(channel: socket.socket, kind: str, chip: str, pin: int, *, active_low: bool) -> int:
+    """Return a descriptor of the request of an output line. Raises RefusedError, OSError."""
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with mine:
+        mine.settimeout(ANSWER_S)
+        with theirs:
+            words = "\t".join([LINE.decode(), kind, chip, str(pin), str(int(active_low))])
+            socket.send_fds(channel, [words.encode()], [theirs.fileno()], socket.MSG_NOSIGNAL)
+        answer, lines, _, _ = socket.recv_fds(mine, LONGEST, 1)
+    if lines:
+        os.set_inheritable(lines[0], False)
+        return lines[0]
+    if not answer:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    _, stage, number, detail = answer.decode().split("\t", 3)
+    raise RefusedError(stage, int(number), detail)
+
+
+def answer_line(answer_to: int, line: int) -> None:
+    """Send the descriptor of a line. Raises OSError."""
+    with socket.socket(fileno=os.dup(answer_to)) as there:
+        socket.send_fds(there, [b"ok"], [line], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+def answer_refusal(answer_to: int, refusal: RefusedError) -> None:
+    """Say why a line cannot be had. Raises OSError."""
+    with socket.socket(fileno=os.dup(answer_to)) as there:
+        text = "\t".join(["refused", refusal.stage, str(refusal.number), refusal.detail])
+        there.send(text.encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -1,0 +1,54 @@
+"""What an answer means, and how long to wait."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outstation.core.delivery import LONGEST, LONGEST_ASKED, SELDOM, Answer, jittered, judge
+
+UNREACHED = Answer(None, "it could not be reached")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_is_a_receipt(status: int) -> None:
+    assert judge(1, Answer(status), 0.5).then == "done"
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 415, 422, 451, 499])
+def test_what_will_never_be_taken_makes_room(status: int) -> None:
+    assert judge(1, Answer(status), 0.5).then == "park"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 408, 425, 429, 500, 502, 503, 504, 511, 600, 999, 0])
+def test_what_may_pass_is_tried_again_for_ever(status: int) -> None:
+    for attempt in (1, 10, 10**9):
+        verdict = judge(attempt, Answer(status), 0.5)
+        assert verdict.then == "again"
+        assert not verdict.urgent
+
+
+@pytest.mark.parametrize("answer", [Answer(401), Answer(403), Answer(None, "metadata", refused=True)])
+def test_what_a_person_must_mend_is_kept_tried_seldom_and_said(answer: Answer) -> None:
+    verdict = judge(1, answer, 0.5)
+    assert (verdict.then, verdict.after, verdict.urgent) == ("again", SELDOM, True)
+
+
+def test_waits_double_from_a_second_to_a_minute() -> None:
+    most = [jittered(attempt, 0.999999) for attempt in range(1, 10)]
+    assert [round(wait, -2) for wait in most] == [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]
+    assert {jittered(attempt, 0.0) for attempt in range(1, 10)} == {0}
+
+
+@given(st.integers(min_value=1), st.floats(min_value=0, max_value=1, exclude_max=True))
+def test_no_wait_is_ever_longer(attempt: int, chance: float) -> None:
+    assert 0 <= judge(attempt, UNREACHED, chance).after <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("asked", "after"), [(None, 500), (0, 500), (200, 500), (7_000, 7_000), (90_000, 90_000), (10**9, LONGEST_ASKED)]
+)
+def test_retry_after_is_obeyed_within_reason(asked: int | None, after: int) -> None:
+    assert judge(1, Answer(503, retry_after=asked), 0.5).after == after
+    assert judge(1, Answer(429, retry_after=asked), 0.5).after == after

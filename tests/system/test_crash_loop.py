@@ -1,0 +1,127 @@
+"""A node that keeps crashing: its outputs stay safe, somebody says why, and the whole node comes back when it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outstation.devices.lines.simulated import SimulatedChip
+from tests.running import KEY, Running, free_port
+from tests.system.waiting import until
+
+PIN = 17
+
+CONFIG = """
+[[actuators]]
+name = "vent"
+driver = "gpio"
+pin = 17
+simulate = true
+safe = "on"
+default = "on"
+
+[[sensors]]
+name = "mood"
+driver = "python"
+file = "mood.py"
+every = "100ms"
+"""
+
+MOOD = """
+import os, pathlib, signal
+
+def read():
+    if pathlib.Path(__file__).with_name("bad").exists():
+        print("the last words of a crash", file=__import__("sys").stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+"""
+
+TIMES = {"OUTSTATION_SUPERVISION": "again=1,1,60 healthy=20"}
+"""The whole node is tried again after a second, and once more; it is trusted again after 20 s."""
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "mood.py").write_text(MOOD)
+    with Running(tmp_path / "data", CONFIG, env=TIMES) as node:
+        yield node
+
+
+@pytest.fixture
+def chip(node: Running) -> Iterator[SimulatedChip]:
+    with SimulatedChip(node.data / "gpiochip0.sim") as chip:
+        yield chip
+
+
+def test_five_crashes_in_a_minute_and_a_small_node_says_why_until_the_whole_one_is_back(
+    node: Running, chip: SimulatedChip, tmp_path: Path
+) -> None:
+    assert node.post("/api/vent", {"action": "off"}).status == 200
+    before = time.monotonic_ns()
+    (tmp_path / "bad").touch()
+    health = until(lambda: _reduced(node), 40)
+    assert health["status"] == "unhealthy"
+    assert health["problems"][0].startswith("The node ended 5 times within 20 s; the last one was ended by SIGKILL. ")
+    assert "outputs are in their safe state" in health["problems"][0]
+    for path in ("/", "/api/status", "/nothing"):
+        answer = node.get(path)
+        assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert "SIGKILL" in answer.json["error"]
+    assert "the last words of a crash" in node.get("/api/log").body.decode()
+    assert node.get("/api/log", {"X-Forwarded-For": "192.0.2.1"}).status == 503
+    assert node.get("/api/log", {"Host": "evil.example"}).status == 503
+    assert chip.level(PIN) is True
+
+    (tmp_path / "bad").unlink()
+    until(lambda: node.answers() and node.get("/api/health").status == 200, 20)
+    assert all(change.driven for change in chip.changes(PIN) if change.at_ns > before)
+    assert node.post("/api/vent", {"action": "off"}).status == 200
+    assert node.stop() == 0
+    assert chip.level(PIN) is True
+
+
+def test_the_small_node_stops_when_told_to(node: Running, chip: SimulatedChip, tmp_path: Path) -> None:
+    (tmp_path / "bad").touch()
+    until(lambda: _reduced(node), 40)
+    assert node.stop() == 0
+    assert chip.level(PIN) is True
+
+
+def test_an_output_is_safe_although_the_data_file_is_damaged(node: Running, chip: SimulatedChip) -> None:
+    assert node.post("/api/vent", {"action": "off"}).status == 200
+    died, before = node.server_pid, time.monotonic_ns()
+    for file in node.data.glob("outstation.db*"):
+        file.write_bytes(b"no database at all" * 1_000)
+    os.kill(died, signal.SIGKILL)
+    until(lambda: chip.level(PIN) is True, 2)
+    node.wait_for_server(other_than=died)
+    assert node.post("/api/vent", {"action": "off"}).status == 200
+    assert all(change.driven for change in chip.changes(PIN) if change.at_ns > before)
+
+
+def test_a_second_run_on_the_same_data_moves_nothing(node: Running, chip: SimulatedChip) -> None:
+    assert node.post("/api/vent", {"action": "off"}).status == 200
+    before, written = len(chip.changes(PIN)), (node.data / "outputs").stat().st_mtime_ns
+    words = ["run", "--data", str(node.data), "--config", str(node.config_file), "--port", str(free_port())]
+    second = subprocess.run([sys.executable, "-m", "outstation", *words], capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert f"belong to process {node.pid} (" in second.stderr
+    assert len(chip.changes(PIN)) == before
+    assert (node.data / "outputs").stat().st_mtime_ns == written
+    assert node.request("POST", "/api/vent", {"action": "on"}, key=KEY).status == 200
+
+
+def _reduced(node: Running) -> Any:
+    if not node.answers():
+        return None
+    answer = node.get("/api/health")
+    return answer.status == 503 and answer.json.get("reduced") and answer.json

@@ -1,0 +1,1 @@
+"""What crosses to the kernel, the simulated chip and the supervisor."""
