@@ -195,8 +195,10 @@ def _children(pid: int) -> list[int]:
 
 def _is_ours_alone(pid: int) -> bool:
     """Tell whether a child of the supervisor is one of its small scripts, and no server."""
-    command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b"\0keep\0" in command or b"/supervisor/" in command
+    return (
+        b"/supervisor/" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        or b"OUTSTATION_KEEPER=" in Path(f"/proc/{pid}/environ").read_bytes()
+    )
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""`outstation outputs --safe`: what a stop hook says of each output, with a node, without, and on either kind of chip."""
+"""`outstation outputs --safe`: what a stop hook says of each output, with a node, without, on either kind of chip."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Hardware:
     def __init__(self, config: Config, place: Place) -> None:
         self._tables = config.sensors
         self._sensors = {table.name: _sensor_driver(table, place) for table in config.sensors}
-        self._actuators = {table.name: _actuator_driver(table, place) for table in config.actuators}
+        self._actuators = {table.name: actuator_driver(table, place) for table in config.actuators}
         self._inputs = {name: _Input(driver) for name, driver in self._sensors.items()}
         self._buses = Buses()
         self.outputs = Outputs(self._actuators, self._buses)
@@ -125,7 +125,8 @@ def _sensor_driver(table: SensorTable, place: Place) -> SensorDriver:
     return made
 
 
-def _actuator_driver(table: ActuatorTable, place: Place) -> ActuatorDriver:
+def actuator_driver(table: ActuatorTable, place: Place) -> ActuatorDriver:
+    """Return the driver of an output, not opened."""
     made: ActuatorDriver = _made("actuators", table.driver, table.name, table.options, place)
     return made
 

@@ -117,11 +117,17 @@ class WatchingDriver(SensorDriver):
 
 
 class ActuatorDriver(abc.ABC):
-    """One output."""
+    """One output.
+
+    safe_within: seconds that open(safe level) may take in another process, after this one died.
+    immediate: set() takes microseconds, so that a decision need not wait for a thread.
+    """
 
     Options: ClassVar[type[DriverOptions]] = DriverOptions
     simulated: bool = False
     dimmable: bool = False
+    immediate: bool = False
+    safe_within: float = 2.0
 
     def __init__(self, name: str, options: Any, place: Place) -> None:
         """Take the options as checked; touch no hardware yet."""

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from outstation.engine import receivers
 from outstation.engine.notifier import Notifier, Trial
 from outstation.engine.receivers import MISSING, Receiver
 from outstation.store.database import Store
+from outstation.store.deliveries import Delivery, add
+from outstation.store.journal import Journal
 from tests.engine.receiving import Server, answer, until
 from tests.engine.telling import hot, tell, telling
 from tests.store.given import in_store
 
 
-def phone(url: str, timeout: int = 30_000) -> Receiver:
+def phone(url: str, timeout: int = 10_000) -> Receiver:
     return Receiver("phone", "apprise", url, timeout=timeout)
 
 
@@ -54,11 +57,24 @@ def test_what_it_cannot_deliver_waits_and_what_it_does_not_know_is_said(tmp_path
     assert tried(tmp_path, phone("nonsense://secret")) == "Apprise does not know what to do with its URL"
 
 
-def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
+def test_what_another_version_has_left_makes_room(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        left = Delivery("phone", 1, "info", 0, '{"in": "another form"}', "key")
+        await store.write(lambda connection: add(connection, [left]))
+        async with telling(store, [phone("json://127.0.0.1:9/")]):
+            await until(lambda: Journal(store).newest(1))
+        assert "cannot put into words" in Journal(store).newest(1)[0].text
+
+    in_store(tmp_path, story)
+
+
+def test_one_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivers, "LOADING", 2_000)
+
     async def story(store: Store) -> None:
         async with Server().up() as silent:
             silent.otherwise, silent.stays_open = b"", True
-            notifier = Notifier(store, [phone(f"json://127.0.0.1:{silent.port}/", 2_500)], "greenhouse", print)
+            notifier = Notifier(store, [phone(f"json://127.0.0.1:{silent.port}/", 500)], "greenhouse", print)
             trying = asyncio.create_task(notifier.test())
             await until(lambda: silent.seen)
             assert "outstation.engine.apprise_child" in running()

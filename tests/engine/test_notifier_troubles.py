@@ -131,6 +131,42 @@ def test_what_cannot_be_stored_is_delivered_all_the_same(tmp_path: Path) -> None
     in_store(tmp_path, story)
 
 
+def test_a_node_without_its_data_file_tells_all_the_same(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        assert store.stats().error
+        async with Server().up() as server, telling(store, [webhook(server.url)]) as notifier:
+            notifier.carry(notifier.deliveries(Alerted(hot(1), "raised", tell=True)))
+            await until(lambda: server.seen and not notifier.queue()["hub"].waiting)
+            notifier.carry(notifier.deliveries(Alerted(hot(2), "raised", tell=True)))
+            await until(lambda: len(server.seen) == 2)
+            assert server.alerts == [(1, "raised"), (2, "raised")]
+
+    in_store(tmp_path / "no" / "such" / "folder", story)
+
+
+def test_a_mistake_of_ours_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is to write the note fails; what was to be told is told all the same."""
+    monkeypatch.setattr(delivery, "SELDOM", 50)
+    noted: list[Note] = []
+
+    def note(one: Note) -> None:
+        noted.append(one)
+        raise RuntimeError("a mistake")
+
+    async def story(store: Store) -> None:
+        async with Server().up() as server:
+            server.answers += [answer(401)] * 2
+            notifier = Notifier(store, [webhook(server.url)], "greenhouse", note)
+            notifier.start()
+            await tell(store, notifier, hot(1))
+            await until(lambda: not notifier.queue()["hub"].waiting)
+            await notifier.close()
+            assert len(server.seen) == 3  # twice refused, once taken
+        assert [one.kind for one in noted] == ["receiver failed", "receiver well"]
+
+    in_store(tmp_path, story)
+
+
 def test_too_many_that_cannot_be_stored_and_the_oldest_go_with_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,7 @@ BLOWS = (
 
 
 def main() -> None:
-    """Tell all stories, or those that are named."""
+    """Tell all stories, or only those that are named."""
     chip = Chip()
     say(Machine(f"{platform.release()} {platform.version()}", str(chip.path), platform.python_version()))
     for blow in BLOWS:

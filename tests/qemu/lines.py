@@ -22,7 +22,10 @@ _CONFIG = Path("/sys/kernel/config/gpio-sim/rig")
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A line as it was found `at_ms` after the blow (None: before it), its holder ("": none), and the server's pid."""
+    """A line as it was found `at_ms` after the blow (None: before it), and who could have moved it.
+
+    holder: whom the kernel names, "" for nobody; server: the pid of the server, 0 while it has no hand on a line.
+    """
 
     at_ms: float | None
     high: bool
@@ -100,7 +103,8 @@ class Watch(threading.Thread):
             at_ms, high = self.ms(), self._chip.high(pin)
             holder = self._chip.holder(pin)
             if not seen or (seen[-1].high, seen[-1].holder) != (high, holder):
-                seen.append(Change(at_ms, high, holder, server(self._pid)))
+                pid = server(self._pid)
+                seen.append(Change(at_ms, high, holder, pid if _has_lines(pid) else 0))
 
 
 def server(pid: int) -> int:
@@ -117,6 +121,14 @@ def server(pid: int) -> int:
 def alive(pid: int) -> bool:
     """Tell whether a process has not ended, buried or not."""
     return bool(_command(pid))
+
+
+def _has_lines(pid: int) -> bool:
+    """Tell whether a process has a request of lines open: without one nobody can set a level."""
+    try:
+        return any("gpio-line" in str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 def _command(pid: int) -> bytes:

@@ -34,7 +34,7 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
       outstation run
       outstation run --config greenhouse.toml --data /srv/outstation --port 8080
     """
-    from outstation import defaults
+    from outstation import defaults, keeper
     from outstation.config import find, load
     from outstation.devices.gpio import has_header
     from outstation.supervised import Supervision
@@ -42,6 +42,8 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
     file = find(config)
     loaded = load(file) if file else defaults.device(simulate=not has_header())
     make_folder(data)
+    if kept := keeper.inherited():
+        click.get_current_context().exit(keeper.keep(loaded, file.parent if file else Path(), *kept))
     supervision = Supervision.inherited()
     if supervision is None:
         from outstation.launch import supervise

@@ -5,7 +5,7 @@ The models say what one table may hold; `checks` and `decisions` say what the ta
 `specs` makes of the tables what the core decides with.
 """
 
-from outstation.config.loading import find, load
+from outstation.config.loading import find, load, load_rules
 from outstation.config.models import (
     RESERVED,
     ActuatorTable,
@@ -43,5 +43,6 @@ __all__ = [
     "WebhookTable",
     "find",
     "load",
+    "load_rules",
     "parse_duration",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,18 @@ from outstation.core.contradictions import never, overlap
 from outstation.core.limits import contradictions
 
 
-def mistakes(found: list[Found], node: NodeTable, web: WebTable, base: Path) -> list[str]:
-    """Return what is wrong with them, given all tables that repeat. base: the config's folder."""
+def mistakes(
+    found: list[Found], node: NodeTable, web: WebTable, base: Path, recorded: Collection[str] = ()
+) -> list[str]:
+    """Return what is wrong with them, given all tables that repeat. base: the config's folder.
+
+    recorded: sensors that need no table, where rules are tried on a recording.
+    """
     outputs, settings = _named(found, ActuatorTable), _named(found, SettingTable)
     return [
         *(line for one in settings.values() for line in _setting(one)),
         *_limits(outputs, found),
-        *_Rules(found, node, web, base).mistakes(),
+        *_Rules(found, node, web, base, recorded).mistakes(),
     ]
 
 
@@ -86,7 +91,9 @@ def _spec(name: str, one: Found) -> ActuatorSpec:
 class _Rules:
     """Compares each rule with what there is on the node."""
 
-    def __init__(self, found: list[Found], node: NodeTable, web: WebTable, base: Path) -> None:
+    def __init__(
+        self, found: list[Found], node: NodeTable, web: WebTable, base: Path, recorded: Collection[str]
+    ) -> None:
         self._rules = [one for one in found if isinstance(one.table, RuleTable)]
         self._outputs, self._base = _named(found, ActuatorTable), base
         settings, self._devices = _named(found, SettingTable), _named(found, DeviceTable)
@@ -95,8 +102,9 @@ class _Rules:
         boards = [
             f"{name}/{field}" for name, one in self._devices.items() for field in getattr(one.table, "fields", ())
         ]
+        heard = dict.fromkeys(set(recorded).difference(self._outputs, settings), "")
         self._known = Known(
-            sensors | dict.fromkeys(boards, ""),
+            heard | sensors | dict.fromkeys(boards, ""),
             tuple(self._outputs),
             {name: getattr(one.table, "unit", "") for name, one in settings.items()},
             place=node.place is not None,

@@ -94,6 +94,19 @@ def load(path: Path) -> Config:
     return config
 
 
+def load_rules(path: Path, recorded: Iterable[str]) -> Config:
+    """Return the rules in a file, and what they need of it, to be tried on a recording. Raises ConfigError.
+
+    recorded: the sensors in it, which need no table. Drivers are not looked at, nor are the tables of what is
+    not decided: boards, receivers, the web.
+    """
+    reader = _RulesReader(path, recorded)
+    config = reader.read(_parsed(path))
+    if reader.mistakes:
+        raise ConfigError(reader.mistakes)
+    return config
+
+
 def _is_there(path: Path) -> bool:
     """Tell whether there is such a file, also where it cannot be read: its owner must know, not be passed over."""
     try:
@@ -112,6 +125,7 @@ class _Reader:
         self.file = str(path)
         self.base = path.absolute().parent
         self.mistakes: list[str] = []
+        self.recorded: frozenset[str] = frozenset()
 
     def read(self, tables: dict[str, Any]) -> Config:
         """Return the config as far as it could be read."""
@@ -123,7 +137,7 @@ class _Reader:
         config = Config.model_construct(**values)
         every = [found for group in repeated.values() for found in group]
         self.mistakes += checks.across(every)
-        self.mistakes += decisions.mistakes(every, config.node, config.web, self.base)
+        self.mistakes += decisions.mistakes(every, config.node, config.web, self.base, self.recorded)
         return config
 
     def _unknown_tables(self, tables: dict[str, Any]) -> None:
@@ -195,6 +209,29 @@ class _Reader:
 def _json(raw: dict[str, Any]) -> str:
     """Return a table as JSON; a date is a text there."""
     return json.dumps(raw, ensure_ascii=False, default=str)
+
+
+class _RulesReader(_Reader):
+    """Reads of a file what a backtest needs, and asks for no hardware."""
+
+    _NEEDED = ("node", "alerts", "sensors", "actuators", "settings", "rules")
+
+    def __init__(self, path: Path, recorded: Iterable[str]) -> None:
+        super().__init__(path)
+        self.recorded = frozenset(recorded)
+
+    def read(self, tables: dict[str, Any]) -> Config:
+        self._unknown_tables(tables)
+        return super().read({key: tables[key] for key in self._NEEDED if key in tables})
+
+    def _one(self, key: str, model: type[BaseModel], number: int, raw: dict[str, Any]) -> Found:
+        if key in ("sensors", "actuators"):
+            # What an output said of itself belongs to what it did then, not to what it would do now.
+            raw = {"driver": ""} | {name: value for name, value in raw.items() if name != "feedback"}
+        return super()._one(key, model, number, raw)
+
+    def _options(self, place: Place, group: str, table: DriverTable) -> BaseModel | None:
+        return None
 
 
 def _clause(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:

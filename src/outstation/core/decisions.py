@@ -115,10 +115,12 @@ class Decisions:
     def tick(self, event: Tick) -> list[Effect]:
         """Look at what changes by itself: holds, ages, times of day, claims, repetitions."""
         self._look(event.at, event.now)
-        due = [self.rules[name] for name in self._agenda.due(event.now)]
+        first, due = self._clock is None, [self.rules[name] for name in self._agenda.due(event.now)]
         if self._is_clock_set(event):
             due = list(self.rules.values())
-        effects = self._step(due) if due else []
+        # Not sooner: nobody knew what time of day it is, and whether people sleep.
+        forgotten = self._forgotten_alerts() if first else []
+        effects = [*(self._step(due) if due else []), *forgotten]
         outputs = [name for name, state in self.actuators.items() if _is_due(state, event.now)]
         if outputs:
             effects += self._outputs(actuation.tick(self.actuators, event), outputs)
@@ -198,7 +200,7 @@ class Decisions:
         self.alerts.restore(stood.values(), way.shift)
         wants = {name: self._wants(name) for name in self._claimed}
         notes = restarts.restore(self.actuators, Snapshot(then, outputs), here, wants)
-        return [*self._all_kept(kept), *self._forgotten_alerts(), *notes]
+        return [*self._all_kept(kept), *notes]
 
     def still_kept(self) -> list[Keep]:
         """Return something to keep once more while an output is on for a limited time, for the sake of its stamp."""
@@ -300,11 +302,12 @@ class Decisions:
             self.settings[name], self.set_by[name] = saved.value, saved
 
     def _forgotten_alerts(self) -> list[Effect]:
-        """Clear what nobody will: alerts of rules that do not fire any more, or are gone, and of outputs that are."""
+        """Clear what nobody will: alerts of rules that do not fire any more, or raise none, and of outputs gone."""
         effects: list[Effect] = []
         for alert in self.alerts.standing:
             rule = self.rules.get(alert.subject) if alert.kind == "rule" else None
-            stands = rule.firing if rule else alert.kind in ("output", "max_on") and alert.subject in self.actuators
+            of_output = alert.kind in ("output", "max_on") and alert.subject in self.actuators
+            stands = rule.firing and rule.spec.alert is not None if rule else of_output
             effects += [] if stands else self.alerts.clear(alert.kind, alert.subject, self.sight)
         return effects
 

@@ -118,11 +118,13 @@ def step(state: RuleState, sight: Sight) -> bool:
     """
     if state.failed:
         return False
-    sight.safety = state.spec.safety
+    sight.safety, since = state.spec.safety, state.since
     try:
         changed = _decide(state, sight)
         state.due = _due(state, sight)
     except Exception as error:  # noqa: BLE001 - nobody foresaw it, and it must be this rule's matter alone
+        # What nobody was told of has not happened: a claim of which nobody knows that it fell would stand for ever.
+        state.since = since
         fail(state, error, sight.now)
         return False
     return changed
@@ -152,12 +154,13 @@ def saved(state: RuleState) -> SavedRule | None:
 def restore(state: RuleState, kept: SavedRule, shift: Millis, *, known: bool) -> None:
     """Give a rule what was kept of it. shift: what to add to its times. known: the time off is known, and counts.
 
-    A rule that fired goes on firing. A hold goes on, unless it is to begin anew.
+    A rule that fired goes on firing, and the lease of its claim goes on. A hold does, unless it is to begin anew.
     """
-    state.since = None if kept.since is None else kept.since + shift
+    state.since = _later(kept.since, shift)
+    if known:
+        state.unknown = _later(kept.unknown, shift)
     if known and not state.spec.hold_anew:
-        state.asked = None if kept.asked is None else kept.asked + shift
-        state.unknown = None if kept.unknown is None else kept.unknown + shift
+        state.asked = _later(kept.asked, shift)
 
 
 def _decide(state: RuleState, sight: Sight) -> bool:
@@ -223,3 +226,7 @@ def _hold_end(state: RuleState) -> Millis:
     """Return when a hold is over; while nobody knows, when it is forgotten."""
     assert state.asked is not None
     return (state.asked if state.unknown is None else state.unknown + 1) + state.spec.hold
+
+
+def _later(time: Millis | None, shift: Millis) -> Millis | None:
+    return None if time is None else time + shift

@@ -162,6 +162,8 @@ class GpioActuator(ActuatorDriver):
     def __init__(self, name: str, options: GpioOptions, place: Place) -> None:
         super().__init__(name, options, place)
         self.simulated = options.simulate
+        # The header's own pins are a register away; a chip that is named may be an expander behind a slow bus.
+        self.immediate = options.simulate or options.chip is None
         self.bus = f"gpio-out:{options.chip or 'header'}"
         self._line: Line | None = None
 

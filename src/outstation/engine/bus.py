@@ -34,6 +34,7 @@ class Bus:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._working = threading.Lock()
 
     def at(self, when: float, work: Work) -> None:
         """Have work done at a time, or as soon after it as the bus is free."""
@@ -44,6 +45,18 @@ class Bus:
                 self._thread = threading.Thread(target=self._run, name=f"bus {self.name}", daemon=True)
                 self._thread.start()
 
+    def at_once(self, work: Work) -> bool:
+        """Do work in the caller's thread, if nothing else is being done or due; tell whether it was. Raises what it does."""
+        if not self._working.acquire(blocking=False):
+            return False
+        try:
+            if self._is_due():
+                return False
+            work()
+        finally:
+            self._working.release()
+        return True
+
     def close(self) -> None:
         """End when what is due has been done; does not wait for it. May be called twice."""
         with self._changed:
@@ -53,10 +66,15 @@ class Bus:
     def _run(self) -> None:
         while (work := self._next()) is not None:
             try:
-                work()
+                with self._working:
+                    work()
             except Exception:
                 # A mistake in one piece of work must not silence everything else on this bus for ever.
                 log.exception("Bus %s: work failed.", self.name)
+
+    def _is_due(self) -> bool:
+        with self._changed:
+            return bool(self._calendar) and self._calendar[0][0] <= time.monotonic()
 
     def _next(self) -> Work | None:
         with self._changed:

@@ -207,9 +207,11 @@ class _Line:
             attempt += 1
             answer = await self._sender.send(self.receiver, delivery.key, delivery.body)
             verdict = judge(attempt, answer, random.random())  # noqa: S311  spreads load, guards nothing
-            self._learn(answer, verdict)
+            if verdict.then == "again":
+                self._fail(answer.error, verdict)
         self._carried.pop(delivery.key, None)
         self._settled[delivery.key] = self._parked(delivery, answer) if verdict.then == "park" else None
+        self._recover(answer, verdict)  # only now: whatever fails from here on makes no double
         with contextlib.suppress(StoreError):  # before the next round, then
             await self._tell_store()
 
@@ -225,15 +227,13 @@ class _Line:
         log.warning("Receiver %s: %s.", self.receiver.name, text)
         return Note("delivery refused", self.receiver.name, text, clock.at())
 
-    def _learn(self, answer: Answer, verdict: Verdict) -> None:
-        if verdict.then == "again":
-            self._fail(answer.error, verdict)
-            return
-        if self._is_noted:
-            self._say("receiver well", "alerts reach it again")
+    def _recover(self, answer: Answer, verdict: Verdict) -> None:
+        was_noted = self._is_noted
         self._error, self._is_urgent, self._is_noted, self._failing_since = answer.error, False, False, None
         if verdict.then == "done":
             self._last_ok = clock.at()
+        if was_noted:
+            self._say("receiver well", "alerts reach it again")
 
     def _fail(self, error: str, verdict: Verdict) -> None:
         self._error, self._is_urgent = error, verdict.urgent

@@ -152,7 +152,7 @@ async def _resolve(target: Target, look_up: LookUp) -> list[str]:
             rows, error = look_up(target.host, target.port, 0, socket.SOCK_STREAM), None
         except (OSError, UnicodeError) as problem:
             rows, error = [], problem
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(_settle, future, [str(row[4][0]) for row in rows], error)
 
     threading.Thread(target=ask, name="resolver", daemon=True).start()

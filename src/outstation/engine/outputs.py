@@ -87,6 +87,19 @@ class Outputs:
             raise _stopped(name)
         await self._ask(name, level)
 
+    def set_at_once(self, name: str, level: Level) -> bool:
+        """Drive an open output here and now, in this thread, if its driver is immediate and its bus is free.
+
+        Tells whether it did. Raises DeviceError.
+        """
+        driver = self._drivers[name]
+        if self._stopping or not driver.immediate or name not in self._open:
+            return False
+        try:
+            return self._buses[driver.bus].at_once(lambda: self._drive(name, level))
+        except Exception as error:  # noqa: BLE001 - a stranger's driver may raise anything; the others go on
+            raise _as_device_error(name, error) from error
+
     async def make_safe(self, levels: Mapping[str, Level]) -> dict[str, DeviceError]:
         """Drive the outputs to their safe levels, ahead of all that waits, and nothing after.
 

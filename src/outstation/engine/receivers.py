@@ -26,6 +26,9 @@ from outstation.store.alerts import document
 
 MISSING = "Apprise is not installed: `pip install 'outstation[apprise]'`, then start again"
 
+LOADING: Millis = 20_000
+"""What a small board may need until Apprise is loaded, besides the receiver's own time."""
+
 _APPRISE_KINDS = {"info": "info", "warning": "warning", "critical": "failure"}
 """Our severities in Apprise's words (apprise.NotifyType); what is over is a "success"."""
 
@@ -100,13 +103,16 @@ class _Message(msgspec.Struct, frozen=True):
 async def _by_apprise(receiver: Receiver, body: str) -> Answer:
     if missing := trouble(receiver):
         return Answer(None, missing, refused=True)
+    within = (LOADING + receiver.timeout) / 1000
     try:
-        async with asyncio.timeout(receiver.timeout / 1000):
+        async with asyncio.timeout(within):
             status = await _run_child(_in_words(receiver.url, body))
     except TimeoutError:
-        return Answer(None, f"Apprise did not end within {receiver.timeout / 1000:g} s")
+        return Answer(None, f"Apprise did not end within {within:g} s")
     except OSError as error:
         return Answer(None, f"Apprise could not be started: {error.strerror}")
+    except msgspec.DecodeError:  # stored by another version of this program: nobody is to wait behind it
+        return Answer(422, "it is in a form that this version cannot put into words")
     if status == UNKNOWN_URL:
         return Answer(None, "Apprise does not know what to do with its URL", refused=True)
     return Answer(200) if status == DELIVERED else Answer(None, "Apprise could not deliver it")

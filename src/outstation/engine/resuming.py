@@ -11,6 +11,7 @@ import logging
 import msgspec
 
 from outstation import clock
+from outstation.core.readings import Keep
 from outstation.engine.runner import Runner, stamp_now
 from outstation.errors import StoreError
 from outstation.store import alerts
@@ -34,5 +35,7 @@ def resume(runner: Runner, setting: clock.Setting) -> None:
         effects = node.restore(kept, then, stamp_now(setting))
     except msgspec.DecodeError as error:
         log.error("what outputs, rules and settings were before cannot be read, so they begin anew: %s", error)
+        # All of it: what would stay is in the time of another boot than what is kept from now on.
+        runner.do(Keep(kind, name, None) for kind, name in kept)
         return
     runner.do(effects)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from outstation import clock
+from outstation.core import standing
 from outstation.core.actuation import Claim
 from outstation.core.node import Node
 from outstation.core.readings import (
@@ -92,6 +94,7 @@ class Runner:
         self._journal = Journal(store)
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, Level] = {}
+        self._answered: deque[Switched] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0
         self._look_at = 0
@@ -115,11 +118,10 @@ class Runner:
         """Take in readings from outside; the future ends when they are on disk. May raise StoreError."""
         records: list[Reading] = []
         for reading in readings:
-            for effect in self.node.handle(reading):
-                if type(effect) is Record:
-                    records.append(effect.reading)
-                else:
-                    self._do(effect)
+            effects = self.node.handle(reading)
+            if len(effects) > 1:
+                self.do(effects)
+            records += [effect.reading for effect in effects if type(effect) is Record]
         if self.node.next_due_before(self._wakes_at):
             self._wake()
         if self.feed.watched:
@@ -129,8 +131,7 @@ class Runner:
     def report(self, event: Event) -> None:
         """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
         effects = self.node.handle(event)
-        for effect in effects:
-            self._do(effect)
+        self.do(effects)
         records = [effect.reading for effect in effects if type(effect) is Record]
         if records:
             self.store.record_soon(records)
@@ -144,8 +145,7 @@ class Runner:
         Raises RefusedError where it cannot be asked for, DeviceError where the output does not obey.
         """
         state = self.node.actuator(command.actuator)
-        for effect in self.node.handle(command):
-            self._do(effect)
+        self.do(self.node.handle(command))
         claim = state.claim
         self._wake()
         if driving := self._driving.get(command.actuator):
@@ -165,9 +165,16 @@ class Runner:
         return await self._recorded()
 
     def do(self, effects: Iterable[Effect]) -> None:
-        """Do what the core says, but for records: these are for whoever brought the readings."""
+        """Do what the core says, but for records: these are for whoever brought the readings.
+
+        What an output has answered meanwhile is told to the core after all of it, in its turn.
+        """
         for effect in effects:
             self._do(effect)
+        while self._answered:
+            answer = self._answered.popleft()
+            self.report(answer)
+            self._show_output(answer.actuator)
 
     async def _recorded(self) -> bool:
         """Bring what has happened to disk; tell whether that worked."""
@@ -211,9 +218,23 @@ class Runner:
 
     def _drive(self, name: str, level: Level) -> None:
         """Have an output driven; what is asked for while its driver is busy comes right after it."""
+        if name not in self._driving and self._drive_at_once(name, level):
+            return
         self._asked[name] = level
         if name not in self._driving:
             self._driving[name] = asyncio.create_task(self._drive_until_done(name))
+
+    def _drive_at_once(self, name: str, level: Level) -> bool:
+        """Drive an output here and now where its driver takes no time for it; tell whether it did."""
+        try:
+            if not self.outputs.set_at_once(name, level):
+                return False
+            error = ""
+        except DeviceError as failure:
+            error = _words(failure)
+        moment = clock.moment()
+        self._answered.append(Switched(name, None if error else level, moment.at, moment.now, error))
+        return True
 
     async def _drive_until_done(self, name: str) -> None:
         try:
@@ -229,7 +250,7 @@ class Runner:
         try:
             await self.outputs.set(name, level)
         except DeviceError as error:
-            return str(error) or "The driver failed and did not say why."
+            return _words(error)
         return ""
 
     def _tell_time(self) -> None:
@@ -288,13 +309,24 @@ class Runner:
 
     def _show_output(self, name: str) -> None:
         if self.feed.watched:
-            state = self.node.actuators[name]
-            document: dict[str, object] = {"actuator": name, "level": state.level, "error": state.error}
+            state, moment = self.node.actuators[name], clock.moment()
+            who = standing.who(state, at=moment.at, now=moment.now)
+            document: dict[str, object] = {
+                "actuator": name,
+                "level": state.level,
+                "error": state.error,
+                "decided_by": who.line,
+                "why": who.text,
+            }
             self.feed.publish([Happening("output", document)])
 
     def _forget_error(self, future: asyncio.Future[None]) -> None:
         """A journal line that cannot be written is not worth more than the log line that it already is."""
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _words(error: DeviceError) -> str:
+    return str(error) or "The driver failed and did not say why."
 
 
 def stamp_now(setting: clock.Setting) -> Stamp:

@@ -45,8 +45,6 @@ Restart=always
 RestartSec=2
 # Outputs are safe and readings on disk within 5 s; after 8 s the supervisor ends a server that hangs.
 TimeoutStopSec=20
-# The supervisor's to decide: it makes the outputs safe, and then ends the server.
-KillMode=mixed
 User=outstation
 Group=outstation
 {groups}

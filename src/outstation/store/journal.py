@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import apsw
+import msgspec
 
-from outstation.core.readings import Note
+from outstation.core.readings import Millis, Note
 
 if TYPE_CHECKING:
     from outstation.store.database import Store
@@ -33,11 +34,29 @@ class Journal:
             rows = connection.execute(_NEWEST, (limit,)).fetchall()
         return [Note(kind, subject, text, at) for kind, subject, text, at in reversed(rows)]
 
+    def around(self, subject: str, kinds: Collection[str], at: Millis) -> tuple[Note | None, Note | None]:
+        """Return the newest line about a subject until a moment, and the first after it. Blocks."""
+        wanted = (subject, msgspec.json.encode(list(kinds)).decode(), at)
+        with self._store.read() as connection:
+            before = connection.execute(_BEFORE, wanted).fetchone()
+            after = connection.execute(_AFTER, wanted).fetchone()
+        return _note(before), _note(after)
+
+    def begins(self) -> Millis | None:
+        """Return when its oldest line was written; None: it has none. Blocks."""
+        with self._store.read() as connection:
+            row: Any = connection.execute(_FIRST).fetchone()
+        return None if row is None else int(row[0])
+
 
 def insert(connection: apsw.Connection, notes: Sequence[Note]) -> None:
     """Write lines, and let the oldest go."""
     connection.executemany(_INSERT, [(note.at, note.kind, note.subject, note.text) for note in notes])
     connection.execute("DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - ?", (LINES_AT_MOST,))
+
+
+def _note(row: Any) -> Note | None:
+    return None if row is None else Note(*row)
 
 
 _INSERT = """
@@ -49,3 +68,14 @@ _NEWEST = """
 SELECT kind, subject, text, since + offset FROM journal JOIN boots ON boots.id = boot
 ORDER BY journal.id DESC LIMIT ?
 """
+
+_ABOUT = """
+SELECT kind, subject, text, since + offset FROM journal JOIN boots ON boots.id = boot
+WHERE subject = ? AND kind IN (SELECT value FROM json_each(?))
+"""
+
+_BEFORE = f"{_ABOUT} AND since + offset <= ? ORDER BY since + offset DESC, journal.id DESC LIMIT 1"
+
+_AFTER = f"{_ABOUT} AND since + offset > ? ORDER BY since + offset, journal.id LIMIT 1"
+
+_FIRST = "SELECT since + offset FROM journal JOIN boots ON boots.id = boot ORDER BY journal.id LIMIT 1"

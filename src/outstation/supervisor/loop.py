@@ -13,13 +13,14 @@ import socket
 import time
 
 from outstation.supervisor import children
+from outstation.supervisor.keeper import Keeper
 from outstation.supervisor.notify import Notify
 from outstation.supervisor.passage import Passage
 from outstation.supervisor.pins import Pins
 from outstation.supervisor.times import Times
 from outstation.wire import RefusedError, supervision
 
-_LOOK_MS = 1_000
+_LOOK_MS, _SOON_MS = 1_000, 100
 _ASLEEP_S = 2.0
 """Longer than this between two looks, and this process was stopped itself: it knows nothing about the server."""
 
@@ -44,6 +45,7 @@ class Supervisor:
         self._server: Server | None = first
         self._pins, self._passage, self._times, self._again = pins, passage, times, again
         self._notify = Notify()
+        self._keeper = Keeper(again.keeper if pins.others else None)
         self._reduced: int | None = None
         self._next_at: float | None = None
         self._crashes: list[float] = []
@@ -52,6 +54,7 @@ class Supervisor:
         self._proven = False
         self._refused = False
         self._stop_until: float | None = None
+        self._status = 0
         self._told_stop = False
         self._woken, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
@@ -68,12 +71,10 @@ class Supervisor:
             if self._server is not None and now - looked > _ASLEEP_S:
                 self._server.heard = now
             looked = now
-            status = self._bury()
-            if status is not None:
-                return self._end(status)
+            self._bury()
             self._look(now)
-            if self._stop_until is not None and self._server is None:
-                return self._end(0)
+            if self._stop_until is not None and self._server is None and not self._keeper.busy(now):
+                return self._end(self._status)
 
     def _asked_to_stop(self, *_: object) -> None:
         self._told_stop = True
@@ -81,6 +82,8 @@ class Supervisor:
     def _timeout_ms(self) -> int:
         if self._next_at is None:
             return _LOOK_MS
+        if self._keeper.busy(time.monotonic()):
+            return _SOON_MS
         return min(_LOOK_MS, max(0, int((self._next_at - time.monotonic()) * 1000) + 1))
 
     def _hear(self, timeout_ms: int) -> None:
@@ -89,11 +92,15 @@ class Supervisor:
         poll.register(self._passage.fileno(), select.POLLIN)
         if self._server is not None and not self._server.gone:
             poll.register(self._server.channel, select.POLLIN)
+        if self._keeper.fileno() >= 0:
+            poll.register(self._keeper, select.POLLIN)
         for descriptor, _ in poll.poll(timeout_ms):
             if descriptor == self._woken:
                 os.read(self._woken, 4096)
             elif descriptor == self._passage.fileno():
                 self._passage.carry()
+            elif descriptor == self._keeper.fileno():
+                self._keeper.hear()
             elif self._server is not None:
                 self._listen(self._server)
         self._passage.flush()
@@ -151,8 +158,10 @@ class Supervisor:
                 self._kill(server, f"did not stop within {self._times.stop:g} s")
         elif server is not None:
             self._judge(server, now)
-        elif self._next_at is not None and now >= self._next_at:
+        elif self._next_at is not None and now >= self._next_at and not self._keeper.busy(now):
             self._start()
+        if self._stop_until is None:
+            self._keeper.look(now)
 
     def _judge(self, server: Server, now: float) -> None:
         limit = self._times.silent if server.beats else self._times.start
@@ -175,40 +184,39 @@ class Supervisor:
             children.end(server.pid)
         self._make_safe()
 
-    def _bury(self) -> int | None:
-        """Take note of children that have ended; return the exit status when this was the end of all."""
+    def _bury(self) -> None:
+        """Take note of children that have ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return None
+                return
             if not pid:
-                return None
+                return
+            self._keeper.buried(pid)
             if pid == self._reduced:
                 self._reduced = None
             if self._server is not None and pid == self._server.pid:
-                ended = self._buried(self._server, os.waitstatus_to_exitcode(status))
-                if ended is not None:
-                    return ended
+                self._buried(self._server, os.waitstatus_to_exitcode(status))
 
-    def _buried(self, server: Server, code: int) -> int | None:
+    def _buried(self, server: Server, code: int) -> None:
         self._make_safe()  # once more: it may have been in the middle of a call that set a line
+        if code or self._stop_until is None:
+            self._keeper.order_safe()
         server.channel.close()
         self._server = None
         self._passage.carry()
-        if self._stop_until is not None:
-            return max(code, 0) if not server.frozen else 1
-        if self._refused and not self._proven:
-            return code
+        if self._stop_until is not None or (self._refused and not self._proven):
+            self._status = 1 if code < 0 else code
+            self._stop_until = time.monotonic()
+            return
         self._plan(server, _words(code))
-        return None
 
     def _plan(self, server: Server, how: str) -> None:
         """Decide what comes after a crash: the next server soon, or the reduced node for longer."""
         now = time.monotonic()
         healthy = self._times.healthy
         self._crashes = [*(at for at in self._crashes if now - at < healthy), now]
-        self._again.again = True
         if self._failed_tries < 0 and len(self._crashes) < self._times.crashes:
             pause = self._times.pause(len(self._crashes))
             self._passage.say(f"the server {how}: outputs are in their safe state, the next one starts in {pause:g} s")
@@ -264,6 +272,7 @@ class Supervisor:
     def _end(self, status: int) -> int:
         if self._reduced is not None:
             children.end(self._reduced)
+        self._keeper.end()
         self._make_safe()
         self._passage.carry()
         return status
@@ -275,7 +284,6 @@ class Again:
     def __init__(self, command: list[str], folder: str, *, lock: int, port: int, stderr: int) -> None:
         self._command, self._folder = command, folder
         self._lock, self._port, self._stderr = lock, port, stderr
-        self.again = False
 
     def server(self) -> tuple[int, socket.socket]:
         """Start a server; return its pid and the end of the socket pair to hear it by. Raises OSError."""
@@ -285,6 +293,13 @@ class Again:
             words = " ".join([*map(str, given), "again"]) + "\n" + self._folder
             environment = {**os.environ, supervision.ENVIRONMENT: words}
             return children.start(self._command, environment, given, self._stderr), mine
+
+    def keeper(self) -> tuple[int, socket.socket]:
+        """Start the process that makes safe what is no pin; return its pid and the end to order it by."""
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            environment = {**os.environ, supervision.KEEPER: f"{theirs.fileno()}\n{self._folder}"}
+            return children.start(self._command, environment, [theirs.fileno()], self._stderr), mine
 
     def reduced(self, why: str, log: bytes) -> int:
         """Start the reduced node. Raises OSError."""

@@ -80,6 +80,7 @@ class Pins:
     """All of them. Whatever one does, the others are made safe."""
 
     def __init__(self, outputs: list[Output]) -> None:
+        self.others = [each.name for each in outputs if each.kind == "driver"]
         self._pins = {(each.kind, each.chip, each.pin): Pin(each) for each in outputs if each.kind != "driver"}
 
     def line(self, kind: str, chip: str, pin: int, *, active_low: bool) -> int:

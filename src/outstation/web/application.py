@@ -10,7 +10,10 @@ from typing import Any
 from outstation.engine.site import Site
 from outstation.routes import BATCH, SMALL, Route, Table
 from outstation.web.api.actuators import Actuators
+from outstation.web.api.alerts import Alerts
 from outstation.web.api.incoming import Incoming
+from outstation.web.api.rules import Rules
+from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
 from outstation.web.dashboard.page import Page
@@ -74,6 +77,7 @@ class Application:
 
 def _own_routes(site: Site) -> list[Route]:
     status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
+    settings, alerts = Settings(site), Alerts(site)
     short = [
         Route("POST", f"/api/{name}", "control", partial(actuators.order, name), body=SMALL, json=True)
         for name in site.node.actuators
@@ -89,6 +93,11 @@ def _own_routes(site: Site) -> list[Route]:
         Route("POST", "/api/readings", "write", Incoming(site).post, body=BATCH, json=True),
         Route("POST", "/api/actuators/{name}", "control", actuators.post, body=SMALL, json=True),
         *short,
+        Route("GET", "/api/rules", "read", Rules(site).get),
+        Route("GET", "/api/settings", "read", settings.get),
+        Route("PUT", "/api/settings/{name}", "control", settings.put, body=SMALL, json=True),
+        Route("POST", "/api/alerts/{id}/acknowledge", "control", alerts.acknowledge, body=SMALL, json=True),
+        Route("POST", "/api/alerts/test", "control", alerts.test, body=SMALL, json=True),
     ]
 
 
@@ -100,6 +109,8 @@ def _framework_routes() -> list[Route]:
         Route("GET", "/api/sensors/{device}/{name}", "read"),
         Route("GET", "/api/actuators", "read"),
         Route("GET", "/api/actuators/{name}", "read"),
+        Route("GET", "/api/rules/{name}/explain", "read"),
+        Route("GET", "/api/alerts", "read"),
         Route("GET", "/api/stream", "read", stream=True),
         Route("GET", "/api/keys", "admin"),
         Route("POST", "/api/keys", "admin", body=SMALL, json=True),

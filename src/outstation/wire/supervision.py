@@ -15,6 +15,10 @@ and is answered on that socket, so that any thread may ask at any time:
 
 The supervisor says nothing by itself. The end of the pair is the message: when the server's end is gone, so is the
 server; when the supervisor's is, the server makes its outputs safe and stops.
+
+The keeper, a process for outputs that are no pins, has a pair of its own, by OUTSTATION_KEEPER: the number of its
+end, a newline, the data folder. It says "ready SECONDS", how long its slowest driver may take; it is told "safe",
+and says "done". While it is at work no server is started.
 """
 
 from __future__ import annotations
@@ -27,7 +31,10 @@ from outstation.wire import RefusedError
 
 ENVIRONMENT = "OUTSTATION_SUPERVISED"
 
+KEEPER = "OUTSTATION_KEEPER"
+
 BEAT, REFUSED, LINE = b"beat", b"refused", b"line"
+READY, SAFE, DONE = b"ready", b"safe", b"done"
 
 ANSWER_S = 1.5
 """What the supervisor has for an answer: less than the 2 s that an output has for all of its order."""

@@ -11,13 +11,13 @@ import msgspec
 
 from outstation import clock
 from outstation.config import parse_duration
-from outstation.core.actuation import ActuatorSpec, valid
+from outstation.core.actuation import valid
 from outstation.core.readings import Command, Millis
 from outstation.engine.runner import Outcome
 from outstation.engine.site import Site
 from outstation.errors import RefusedError, UnknownActionError
 from outstation.http import Answer, Later, Request, Response, json
-from outstation.web.api.status import level_word, until_word
+from outstation.web.api.status import level_word, pending_document, until_word
 
 _LONGEST: Millis = 366 * 86_400_000
 
@@ -30,9 +30,6 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     value: float | None = None
 
 
-_LOCK_OUT = ("lock", "unlock")
-"""Not offered while no state of an output outlives a restart: whoever works on a pump must be able to rely on it."""
-
 _decoder = msgspec.json.Decoder(Order)
 
 
@@ -43,7 +40,8 @@ class Actuators:
         self._site = site
 
     def post(self, request: Request) -> Answer:
-        """Handle POST /api/actuators/{name}: 200 done, 400 unknown action, 404, 422, 503 when it does not obey."""
+        """Handle POST /api/actuators/{name}: 200 done, 202 as soon as it may be, 400 unknown action, 404, 409 refused
+        by what ranks higher, 422, 503 when it does not obey."""
         return self.order(request.params["name"], request)
 
     def order(self, name: str, request: Request) -> Answer:
@@ -53,10 +51,10 @@ class Actuators:
             order = _decoder.decode(request.body)
         except msgspec.ValidationError as error:
             if "`action`" in str(error) or "$.action" in str(error):
-                raise UnknownActionError(f'{name}: the body needs an "action".', offered(state.spec)) from error
+                raise UnknownActionError(f'{name}: the body needs an "action".', valid(state.spec)) from error
             raise
-        if order.action.lower() not in offered(state.spec):
-            raise UnknownActionError(f'{name} knows no action "{order.action[:40]}".', offered(state.spec))
+        if order.action.lower() not in valid(state.spec):
+            raise UnknownActionError(f'{name} knows no action "{order.action[:40]}".', valid(state.spec))
         moment = clock.moment()
         command = Command(
             name, order.action, request.principal.name, moment.at, moment.now, order.value, _duration(order.duration)
@@ -65,7 +63,7 @@ class Actuators:
         return Later(doing, lambda outcome: self._answer(name, order.action.lower(), outcome))
 
     def _answer(self, name: str, action: str, outcome: Outcome) -> Response:
-        claim = outcome.claim
+        claim, pending = outcome.claim, pending_document(self._site.node.actuator(name), clock.moment())
         document: dict[str, object] = {
             "actuator": name,
             "action": action,
@@ -74,17 +72,15 @@ class Actuators:
             "claimed_by": claim.who if claim else None,
             "recorded": outcome.recorded,
         }
+        if pending:
+            document["pending"] = pending
         if outcome.overtaken:
             document["overtaken"] = True
         flat = self._site.flat.get(name)
         if flat:
             document[flat] = document["state"]
-        return json(document)
-
-
-def offered(spec: ActuatorSpec) -> list[str]:
-    """Return the actions that people may ask for."""
-    return [action for action in valid(spec) if action not in _LOCK_OUT]
+        is_held_back = pending is not None and claim is not None and not outcome.overtaken
+        return json(document, 202 if is_held_back else 200)
 
 
 def _duration(text: str | None) -> Millis | None:

@@ -16,19 +16,29 @@ from starlette.responses import Response
 
 from outstation.routes import Route, Table
 from outstation.web.api.actuators import Order
+from outstation.web.api.alerts import Nothing, Test
 from outstation.web.api.incoming import Post
+from outstation.web.api.settings import NewValue
 
 _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("GET", "/api/status"): ("status", "The node now", None),
     ("GET", "/api/health"): ("status", "healthy, degraded (both 200) or unhealthy (503)", None),
     ("POST", "/api/readings"): ("readings", "Send readings; answered when they are on disk", Post | list[Post]),
     ("POST", "/api/actuators/{name}"): ("actuators", "Move an output", Order),
-    ("GET", "/api/stream"): ("status", "Readings and outputs as they happen: server-sent events", None),
+    ("GET", "/api/rules"): ("rules", "All rules, and how each is", None),
+    ("GET", "/api/settings"): ("settings", "All settings", None),
+    ("PUT", "/api/settings/{name}"): ("settings", "Change a setting; null: back to its default", NewValue),
+    ("POST", "/api/alerts/{id}/acknowledge"): ("alerts", "Say that you have seen it: it is not repeated", Nothing),
+    ("POST", "/api/alerts/test"): ("alerts", "Send a test message to one receiver, or to all", Test),
+    ("GET", "/api/stream"): ("status", "Readings, outputs, alerts as they happen: server-sent events", None),
 }
 """What is not FastAPI's own: tag, summary, and the type of its body."""
 
 _EXAMPLES = {
     "/api/readings": {"sensor": "porch/temperature", "value": 21.5},
+    "/api/settings/{name}": {"value": 30},
+    "/api/alerts/{id}/acknowledge": {},
+    "/api/alerts/test": {"receiver": None},
     "order": {"action": "on", "for": "5m"},
 }
 
@@ -83,6 +93,11 @@ def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[st
         operation["parameters"] = [{"name": name, **text} for name in names]
     if body is not None:
         operation["requestBody"] = _body(route, body, schemas)
+    if body is Order:
+        operation["responses"] |= {
+            "202": {"description": "Taken; `pending` says what keeps it back and until when", "content": {media: {}}},
+            "409": {"description": "Refused by what ranks higher, with the reason"},
+        }
     return operation
 
 

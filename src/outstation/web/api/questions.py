@@ -6,6 +6,7 @@ The gate has admitted every request that comes here; the handlers only answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
@@ -18,16 +19,19 @@ from starlette.exceptions import HTTPException
 
 from outstation import __version__, clock, http
 from outstation.config import parse_duration
-from outstation.core.readings import MAX_TEXT, Reading, Value
+from outstation.core.readings import MAX_TEXT, AlertState, Reading, Value
+from outstation.engine import explaining
 from outstation.engine.site import Site
-from outstation.errors import OutstationError, RefusedError, UnknownNameError
+from outstation.errors import OutstationError, RefusedError, StoreError, UnknownNameError
 from outstation.routes import Scope
+from outstation.store.alerts import Alerts, document
 from outstation.store.history import Instant
 from outstation.web.api.incoming import parse_time
 from outstation.web.api.keys import key_document
-from outstation.web.api.status import actuator_document, level_word, sensor_document
+from outstation.web.api.rules import explanation_document, moment_of
+from outstation.web.api.status import actuator_document, claims_document, level_word, sensor_document
 
-DEFAULT_ROWS, MOST_ROWS = 50, 10_000
+DEFAULT_ROWS, MOST_ROWS, MOST_ALERTS = 50, 10_000, 1_000
 
 AT_ONCE, MOST_WAITING = 2, 32
 """Questions to the history: a page of 10,000 rows is tens of megabytes while it is put together, and its thread
@@ -81,6 +85,7 @@ def build(site: Site) -> FastAPI:
     api.add_exception_handler(Exception, _on_unforeseen)
     _add_readings(api, site, desk)
     _add_names(api, site)
+    _add_decisions(api, site, desk)
     _add_keys(api, site)
     _add_simulation(api, site)
     return api
@@ -143,13 +148,43 @@ def _add_names(api: FastAPI, site: Site) -> None:
 
     @api.get("/api/actuators", summary="All outputs", tags=["actuators"])
     async def actuators() -> Response:
-        simulated = site.simulated()
-        states = site.node.actuators.items()
-        return _json({"actuators": [{"name": name} | actuator_document(state, simulated) for name, state in states]})
+        return _json({"actuators": [_actuator(site, name) for name in site.node.actuators]})
 
     @api.get("/api/actuators/{name}", summary="One output", tags=["actuators"])
     async def actuator(name: str) -> Response:
-        return _json({"name": name} | actuator_document(site.node.actuator(name), site.simulated()))
+        return _json(_actuator(site, name))
+
+
+def _add_decisions(api: FastAPI, site: Site, desk: Desk) -> None:
+    @api.get("/api/rules/{name}/explain", summary="Why a rule fires, or does not: now or then", tags=["rules"])
+    async def explain(
+        name: str,
+        at: Annotated[str | None, Query(max_length=40, description="a moment of the past; without: now")] = None,
+    ) -> Response:
+        """The parts of its condition with their values, what holds it back, who decides; `text`: the same in lines."""
+        if at is None:
+            return _json(explanation_document(site, explaining.now(site, name)))
+        then = moment_of(site, at)
+        with contextlib.suppress(StoreError):  # then it is answered from what is on disk
+            await site.store.flush()
+        return await desk.ask(lambda: _encode(explanation_document(site, explaining.then(site, name, then))))
+
+    @api.get("/api/alerts", summary="Alerts, the newest first", tags=["alerts"])
+    async def alerts(
+        state: Annotated[AlertState | None, Query(description="those in this state alone")] = None,
+        limit: Annotated[
+            int, BeforeValidator(_plain), Query(ge=1, description="above 1,000 means 1,000")
+        ] = DEFAULT_ROWS,
+        before: Annotated[int | None, Query(ge=1, le=2**53, description="`next` of the page before")] = None,
+    ) -> Response:
+        """`next` is for `before=`, null at the end."""
+        return await desk.ask(lambda: _alerts(site, min(limit, MOST_ALERTS), state, before))
+
+
+def _alerts(site: Site, limit: int, state: AlertState | None, before: int | None) -> bytes:
+    found = Alerts(site.store).page(limit, state, before)
+    following = found[-1].id if len(found) == limit else None
+    return _encode({"count": len(found), "alerts": [document(alert) for alert in found], "next": following})
 
 
 def _add_keys(api: FastAPI, site: Site) -> None:
@@ -266,6 +301,11 @@ def _one_sensor(site: Site, name: str) -> Response:
     if state is None:
         raise _no_sensor(name)
     return _json({"name": name} | sensor_document(state, clock.now(), site.simulated()))
+
+
+def _actuator(site: Site, name: str) -> dict[str, object]:
+    state, moment = site.node.actuator(name), clock.moment()
+    return {"name": name} | actuator_document(state, moment, site.simulated()) | claims_document(state, moment)
 
 
 def _no_sensor(name: str) -> UnknownNameError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from outstation import __version__, clock
+from outstation.core import standing
 from outstation.core.actuation import ActuatorState, Claim
 from outstation.core.sensors import SensorState
-from outstation.core.readings import Level, Value
+from outstation.core.readings import Level, Millis, Value
 from outstation.engine.site import Site
 from outstation.http import Answer, Request, json
 
@@ -40,7 +41,8 @@ class Status:
             "sensors": {
                 name: sensor_document(state, moment.now, simulated) for name, state in site.node.sensors.items()
             },
-            "actuators": {name: actuator_document(state, simulated) for name, state in outputs.items()},
+            "actuators": {name: actuator_document(state, moment, simulated) for name, state in outputs.items()},
+            "alerts": len(site.node.decisions.alerts.standing),
         }
         for name, key in site.flat.items():
             document[key] = level_word(outputs[name].level) if name in outputs else _value(site.node.sensors[name])
@@ -50,7 +52,7 @@ class Status:
         """Return what GET /api/health says."""
         site, now = self._site, clock.now()
         stats = site.store.stats()
-        problems = [*self._problems(now)]
+        problems = [*self.problems(now), *self._alarms()]
         unhealthy = bool(stats.error)
         if stats.error:
             problems.insert(0, f"The data file cannot be written: {stats.error}")
@@ -64,7 +66,8 @@ class Status:
             "problems": problems,
         }
 
-    def _problems(self, now: int) -> list[str]:
+    def problems(self, now: int) -> list[str]:
+        """Return what is wrong with the node itself, in words."""
         node = self._site.node
         failed = [f"{name}: {state.error}" for name, state in node.sensors.items() if state.error]
         stale = [
@@ -74,6 +77,16 @@ class Status:
         ]
         outputs = [f"{name}: {state.error}" for name, state in node.actuators.items() if state.error]
         return [*self._site.troubles(), *failed, *stale, *outputs]
+
+    def _alarms(self) -> list[str]:
+        """Return the critical alerts that stand, but for those about outputs that are named as problems anyway."""
+        node = self._site.node
+        named = {name for name, state in node.actuators.items() if state.error}
+        return [
+            f"Alert {alert.id}: {alert.message}"
+            for alert in node.decisions.alerts.standing
+            if alert.severity == "critical" and not (alert.kind == "output" and alert.subject in named)
+        ]
 
     def _silence(self, state: SensorState, now: int) -> int:
         """Return for how long a sensor has said nothing; one that never spoke, since the start."""
@@ -101,14 +114,17 @@ def sensor_document(state: SensorState, now: int, simulated: frozenset[str]) -> 
     return document
 
 
-def actuator_document(state: ActuatorState, simulated: frozenset[str]) -> dict[str, object]:
-    """Return one output as people and programs read it."""
+def actuator_document(state: ActuatorState, moment: clock.Moment, simulated: frozenset[str]) -> dict[str, object]:
+    """Return one output as people and programs read it; decided_by: the line of the order that decides."""
     claim, spec = state.claim, state.spec
+    who = standing.who(state, at=moment.at, now=moment.now)
     document: dict[str, object] = {
         "state": level_word(state.level),
-        "since": clock.iso(state.changed_at) if state.changed_at is not None else None,
+        "since": _iso(state.changed_at),
         "until": until_word(claim),
         "claimed_by": claim.who if claim else None,
+        "decided_by": who.line,
+        "why": who.text,
         "safe": level_word(spec.safe),
         "simulated": spec.name in simulated,
     }
@@ -119,10 +135,48 @@ def actuator_document(state: ActuatorState, simulated: frozenset[str]) -> dict[s
     return document
 
 
+def claims_document(state: ActuatorState, moment: clock.Moment) -> dict[str, object]:
+    """Return who else wants something of an output: what is pending, a lock, the claims that stand, highest first."""
+    lock, claim, step = state.lock, state.claim, moment.at - moment.now
+    wants = sorted(state.wants, key=lambda want: (not want.safety, -want.priority, want.since))
+    claims: list[dict[str, object]] = [
+        {
+            "by": want.rule,
+            "kind": "rule",
+            "state": level_word(want.level),
+            "priority": "safety" if want.safety else want.priority,
+            "since": clock.iso(want.since + step),
+            "decided": want.decided,
+        }
+        for want in wants
+    ]
+    if claim:
+        manual = {"by": claim.who, "kind": "manual", "state": level_word(claim.level)}
+        times = {"since": clock.iso(claim.since + step), "until": until_word(claim)}
+        claims.insert(sum(want.safety for want in wants), {**manual, **times})
+    return {
+        "pending": pending_document(state, moment),
+        "lock": {"by": lock.who, "since": clock.iso(lock.since + step)} if lock else None,
+        "claims": claims,
+    }
+
+
+def pending_document(state: ActuatorState, moment: clock.Moment) -> dict[str, object] | None:
+    """Return what an output is asked for and kept from; why: what keeps it."""
+    who = standing.who(state, at=moment.at, now=moment.now)
+    if who.pending is None:
+        return None
+    return {
+        "state": level_word(who.pending.level),
+        "asked_by": who.pending.who,
+        "why": who.text,
+        "effective_at": _iso(who.pending.effective_at),
+    }
+
+
 def until_word(claim: Claim | None) -> str | None:
     """Return when a claim ends, in UTC; by the clock as it is now, which may have been set since."""
-    at = ends_at(claim)
-    return None if at is None else clock.iso(at)
+    return _iso(ends_at(claim))
 
 
 def ends_at(claim: Claim | None) -> int | None:
@@ -139,6 +193,10 @@ def level_word(level: Level | None) -> str | float:
     if level is None:
         return "unknown"
     return level if isinstance(level, float) else "on" if level else "off"
+
+
+def _iso(at: Millis | None) -> str | None:
+    return None if at is None else clock.iso(at)
 
 
 def _value(state: SensorState) -> Value | None:

@@ -1,0 +1,259 @@
+"""Drives the core of a node through a recording, with outputs that obey at once.
+
+The law of this file: it is the same core, and it is asked as a node asks it: a Tick whenever it wants one, no
+sooner and no later, with the local time of that moment; so it decides what it would have decided then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
+from math import inf
+
+from outstation.backtest.findings import Findings, OutputFinding, RuleFinding, Spell
+from outstation.config import Config, SensorTable, specs
+from outstation.core import conditions
+from outstation.core.filters import Limits
+from outstation.core.node import Node
+from outstation.core.readings import (
+    Alert,
+    Alerted,
+    Effect,
+    Level,
+    Millis,
+    Note,
+    Quality,
+    Reading,
+    Switch,
+    Switched,
+    Tick,
+    Zone,
+)
+from outstation.core.rules import RuleSpec
+from outstation.core.sensors import SensorSpec, keep_in_spans, keep_interval
+from outstation.engine.local_time import LocalTime
+
+_AT_ONCE = 8_192
+"""Readings between two looks at how far it has got."""
+
+_QUARTER: Millis = 900_000
+"""Local time is put forward and back at full quarters of an hour of UTC (tz database, since 1972)."""
+
+_JUDGED = frozenset((Quality.OUT_OF_RANGE, Quality.SPIKE, Quality.STUCK))
+"""What the limits of a sensor have found, and would find again."""
+
+Feed = Callable[[Millis, Millis, frozenset[str]], Iterator[Reading]]
+"""Where readings come from: those of some sensors, from a time until before another, in order; `now` is `at`."""
+
+
+class Trial:
+    """The rules of one file."""
+
+    def __init__(self, config: Config, only: Collection[str] = ()) -> None:
+        """only: the names of the rules to try; empty: all that are enabled."""
+        rules = [rule for rule in specs.rule_specs(config) if rule.enabled and (not only or rule.name in only)]
+        claimed = frozenset(name for rule in rules for name in rule.claims)
+        outputs = [
+            specs.actuator_spec(table, dimmable=True, ruled=table.name in claimed) for table in config.actuators
+        ]
+        settings = specs.setting_specs(config)
+        self.sensors = _looked_at(rules).difference(
+            (output.name for output in outputs), (setting.name for setting in settings)
+        )
+        tables = [_sensor_spec(table) for table in config.sensors if table.name in self.sensors]
+        known = {spec.name for spec in tables}
+        heard = [SensorSpec(name) for name in sorted(self.sensors) if name not in known]
+        self._node = Node([*tables, *heard], outputs, rules=rules, settings=settings, quiet=config.alerts.quiet)
+        self._limited = frozenset(spec.name for spec in tables if spec.limits != Limits())
+        place = config.node.place if self._node.decisions.ask_for_the_sun else None
+        self._local = LocalTime(timezone=config.node.timezone, place=place)
+        self._zone: tuple[int, Zone] = (-1, Zone(0))
+        self._watch = _Watch(rules, [output.name for output in outputs])
+        self._due: float = -inf
+        self._now: Millis = 0
+
+    @property
+    def longest_span(self) -> Millis:
+        """How far back the rules look."""
+        decisions = self._node.decisions
+        return max((span for name in self.sensors for span in decisions.spans_of(name)), default=0)
+
+    def run(
+        self, feed: Feed, start: Millis, end: Millis, progress: Callable[[Millis], None] = lambda _: None
+    ) -> Findings:
+        """Live through a recording from `start` until before `end`; the spans know what was before."""
+        self._remember(feed(start - self.longest_span, start, self.sensors), start)
+        self._open(start)
+        readings, count = feed(start, end, self.sensors), 0
+        while some := list(islice(readings, _AT_ONCE)):
+            self._live(self._as_told(some))
+            count += len(some)
+            progress(some[-1].at)
+        self._tick_until(end)
+        unheard = [name for name, state in self._node.sensors.items() if state.newest is None]
+        return self._watch.findings(start, end, count, unheard)
+
+    def zone(self, at: Millis) -> Zone:
+        """Return where local time stood."""
+        quarter = at // _QUARTER
+        if self._zone[0] != quarter:
+            self._zone = (quarter, self._local.zone_at(at))
+        return self._zone[1]
+
+    def _remember(self, readings: Iterable[Reading], start: Millis) -> None:
+        """Fill the spans with what was before the start, as a node does that is started."""
+        for reading in readings:
+            state = self._node.sensors[reading.sensor]
+            if state.newest is not None and state.spec.every is None:
+                keep_interval(state.intervals, state.newest, reading)
+            state.newest = reading
+            keep_in_spans(state, reading)
+
+    def _open(self, start: Millis) -> None:
+        for name, state in self._node.actuators.items():
+            self._watch.opened(name, state.wanted, start)
+            self._do(self._node.handle(Switched(name, state.wanted, start, start)), start)
+        self._tick(start)
+
+    def _as_told(self, readings: list[Reading]) -> Iterable[Reading]:
+        """Return them as they came: of those that the limits were to judge, without what was made of them then."""
+        if not self._limited:
+            return readings
+        return [_unjudged(each) if each.quality and each.sensor in self._limited else each for each in readings]
+
+    def _live(self, readings: Iterable[Reading]) -> None:
+        """The hot path."""
+        handle, next_due, due, before = self._node.handle, self._node.next_due, self._due, self._now
+        for reading in readings:
+            now = reading.now
+            if now >= due:
+                self._due = max(due, before)
+                self._tick_until(now)
+            effects = handle(reading)
+            if len(effects) > 1:  # more than that it is to be recorded
+                self._do(effects, now)
+            found, before = next_due(), now
+            due = inf if found is None else found
+        self._due, self._now = max(due, before), before
+
+    def _tick_until(self, now: Millis) -> None:
+        while self._due <= now:
+            self._tick(int(self._due))
+
+    def _tick(self, now: Millis) -> None:
+        self._now = now
+        self._do(self._node.handle(Tick(now, now, self.zone(now))), now)
+        due = self._node.next_due()
+        self._due = inf if due is None else max(due, now + 1)
+
+    def _do(self, effects: Iterable[Effect], now: Millis) -> None:
+        for effect in effects:
+            if type(effect) is Switch:
+                self._watch.switched(effect.actuator, effect.level, now)
+                self._do(self._node.handle(Switched(effect.actuator, effect.level, now, now)), now)
+            elif type(effect) is Note:
+                self._watch.noted(effect)
+            elif type(effect) is Alerted:
+                self._watch.alerted(effect.alert)
+
+
+class _Watch:
+    """Gathers what is found."""
+
+    def __init__(self, rules: Iterable[RuleSpec], outputs: Iterable[str]) -> None:
+        self._rules = {rule.name: rule for rule in rules}
+        self._spells: dict[str, list[Spell]] = {name: [] for name in self._rules}
+        self._since: dict[str, Millis] = {}
+        self._failed: dict[str, str] = {}
+        self._told: dict[str, list[str]] = {name: [] for name in self._rules}
+        self._others: list[str] = []
+        self._last_alert = 0
+        self._outputs = {name: OutputFinding(name) for name in outputs}
+        self._levels: dict[str, Level] = {}
+        self._on_since: dict[str, Millis] = {}
+
+    def opened(self, output: str, level: Level, at: Millis) -> None:
+        """Take in where an output was at the start."""
+        self._levels[output] = level
+        if level:
+            self._on_since[output] = at
+
+    def switched(self, output: str, level: Level, at: Millis) -> None:
+        """Take in that an output was driven."""
+        if level == self._levels[output]:
+            return
+        self._levels[output] = level
+        known = self._outputs[output]
+        self._outputs[output] = OutputFinding(output, known.switches + 1, known.on, known.longest)
+        if level:
+            self._on_since.setdefault(output, at)
+        else:
+            self._off(output, at)
+
+    def noted(self, note: Note) -> None:
+        """Take in a line of the journal."""
+        if note.kind == "rule fires":
+            self._since[note.subject] = note.at
+        elif note.kind == "rule clears":
+            self._clear(note.subject, note.at, still=False)
+        elif note.kind == "rule failed":
+            self._failed[note.subject] = note.text
+
+    def alerted(self, alert: Alert) -> None:
+        """Take in an alert, once."""
+        if alert.id <= self._last_alert:
+            return
+        self._last_alert = alert.id
+        if alert.kind == "rule":
+            self._told[alert.subject].append(alert.message)
+        else:
+            self._others.append(alert.message)
+
+    def findings(self, start: Millis, end: Millis, readings: int, unheard: Iterable[str]) -> Findings:
+        """End what is still under way, and return all that was found."""
+        for name in list(self._since):
+            self._clear(name, end, still=True)
+        for name in list(self._on_since):
+            self._off(name, end)
+        rules = tuple(
+            RuleFinding(
+                name, spec.when.text, tuple(self._spells[name]), len(self._told[name]), self._failed.get(name, "")
+            )
+            for name, spec in self._rules.items()
+        )
+        outputs = tuple(self._outputs.values())
+        return Findings(start, end, readings, rules, outputs, tuple(unheard), tuple(self._others))
+
+    def _clear(self, name: str, at: Millis, *, still: bool) -> None:
+        since, told = self._since.pop(name), self._told[name]
+        self._spells[name].append(Spell(since, at - since, still, told[-1] if told else ""))
+
+    def _off(self, output: str, at: Millis) -> None:
+        lasted, known = at - self._on_since.pop(output, at), self._outputs[output]
+        self._outputs[output] = OutputFinding(output, known.switches, known.on + lasted, max(known.longest, lasted))
+
+
+def _looked_at(rules: Iterable[RuleSpec]) -> frozenset[str]:
+    """Return what rules look at, and what their messages show."""
+    found: set[str] = set()
+    for rule in rules:
+        found |= conditions.sensors(rule.when) | conditions.sensors(rule.until or rule.when)
+        found |= rule.alert.message.names if rule.alert else frozenset()
+    return frozenset(found)
+
+
+def _sensor_spec(table: SensorTable) -> SensorSpec:
+    """Return a sensor as it is in the store: what a dead band has thinned out is no silence."""
+    every = table.every
+    if table.dead_band is not None:
+        every = max(every, -(-(table.heartbeat + every) // 3))
+    low, high = table.valid or (None, None)
+    limits = Limits(low, high, table.spike, table.stuck)
+    return SensorSpec(table.name, table.label, table.unit or "", every, limits)
+
+
+def _unjudged(reading: Reading) -> Reading:
+    if reading.quality not in _JUDGED:
+        return reading
+    ok = Quality.OK
+    return Reading(reading.sensor, reading.value, reading.at, reading.now, reading.arrived, ok, reading.sender_stamped)

@@ -1,0 +1,143 @@
+"""Outputs that are no pins: a stranger's driver is made safe by a process that was started beforehand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import Running
+from tests.system.waiting import until
+
+CONFIG = """
+[[actuators]]
+name = "siren"
+driver = "file"
+path = "siren"
+safe = "on"
+default = "on"
+
+[[actuators]]
+name = "pump"
+driver = "file"
+path = "pump"
+hangs = {hangs}
+"""
+
+DRIVER = '''
+"""An output that is a file: whoever drives it last is written beside the level."""
+
+import os
+import time
+
+from outstation.errors import DeviceError
+from outstation.plugins import ActuatorDriver, DriverOptions
+
+
+class Options(DriverOptions):
+    path: str
+    hangs: bool = False
+
+
+class FileDriver(ActuatorDriver):
+    Options = Options
+    safe_within = 1.0
+
+    def open(self, level):
+        if (self.place.base / "broken").exists():
+            raise DeviceError("The wire is cut.")
+        if self.options.hangs and "OUTSTATION_HANGS" in os.environ and (self.place.base / "hang").exists():
+            time.sleep(600)
+        self.set(level)
+
+    def set(self, level):
+        with (self.place.base / self.options.path).open("a") as file:
+            file.write(f"{int(level)} {os.getpid()}\\n")
+'''
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """A folder with an installed distribution that brings the driver."""
+    folder = tmp_path / "packages"
+    info = folder / "file_driver-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "file_driver.py").write_text(DRIVER)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: file-driver\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[outstation.actuators]\nfile = file_driver:FileDriver\n")
+    return folder
+
+
+@pytest.fixture
+def node(tmp_path: Path, packages: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
+    hangs = getattr(request, "param", False)
+    environment = {"PYTHONPATH": f"{packages}{os.pathsep}{Path(__file__).parents[2]}", "OUTSTATION_HANGS": "1"}
+    with Running(tmp_path / "data", CONFIG.format(hangs=str(hangs).lower()), env=environment) as node:
+        for name, away in (("siren", "off"), ("pump", "on")):
+            assert node.post(f"/api/{name}", {"action": away}).status == 200
+        yield node
+
+
+def driven(node: Running, name: str) -> list[tuple[bool, int]]:
+    """Return what the output went through: the level, and which process drove it there."""
+    rows = (node.data.parent / name).read_text().split("\n")[:-1]
+    return [(row.startswith("1"), int(row.split()[1])) for row in rows]
+
+
+def test_after_a_crash_they_are_safe_before_the_next_server_touches_them(node: Running) -> None:
+    server, before = node.server_pid, {name: len(driven(node, name)) for name in ("siren", "pump")}
+    time.sleep(1.5)  # the other process has loaded its drivers
+    os.kill(server, signal.SIGKILL)
+    until(lambda: driven(node, "siren")[-1][0] and not driven(node, "pump")[-1][0], 2)
+    following = node.wait_for_server(other_than=server)
+    for name, safe in (("siren", True), ("pump", False)):
+        (level, keeper), *later = driven(node, name)[before[name] :]
+        assert level is safe
+        assert keeper not in (server, following, node.pid)
+        assert all(pid == following for _, pid in later), "then it is the next server's"
+
+
+def test_a_frozen_server_leaves_them_safe_too(node: Running) -> None:
+    os.kill(node.server_pid, signal.SIGSTOP)
+    until(lambda: driven(node, "siren")[-1][0] and not driven(node, "pump")[-1][0], 12)
+
+
+def test_without_supervisor_and_server_they_are_made_safe_all_the_same(node: Running) -> None:
+    time.sleep(1.5)
+    node.process and node.process.send_signal(signal.SIGSTOP)
+    os.kill(node.server_pid, signal.SIGKILL)
+    os.kill(node.pid, signal.SIGKILL)
+    until(lambda: driven(node, "siren")[-1][0] and not driven(node, "pump")[-1][0], 6)
+
+
+def test_one_that_fails_is_told_and_the_node_comes_back(node: Running) -> None:
+    time.sleep(1.5)
+    (node.data.parent / "broken").touch()
+    server = node.server_pid
+    os.kill(server, signal.SIGKILL)
+    until(lambda: "siren may not be in its safe state: The wire is cut." in node.log.read_text(), 3)
+    (node.data.parent / "broken").unlink()
+    node.wait_for_server(other_than=server)
+
+
+@pytest.mark.parametrize("node", [True], indirect=True)
+def test_one_that_hangs_has_its_time_and_delays_no_other(node: Running) -> None:
+    time.sleep(1.5)
+    (node.data.parent / "hang").touch()
+    server = node.server_pid
+    os.kill(server, signal.SIGKILL)
+    until(lambda: driven(node, "siren")[-1][0], 2)
+    until(lambda: "pump may not be in its safe state: its driver was not done in 1 s" in node.log.read_text(), 4)
+    (node.data.parent / "hang").unlink()
+    node.wait_for_server(other_than=server)
+
+
+def test_told_to_stop_all_of_it_ends(node: Running) -> None:
+    time.sleep(1.5)
+    assert node.stop() == 0
+    assert driven(node, "siren")[-1][0]
+    assert not driven(node, "pump")[-1][0]
