@@ -117,7 +117,8 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGSTOP)
             for child in _children(self.pid):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
         return self.end(signal.SIGKILL)
 
     def wait_for_server(self, *, other_than: int = 0) -> int:
@@ -195,10 +196,12 @@ def _children(pid: int) -> list[int]:
 
 def _is_ours_alone(pid: int) -> bool:
     """Tell whether a child of the supervisor is one of its small scripts, and no server."""
-    return (
-        b"/supervisor/" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        or b"OUTSTATION_KEEPER=" in Path(f"/proc/{pid}/environ").read_bytes()
-    )
+    process = Path(f"/proc/{pid}")
+    try:
+        words, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+    except (ProcessLookupError, FileNotFoundError):  # it has just ended
+        return True
+    return not words or b"/supervisor/" in words or b"OUTSTATION_KEEPER=" in environment
 
 
 def free_port() -> int:

@@ -59,7 +59,7 @@ def test_example_configs_load(page: Path, tmp_path: Path) -> None:
         config.load(file)
 
 
-ROW = re.compile(r"^\| (GET|POST|DELETE) \| `([^`]+)` \| (\w+) \|", re.MULTILINE)
+ROW = re.compile(r"^\| (GET|POST|PUT|DELETE) \| `([^`]+)` \| (\w+) \|", re.MULTILINE)
 
 
 def test_the_page_of_the_api_has_every_route_with_its_scope_and_no_other() -> None:

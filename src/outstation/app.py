@@ -36,6 +36,7 @@ from outstation.greeting import first_key, greet
 from outstation.owner import Owner
 from outstation.routes import Route
 from outstation.store.database import Store
+from outstation.store.deliveries import Deliveries
 from outstation.store.history import History
 from outstation.store.journal import Journal
 from outstation.store.keys import Keys
@@ -188,6 +189,7 @@ async def _forget(store: Store, config: Config) -> None:
 def _notifier(config: Config, store: Store) -> Notifier | None:
     """Return who delivers alerts; a node that tells nobody does not even load it."""
     if not (config.webhooks or config.apprise):
+        Deliveries(store).forget_others((), clock.at())
         return None
     from outstation.engine import notifier, receivers  # noqa: PLC0415
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def supervise(
     temporary: the data are removed at the end. Raises OutstationError when the node cannot start.
     """
     _keep_standard_streams_free()
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # Ctrl-Z: a node that stands still holds its outputs where they are
     owner = Owner(data).__enter__()
     try:
         web = config.web

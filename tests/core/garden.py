@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from outstation.core import conditions, messages
 from outstation.core.actuation import ActuatorSpec, ActuatorState
 from outstation.core.alerts import Quiet
@@ -200,8 +202,13 @@ class Garden:
         self.clock += ms(away)
         if another:
             self.boot, self.clock, self.boot_at = f"{self.boot} and another", 5_000, back - 5_000
-        kept = dict(self.rows)
+        if another and not trusted:
+            # Nobody knows any more when they were.
+            self.records.clear()
+        kept, newest = dict(self.rows), {reading.sensor: reading for reading in self.records}
         self._begin()
+        for spec in self.sensors:
+            self._remember(spec, newest.get(spec.name))
         here = self.here()
         effects = self.node.restore(kept, then, Stamp(here.boot, here.now, here.at, trusted))
         self._take(effects)
@@ -254,6 +261,12 @@ class Garden:
 
     def _begin(self) -> None:
         self.node = Node(self.sensors, self.outputs, rules=self.rules, settings=self.settings, quiet=self.quiet)
+
+    def _remember(self, spec: SensorSpec, newest: Reading | None) -> None:
+        """Tell the node what a sensor said last, as a start does, with `now` on the clock of this boot."""
+        if newest is not None:
+            now = self.clock - (self.tick.at - newest.arrived)
+            self.node.learn(spec, msgspec.structs.replace(newest, now=now))
 
     def _open(self) -> None:
         """Open each output where it is wanted, and tell the time, as a start does; these are no switchings."""

@@ -1,6 +1,6 @@
 """Real lines of a real kernel: the supervised node killed, frozen, stopped and orphaned, seen from outside.
 
-The machine is emulated, and a node takes thirty times as long to start there. Nothing is added to the promises for
+The machine is emulated, and a node takes some thirty times as long to start there. Nothing is added to the promises for
 that: QEMU's clock goes with the wall's. A line that nobody holds is drawn to where its output is not safe, so that a
 moment without a holder shows.
 """

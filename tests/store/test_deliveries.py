@@ -48,6 +48,8 @@ def test_what_is_done_is_gone_for_that_receiver_alone(tmp_path: Path) -> None:
         await deliveries.done(["key1"], "phone")
         await deliveries.done(["key3", "key9"], "phone", [refused])
         assert deliveries.waiting("phone") == [one(2)]
+        assert deliveries.count("phone", but=["key1", "key9"]) == 1
+        assert deliveries.count("phone", but=["key2"]) == 0
         assert deliveries.waiting("hub") == [one(1, "hub")]
         assert Journal(store).newest(9) == [refused]
 

@@ -71,7 +71,7 @@ def test_five_crashes_in_a_minute_and_a_small_node_says_why_until_the_whole_one_
     health = until(lambda: _reduced(node), 40)
     assert health["status"] == "unhealthy"
     assert health["problems"][0].startswith("The node ended 5 times within 20 s; the last one was ended by SIGKILL. ")
-    assert "outputs are in their safe state" in health["problems"][0]
+    assert "The outputs are in their safe state." in health["problems"][0]
     for path in ("/", "/api/status", "/nothing"):
         answer = node.get(path)
         assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")

@@ -112,6 +112,14 @@ def test_no_real_pin_is_ever_touched(demo: Demo) -> None:
     assert "gpiod" not in maps, "the library for real pins is not even loaded"
 
 
+def test_after_a_crash_it_goes_on_in_the_same_folder(demo: Demo) -> None:
+    folder, key, killed = demo.folder, demo.printed_key, demo.server_pid
+    os.kill(killed, signal.SIGKILL)
+    demo.wait_for_server(other_than=killed)
+    assert demo.folder == folder
+    assert demo.post("/api/vent", {"action": "on"}, key=key).status == 200
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_it_leaves_nothing(demo: Demo, signum: signal.Signals) -> None:
     assert demo.folder.exists()

@@ -43,12 +43,28 @@ name = "porch"
 channel = 1
 write_key = "{WRITE_KEY}"
 fields = ["temperature"]
+
+[[settings]]
+name = "warm_at"
+value = 0
+
+[[rules]]
+name = "warm porch"
+when = "porch/temperature > warm_at - 100"
+alert = {{ severity = "info", message = "It is warm" }}
+
+[[webhooks]]
+name = "nobody"
+url = "http://127.0.0.1:9/"
 """
 
 _NAMES = {
     "/api/sensors/{name}": "/api/sensors/door",
     "/api/sensors/{device}/{name}": "/api/sensors/porch/temperature",
     "/api/actuators/{name}": "/api/actuators/vent",
+    "/api/rules/{name}/explain": "/api/rules/warm%20porch/explain",
+    "/api/settings/{name}": "/api/settings/warm_at",
+    "/api/alerts/{id}/acknowledge": "/api/alerts/1/acknowledge",
     "/api/keys/{id}": "/api/keys/nobodys",
     "/docs/{file}": "/docs/start.js",
     "/channels/{channel}/fields/{field}/last": "/channels/1/fields/1/last",

@@ -70,8 +70,8 @@ def test_an_unknown_action_is_400_and_lists_the_valid_ones(node: Running, action
     for path in ("/api/led", LED):
         answer = order(node, action, path)
         assert answer.status == 400
-        assert answer.json["valid"] == ["on", "off", "toggle", "pulse", "release"]
-        assert "Valid: on, off, toggle, pulse, release." in answer.json["error"]
+        assert answer.json["valid"] == ["on", "off", "toggle", "pulse", "release", "lock", "unlock"]
+        assert "Valid: on, off, toggle, pulse, release, lock, unlock." in answer.json["error"]
         assert len(answer.body) < 800
         assert not set(answer.json["error"]) & set("<>\x1b")
 

@@ -185,7 +185,7 @@ def test_what_is_not_json_is_415_and_the_header_to_add_is_named(
 )
 def test_json_is_taken_by_name_and_as_curl_sends_it(node: Running, route: Route, kind: str) -> None:
     answer = ask(node, route.method, path(route), f"Content-Type: {kind}", with_key(KEY), body=b"{}")
-    assert answer.status in {400, 422}
+    assert answer.status in ({200, 404} if "/alerts/" in route.path else {400, 422})
 
 
 @every_json_route

@@ -62,7 +62,9 @@ def test_a_sensor_says_all_about_its_value(node: Running, name: str) -> None:
 
 def test_an_output_says_all_about_its_state(node: Running) -> None:
     led = node.get("/api/status").json["actuators"]["led"]
-    assert set(led) == {"state", "since", "until", "claimed_by", "safe", "simulated", "label"}
+    names = {"state", "since", "until", "claimed_by", "decided_by", "why", "safe", "simulated", "label"}
+    assert set(led) == names
+    assert (led["decided_by"], led["why"]) == ("default", "off: nobody asks, it is the default")
     assert (led["state"], led["until"], led["claimed_by"], led["safe"]) == ("off", None, None, "off")
     assert seconds_from_now(led["since"]) < 120
 

@@ -86,7 +86,13 @@ def test_readings_and_outputs_arrive_as_they_happen(node: Running) -> None:
             kind, document = watching.event()
             while kind != "output":
                 kind, document = watching.event()
-            assert document == {"actuator": "led", "level": True, "error": ""}
+            assert document == {
+                "actuator": "led",
+                "level": True,
+                "error": "",
+                "decided_by": "manual",
+                "why": "on: environment",
+            }
 
 
 def test_a_text_cannot_end_its_event(node: Running) -> None:

@@ -78,9 +78,25 @@ tell(outside.level(4, 17))
 def test_what_a_line_is_after_its_release(chips: Path) -> None:
     story = """
 request = wire.request_output("/dev/gpiochip0", 7, level=True, active_low=False, holder="x" * 40)
-tell(wire.get(request), wire.is_output("/dev/gpiochip0", 7))
+tell(wire.get(request), wire.keeps_output("/dev/gpiochip0", 7))
 import os
 os.close(request)
-tell(wire.is_output("/dev/gpiochip0", 7), wire.is_output("/dev/gpiochip0", 8))
+tell(wire.keeps_output("/dev/gpiochip0", 7), wire.keeps_output("/dev/gpiochip0", 8))
 """
     assert told(chips, SUPERVISED + story) == [[True, True], [True, False]]
+
+
+def test_of_a_raspberry_pi_its_drivers_parameter_says_whether_a_line_is_kept(chips: Path, tmp_path: Path) -> None:
+    parameters = tmp_path / "pinctrl_rp1" / "parameters"
+    parameters.mkdir(parents=True)
+    story = f"""
+modules = {str(tmp_path)!r}
+parameter = Path({str(parameters)!r}) / "persist_gpio_outputs"
+wire.request_output("/dev/gpiochip4", 7, level=True, active_low=False, holder="x")
+tell(wire.keeps_output("/dev/gpiochip4", 7, modules))
+parameter.write_text("Y")
+tell(wire.keeps_output("/dev/gpiochip4", 7, modules))
+parameter.write_text("N")
+tell(wire.keeps_output("/dev/gpiochip4", 7, modules))
+"""
+    assert told(chips, SUPERVISED + story) == [[False], [True], [False]]

@@ -7,7 +7,7 @@ import csv
 import datetime as dt
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,7 +54,7 @@ class Table:
         """The sensors in it."""
         return list(self.columns)
 
-    def readings(self, start: Millis, end: Millis, sensors: frozenset[str]) -> Iterator[Reading]:
+    def readings(self, start: Millis, end: Millis, sensors: Collection[str]) -> Iterator[Reading]:
         """Return the readings of these sensors from `start` until before `end`. Raises TableError."""
         columns = [(name, self.columns[name]) for name in self.names if name in sensors]
         self.left_out, last = 0, start
@@ -68,14 +68,6 @@ class Table:
             for name, column in columns:
                 if text := cells[column]:
                     yield Reading(name, self._value(text, line), at, at, at)
-
-    def bounds(self) -> tuple[Millis, Millis] | None:
-        """Return when the first and the last row were measured; None: there are none. Raises TableError."""
-        first: Millis | None = None
-        last = 0
-        for at, _, _ in self._rows():
-            first, last = at if first is None else first, max(last, at)
-        return None if first is None else (first, last)
 
     def _rows(self) -> Iterator[tuple[Millis, list[str], int]]:
         """Return each row that is asked for: when it was measured, its cells, the number of its line."""

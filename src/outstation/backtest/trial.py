@@ -6,11 +6,12 @@ sooner and no later, with the local time of that moment; so it decides what it w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from math import inf
 
 from outstation.backtest.findings import Findings, OutputFinding, RuleFinding, Spell
+from outstation.backtest.recording import EARLIEST, LATEST, Recording
 from outstation.config import Config, SensorTable, specs
 from outstation.core import conditions
 from outstation.core.filters import Limits
@@ -32,6 +33,7 @@ from outstation.core.readings import (
 from outstation.core.rules import RuleSpec
 from outstation.core.sensors import SensorSpec, keep_in_spans, keep_interval
 from outstation.engine.local_time import LocalTime
+from outstation.errors import OutstationError
 
 _AT_ONCE = 8_192
 """Readings between two looks at how far it has got."""
@@ -42,15 +44,13 @@ _QUARTER: Millis = 900_000
 _JUDGED = frozenset((Quality.OUT_OF_RANGE, Quality.SPIKE, Quality.STUCK))
 """What the limits of a sensor have found, and would find again."""
 
-Feed = Callable[[Millis, Millis, frozenset[str]], Iterator[Reading]]
-"""Where readings come from: those of some sensors, from a time until before another, in order; `now` is `at`."""
-
 
 class Trial:
     """The rules of one file."""
 
     def __init__(self, config: Config, only: Collection[str] = ()) -> None:
         """only: the names of the rules to try; empty: all that are enabled."""
+        self.rules = [rule.name for rule in specs.rule_specs(config)]
         rules = [rule for rule in specs.rule_specs(config) if rule.enabled and (not only or rule.name in only)]
         claimed = frozenset(name for rule in rules for name in rule.claims)
         outputs = [
@@ -72,26 +72,38 @@ class Trial:
         self._due: float = -inf
         self._now: Millis = 0
 
-    @property
-    def longest_span(self) -> Millis:
-        """How far back the rules look."""
-        decisions = self._node.decisions
-        return max((span for name in self.sensors for span in decisions.spans_of(name)), default=0)
-
     def run(
-        self, feed: Feed, start: Millis, end: Millis, progress: Callable[[Millis], None] = lambda _: None
+        self,
+        recording: Recording,
+        start: Millis | None = None,
+        end: Millis | None = None,
+        progress: Callable[[Millis], None] = lambda _: None,
     ) -> Findings:
-        """Live through a recording from `start` until before `end`; the spans know what was before."""
-        self._remember(feed(start - self.longest_span, start, self.sensors), start)
-        self._open(start)
-        readings, count = feed(start, end, self.sensors), 0
+        """Live through a recording from `start` until before `end`; the spans know what was before.
+
+        None: from the first, until the last of what the rules look at. Raises TableError, StoreError.
+        """
+        begin = self.begin(recording, end) if start is None else start
+        self._remember(recording.readings(begin - self._longest_span(), begin, self.sensors))
+        self._open(begin)
+        readings = recording.readings(begin, LATEST if end is None else end, self.sensors)
+        count = 0
         while some := list(islice(readings, _AT_ONCE)):
             self._live(self._as_told(some))
             count += len(some)
             progress(some[-1].at)
-        self._tick_until(end)
+        finish = self._now if end is None else end
+        self._tick_until(finish + 1)
         unheard = [name for name, state in self._node.sensors.items() if state.newest is None]
-        return self._watch.findings(start, end, count, unheard)
+        return self._watch.findings(begin, finish, count, unheard)
+
+    def begin(self, recording: Recording, end: Millis | None = None) -> Millis:
+        """Return when the first reading that the rules look at was measured. Raises OutstationError: there is none."""
+        first = next(recording.readings(EARLIEST, LATEST if end is None else end, self.sensors), None)
+        if first is None:
+            names = ", ".join(sorted(self.sensors)) or "no sensor at all"
+            raise OutstationError(f"Nothing was recorded of what the rules look at: {names}.")
+        return first.at
 
     def zone(self, at: Millis) -> Zone:
         """Return where local time stood."""
@@ -100,7 +112,12 @@ class Trial:
             self._zone = (quarter, self._local.zone_at(at))
         return self._zone[1]
 
-    def _remember(self, readings: Iterable[Reading], start: Millis) -> None:
+    def _longest_span(self) -> Millis:
+        """Return how far back the rules look."""
+        decisions = self._node.decisions
+        return max((span for name in self.sensors for span in decisions.spans_of(name)), default=0)
+
+    def _remember(self, readings: Iterable[Reading]) -> None:
         """Fill the spans with what was before the start, as a node does that is started."""
         for reading in readings:
             state = self._node.sensors[reading.sensor]
@@ -126,7 +143,7 @@ class Trial:
         handle, next_due, due, before = self._node.handle, self._node.next_due, self._due, self._now
         for reading in readings:
             now = reading.now
-            if now >= due:
+            if now > due:  # what is due in this very millisecond waits for the reading
                 self._due = max(due, before)
                 self._tick_until(now)
             effects = handle(reading)
@@ -137,7 +154,8 @@ class Trial:
         self._due, self._now = max(due, before), before
 
     def _tick_until(self, now: Millis) -> None:
-        while self._due <= now:
+        """Tell the time as often as the core asked for it, before `now`."""
+        while self._due < now:
             self._tick(int(self._due))
 
     def _tick(self, now: Millis) -> None:

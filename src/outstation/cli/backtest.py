@@ -4,64 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from outstation.cli.root import data_option, json_option, print_json, root
-from outstation.errors import OutstationError
 
 if TYPE_CHECKING:
     from outstation.backtest.findings import Findings
-    from outstation.backtest.trial import Feed, Trial
+    from outstation.backtest.recording import Recording
+    from outstation.backtest.trial import Trial
 
-_MOMENT = "A time such as 2026-03-01 or 2026-03-01T12:00Z; UTC unless it says otherwise."
-
-
-class Recording(NamedTuple):
-    """What rules are tried on: its sensors, when it begins and ends, and how to read it."""
-
-    names: list[str]
-    bounds: Callable[[frozenset[str]], tuple[int, int] | None]
-    feed: Feed
-    remark: Callable[[], str]
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_SHOW_EVERY_S = 0.2
 
 
 @root.command()
-@click.argument("rules", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--start", metavar="TIME", help=f"Try from here on. {_MOMENT}")
+@click.argument("rules", type=_FILE)
+@click.option("--start", metavar="TIME", help="Try from here on. UTC, unless it says otherwise.")
 @click.option("--end", metavar="TIME", help="Try until before this time.")
-@click.option("--rule", "only", metavar="NAME", multiple=True, help="Try this rule alone. May be repeated.")
-@click.option("--against", metavar="OTHER.toml", type=click.Path(path_type=Path, dir_okay=False), help="Compare with.")
-@click.option("--csv", "table", metavar="FILE", type=click.Path(path_type=Path), help="Try on a CSV file, or .csv.gz.")
-@click.option("--time", "time_column", metavar="COLUMN", help="The column of times in it.  [default: the first]")
+@click.option("--rule", "only", metavar="NAME", multiple=True, help="Try this rule only. May be repeated.")
+@click.option("--against", metavar="OTHER.toml", type=_FILE, help="Another version of the rules, to compare with.")
+@click.option("--csv", "table", metavar="FILE", type=_FILE, help="Try on a CSV file, plain or .gz.")
+@click.option("--time", "time_column", metavar="COLUMN", help="Its column of times.  [default: the first]")
 @click.option(
-    "--sensor", "sensors", metavar="NAME[=COLUMN]", multiple=True, help="A sensor in it.  [default: each other column]"
+    "--sensor",
+    "columns",
+    metavar="NAME=COLUMN",
+    multiple=True,
+    help="A sensor, and its column. May be repeated.  [default: each other column, by its name]",
 )
-@click.option("--where", metavar="COLUMN=TEXT", multiple=True, help="Only its rows with this text. May be repeated.")
+@click.option("--where", metavar="COLUMN=TEXT", multiple=True, help="Only rows with this text. May be repeated.")
 @data_option
 @json_option
-def backtest(
-    rules: Path,
-    start: str | None,
-    end: str | None,
-    only: tuple[str, ...],
-    against: Path | None,
-    table: Path | None,
-    time_column: str | None,
-    sensors: tuple[str, ...],
-    where: tuple[str, ...],
-    data: Path,
-    *,
-    as_json: bool,
-) -> None:
+def backtest(rules: Path, against: Path | None, data: Path, *, as_json: bool, **asked: Any) -> None:
     """Try rules on what was measured.
 
-    Says when each rule of RULES would have fired, for how long, and how often outputs would have switched.
-    RULES is a config; its rules, settings and outputs count, drivers need not be there. What was measured is
-    what the node has stored, running or not, or a CSV file.
+    Says when each rule in RULES would have fired and for how long, and how often outputs would have switched.
+    RULES is a config, or only the rules, settings and outputs of one. What was measured is what the node in
+    the data folder has stored, while it runs or not; or a CSV file.
 
     \b
     Examples:
@@ -70,3 +55,84 @@ def backtest(
       outstation backtest rules.toml --csv machine.csv --sensor temperature=value
       outstation backtest rules.toml --csv room.csv.gz --sensor air=temperature_c --where node=1
     """
+    from outstation.backtest import words
+    from outstation.backtest.findings import document
+
+    start, end = _moment(asked["start"], "--start"), _moment(asked["end"], "--end")
+    files = [rules] if against is None else [rules, against]
+    with _recording(data, asked) as recording:
+        trials = [_trial(file, recording, asked["only"]) for file in files]
+        _refuse_unknown(asked["only"], trials)
+        if start is None:
+            start = min(trial.begin(recording, end) for trial in trials)
+        found = [trial.run(recording, start, end, _progress()) for trial in trials]
+    if recording.left_out:
+        click.echo(f"{recording.left_out} rows that go back in time were left out.", err=True)
+    names = [str(file) for file in files]
+    if as_json:
+        print_json({name: document(one) for name, one in zip(names, found, strict=True)} if against else document(found[0]))
+        return
+    lines = words.of_two(names, found, trials[0].zone) if against else words.of_one(found[0], trials[0].zone)
+    for line in lines:
+        click.echo(line)
+
+
+def _trial(file: Path, recording: Recording, only: tuple[str, ...]) -> Trial:
+    from outstation.backtest.trial import Trial
+    from outstation.config import load_rules
+
+    return Trial(load_rules(file, recording.names), only)
+
+
+def _refuse_unknown(only: tuple[str, ...], trials: list[Trial]) -> None:
+    known = sorted({name for trial in trials for name in trial.rules})
+    for name in only:
+        if name not in known:
+            raise click.BadParameter(f"there is no rule {name!r}; rules: {', '.join(known) or 'none'}.", param_hint="--rule")
+
+
+def _recording(data: Path, asked: dict[str, Any]) -> AbstractContextManager[Recording]:
+    from outstation.backtest.recording import stored
+    from outstation.backtest.table import Layout, Table
+
+    layout = Layout(asked["time_column"], _pairs(asked["columns"], "--sensor"), _pairs(asked["where"], "--where"))
+    if asked["table"] is not None:
+        return contextlib.nullcontext(Table(asked["table"], layout))
+    if layout != Layout():
+        raise click.UsageError("--time, --sensor and --where are for a CSV file: name it with --csv.")
+    return stored(data)
+
+
+def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    for name, text in pairs.items():
+        if not name or not text:
+            raise click.BadParameter(f"expected NAME=VALUE, found {name or text!r}.", param_hint=option)
+    return pairs
+
+
+def _moment(text: str | None, option: str) -> int | None:
+    from outstation.backtest.table import moment
+
+    try:
+        return None if text is None else moment(text)
+    except (ValueError, OverflowError):
+        sentence = f"expected a time such as 2026-03-01 or 2026-03-01T12:00Z, found {text!r}."
+        raise click.BadParameter(sentence, param_hint=option) from None
+
+
+def _progress() -> Callable[[int], None]:
+    """Return what tells a person how far it has got; in a pipe it tells nobody."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    from outstation import clock
+
+    shown = time.monotonic()
+
+    def show(at: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > _SHOW_EVERY_S:
+            shown = time.monotonic()
+            click.echo(f"\r{clock.iso(at)[:10]}\r", err=True, nl=False)
+
+    return show

@@ -33,6 +33,8 @@ def status(data: Path, *, as_json: bool) -> None:
     actuators = [_actuator(name, state) for name, state in answer.get("actuators", {}).items()]
     for line in columns([*sensors, *actuators]):
         click.echo(f"  {line}")
+    if answer.get("alerts"):
+        click.echo(f"Alerts that stand: {answer['alerts']}. Look at them: outstation alerts list")
 
 
 @root.command(context_settings={"ignore_unknown_options": True})
@@ -93,8 +95,8 @@ def _sensor(name: str, state: dict[str, Any]) -> tuple[str, ...]:
 
 def _actuator(name: str, state: dict[str, Any]) -> tuple[str, ...]:
     until = f"until {state['until']}" if state.get("until") else ""
-    claimed = f"for {state['claimed_by']}" if state.get("claimed_by") else ""
-    notes = [state.get("error", ""), "simulated" if state.get("simulated") else "", claimed, until]
+    why = state.get("why", "").partition(": ")[2] if state.get("decided_by") != "default" else ""
+    notes = [state.get("error", ""), "simulated" if state.get("simulated") else "", why, until]
     return name, str(state.get("state")), "", ", ".join(note for note in notes if note)
 
 

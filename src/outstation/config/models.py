@@ -184,8 +184,8 @@ class WebhookTable(Table):
     """[[webhooks]]: a receiver of alerts from `severity` upwards. secret: what they are signed with."""
 
     name: DeviceName
-    url: WebhookUrl
-    secret: Secret | None = None
+    url: Annotated[WebhookUrl, Field(repr=False)]
+    secret: Annotated[Secret | None, Field(repr=False)] = None
     severity: Severity = "info"
     timeout: Timeout = 10_000
 
@@ -194,7 +194,7 @@ class AppriseTable(Table):
     """[[apprise]]: a receiver of alerts that the package Apprise reaches."""
 
     name: DeviceName
-    url: AppriseUrl
+    url: Annotated[AppriseUrl, Field(repr=False)]
     severity: Severity = "info"
 
 

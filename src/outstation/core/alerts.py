@@ -1,7 +1,7 @@
-"""When a person should be told: raised, repeated, acknowledged, cleared; and not at night, unless it is critical.
+"""When a person should be told: raised, repeated, acknowledged, cleared; not at night, and not every second.
 
-One alert for each spell of its subject. The law of this file: what was not told because people sleep is
-told in the morning, as it is then.
+One alert for each spell of its subject. The law of this file: what is not told at once is told later,
+as it is then: in the morning, unless it is critical, and of one subject once a minute.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ Quiet = tuple[int, int]
 Subject = tuple[str, str]
 """The kind of what an alert is about, and its name."""
 
+APART: Millis = 60_000
+"""From one telling that an alert was raised to the next about the same subject: spells between them are one."""
+
 
 class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     """An alert that is not over: it was not cleared, or that was not told yet.
 
     repeat: how often it is told again; again: when next, on `now`. held: what happened to it that is
-    told when people wake up.
+    to be told yet.
     """
 
     alert: Alert
@@ -52,6 +55,7 @@ class Alerts:
         self._quiet = quiet
         self._standing: dict[int, Standing] = {}
         self._of: dict[Subject, int] = {}
+        self._told: dict[Subject, Millis] = {}
         self._last = 0
 
     @property
@@ -82,11 +86,12 @@ class Alerts:
         """Raise an alert, unless one stands about this subject."""
         if (kind, subject) in self._of:
             return []
-        self._last += 1
-        alert = Alert(self._last, kind, subject, severity, message, sight.at, values=dict(values))
-        self._of[kind, subject] = alert.id
+        number = self._untold(kind, subject) or self._last + 1
+        self._last = max(self._last, number)
+        alert = Alert(number, kind, subject, severity, message, sight.at, values=dict(values))
+        self._of[kind, subject] = number
         again = None if repeat is None else sight.now + repeat
-        return self._now(Standing(alert, repeat, again), "raised", sight)
+        return self._happens(Standing(alert, repeat, again), "raised", sight)
 
     def clear(self, kind: str, subject: str, sight: Sight) -> list[Effect]:
         """Clear the alert about a subject, if one stands."""
@@ -95,7 +100,7 @@ class Alerts:
             return []
         known = self._standing[number]
         alert = msgspec.structs.replace(known.alert, state="cleared", cleared_at=sight.at)
-        return self._now(msgspec.structs.replace(known, alert=alert, again=None), "cleared", sight)
+        return self._happens(msgspec.structs.replace(known, alert=alert, again=None), "cleared", sight)
 
     def acknowledge(self, event: Acknowledge, sight: Sight) -> list[Effect]:
         """Keep that somebody has seen an alert: it is not repeated. Raises UnknownNameError, RefusedError."""
@@ -107,24 +112,28 @@ class Alerts:
         alert = msgspec.structs.replace(
             known.alert, state="acknowledged", acknowledged_by=event.who, acknowledged_at=event.at
         )
-        return self._now(msgspec.structs.replace(known, alert=alert, again=None), "acknowledged", sight)
+        return self._happens(msgspec.structs.replace(known, alert=alert, again=None, held=None), "acknowledged", sight)
 
     def tick(self, sight: Sight) -> list[Effect]:
-        """Tell what was held back, when people are awake; and tell again what is to be repeated."""
+        """Tell what was held back, when its time has come; and tell again what is to be repeated."""
         effects: list[Effect] = []
         for known in list(self._standing.values()):
-            if known.held is not None and self._is_told(known.alert, sight):
-                effects += self._now(known, known.held, sight)
+            if sight.now < self._told_from(known, sight):
+                continue
+            if known.held is not None:
+                effects += self._tell(known, known.held, sight)
             elif known.again is not None and sight.now >= known.again:
                 again = sight.now + (known.repeat or 0)
-                effects += self._now(msgspec.structs.replace(known, again=again), "repeated", sight)
+                effects += self._tell(msgspec.structs.replace(known, again=again), "repeated", sight)
         return effects
 
     def next_due(self, sight: Sight) -> Millis | None:
-        """Return when it wants a Tick: a repetition is due, or people wake up."""
-        due = [known.again for known in self._standing.values() if known.again is not None]
-        if any(known.held is not None for known in self._standing.values()):
-            due.append(sight.now + self._quiet_for(sight))
+        """Return when it wants a Tick: a repetition is due, or what was held back."""
+        due = [
+            max(self._told_from(known, sight), 0 if known.held is not None else known.again or 0)
+            for known in self._standing.values()
+            if known.held is not None or known.again is not None
+        ]
         return min(due, default=None)
 
     def restore(self, kept: Iterable[Standing], shift: Millis) -> None:
@@ -140,39 +149,55 @@ class Alerts:
         """Return all that must outlive a restart."""
         return [_keep(known) for known in self._standing.values()]
 
-    def _now(self, known: Standing, happened: Happened, sight: Sight) -> list[Effect]:
-        """Take in how an alert is now; tell of it, or hold that back."""
-        tell = self._is_told(known.alert, sight)
-        held = None if tell or happened == "acknowledged" else _latest(known.held, happened)
+    def _happens(self, known: Standing, happened: Happened, sight: Sight) -> list[Effect]:
+        """Take in what happens to an alert: tell of it, or hold that back."""
+        note = Note(f"alert {happened}", known.alert.subject, _words(known.alert, happened), sight.at)
+        # That it is over is told at once, if people have heard that it began.
+        told_from = sight.now + self._quiet_for(known.alert, sight)
+        if happened == "raised" or known.held is not None:
+            told_from = self._told_from(known, sight)
+        if sight.now >= told_from:
+            return [*self._tell(known, happened, sight), note]
+        held = None if happened == "acknowledged" else happened
         known = msgspec.structs.replace(known, held=held)
         self._standing[known.alert.id] = known
-        if known.alert.state == "cleared" and tell:
-            del self._standing[known.alert.id]
-            keep = Keep("alert", str(known.alert.id), None)
-        else:
-            keep = _keep(known)
+        return [_keep(known), Alerted(known.alert, happened, tell=False), note]
+
+    def _tell(self, known: Standing, happened: Happened, sight: Sight) -> list[Effect]:
+        alert, known = known.alert, msgspec.structs.replace(known, held=None)
+        if happened == "raised":
+            self._told[alert.kind, alert.subject] = sight.now
+        told = Alerted(alert, happened, tell=True)
+        if alert.state == "cleared":
+            self._standing.pop(alert.id, None)
+            return [Keep("alert", str(alert.id), None), told]
+        self._standing[alert.id] = known
+        return [_keep(known), told]
+
+    def _untold(self, kind: str, subject: str) -> int:
+        """Return the number of an alert about a subject that is over, and nobody was told of; 0: there is none."""
+        for number, known in self._standing.items():
+            if (known.alert.kind, known.alert.subject) == (kind, subject) and known.held == "cleared":
+                return number
+        return 0
+
+    def _told_from(self, known: Standing, sight: Sight) -> Millis:
+        """Return from when on people may be told of an alert."""
         alert = known.alert
-        note = Note(f"alert {happened}", alert.subject, _words(alert, happened), sight.at)
-        return [keep, Alerted(alert, happened, tell), note]
+        awake = sight.now + self._quiet_for(alert, sight)
+        before = self._told.get((alert.kind, alert.subject))
+        return awake if before is None else max(awake, before + APART)
 
-    def _is_told(self, alert: Alert, sight: Sight) -> bool:
-        return alert.severity == "critical" or not self._quiet_for(sight)
-
-    def _quiet_for(self, sight: Sight) -> Millis:
-        """Return for how long people sleep; 0: they do not, or nobody knows what time it is."""
+    def _quiet_for(self, alert: Alert, sight: Sight) -> Millis:
+        """Return for how long people sleep; 0: they do not, or nobody knows what time it is, or they are woken."""
         local = sight.local()
-        if self._quiet is None or local is None:
+        if self._quiet is None or local is None or alert.severity == "critical":
             return 0
         first, end = self._quiet
         minute = local.minute_of_day
         if (minute - first) % 1440 >= (end - first) % 1440:
             return 0
         return sight.until_minute((end - minute) % 1440)
-
-
-def _latest(held: Happened | None, happened: Happened) -> Happened:
-    """Return what to tell later: of what nobody has heard yet, that it was raised, until it is cleared."""
-    return "raised" if held == "raised" and happened == "repeated" else happened
 
 
 def _keep(known: Standing) -> Keep:

@@ -138,8 +138,14 @@ class ActuatorState(msgspec.Struct):
 
     def next_due(self) -> Millis | None:
         """Return when this output wants a Tick."""
-        due = [time for time in (self.due, self.retry) if time is not None]
-        return min(due, default=None)
+        return earlier(self.due, self.retry)
+
+
+def earlier(one: Millis | None, other: Millis | None) -> Millis | None:
+    """Return the earlier of two times, of which either may be none. Asked for with every reading."""
+    if one is None or (other is not None and other < one):
+        return other
+    return one
 
 
 Asks = Callable[[ActuatorState, Ask, Millis], Ask | None]

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from outstation.core import actuation, conditions, messages, restarts, rules, standing
+from outstation.core import actuation, claims, conditions, messages, restarts, rules, standing
 from outstation.core.actuation import ActuatorSpec, ActuatorState, Want
 from outstation.core.agenda import Agenda
 from outstation.core.alerts import Alerts, Quiet, Standing
@@ -41,6 +41,9 @@ Kept = Mapping[tuple[str, str], bytes]
 
 
 T = TypeVar("T")
+
+TURNS_APART: Millis = 1_000
+"""A rule begins and ceases to fire on account of an output no more often than this."""
 
 STEP: Millis = 1_000
 """A clock that moves by more than this against the time since boot was set: what waits for an hour looks again."""
@@ -141,7 +144,7 @@ class Decisions:
             effects += self.alerts.start("output", event.actuator, "critical", text, self.sight)
         else:
             effects += self.alerts.clear("output", event.actuator, self.sight)
-        return effects + self._step(self._of_actuator.get(event.actuator, ()))
+        return effects + self._step(self._calm(event.actuator, event.now))
 
     def adjust(self, event: Adjust) -> list[Effect]:
         """Change a setting. Raises UnknownNameError, RefusedError."""
@@ -170,9 +173,10 @@ class Decisions:
 
     def next_due(self) -> Millis | None:
         """Return when this wants a Tick."""
-        due = [state.next_due() for state in self.actuators.values()]
-        due += [self._agenda.first(), self.alerts.next_due(self.sight)]
-        return min((time for time in due if time is not None), default=None)
+        soonest = claims.earlier(self._agenda.first(), self.alerts.next_due(self.sight))
+        for state in self.actuators.values():
+            soonest = claims.earlier(soonest, state.next_due())
+        return soonest
 
     def setting(self, name: str) -> SettingSpec:
         """Return a setting by name. Raises UnknownNameError."""
@@ -242,6 +246,19 @@ class Decisions:
             return [*self._outputs(actuation.claim(self.actuators, wants, moment), wants), *effects]
         return effects
 
+    def _calm(self, actuator: str, now: Millis) -> list[RuleState]:
+        """Return the rules that look at an output and may turn on its account now; the others are looked at later.
+
+        A rule that looks at what it moves itself would turn as fast as the output obeys.
+        """
+        calm: list[RuleState] = []
+        for rule in self._of_actuator.get(actuator, ()):
+            if rule.turned is None or now - rule.turned >= TURNS_APART:
+                calm.append(rule)
+            else:
+                self._agenda.put(rule.spec.name, claims.earlier(rule.due, rule.turned + TURNS_APART))
+        return calm
+
     def _wants(self, actuator: str) -> tuple[Want, ...]:
         return tuple(rules.want(rule, actuator) for rule in self._claimed[actuator] if rule.firing)
 
@@ -283,7 +300,7 @@ class Decisions:
             return self.alerts.clear("max_on", name, self.sight)
         if self.alerts.of("max_on", name):
             return []
-        text = f"{name} is kept off: {standing.words(state, decision.ask, self.sight.now)}"
+        text = f"{name} is kept {standing.words(state, decision.ask, self.sight.now)}"
         return self.alerts.start("max_on", name, "warning", text, self.sight)
 
     def _keep(self, kind: str, name: str, value: msgspec.Struct | None) -> list[Keep]:

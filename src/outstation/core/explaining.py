@@ -25,7 +25,6 @@ When = Callable[[Millis], str]
 _WHO = {
     "lock-out": "a lock-out",
     "safety": "a safety rule",
-    "interlock": "an interlock",
     "manual": "a person's claim",
     "rule": "another rule",
     "default": "its default",
@@ -124,6 +123,14 @@ def explain(
     )
 
 
+def truth(state: RuleState, sight: Sight) -> bool | None:
+    """Return what the condition comes to that counts for a rule: `until` while it fires, if there is one."""
+    if state.failed:
+        return None
+    sight.safety = state.spec.safety
+    return (state.decide_until if state.firing else state.decide)(sight)
+
+
 def claims(state: RuleState, sight: Sight, actuators: Mapping[str, ActuatorState]) -> list[Claimed]:
     """Return who decides over the outputs of a rule at the moment of `sight`."""
     found = []
@@ -136,12 +143,11 @@ def claims(state: RuleState, sight: Sight, actuators: Mapping[str, ActuatorState
 
 
 def lines(found: Explanation, when: When) -> list[str]:
-    """Return an explanation in lines that a person who did not write the rule understands."""
+    """Return an explanation in lines for a person who did not write the rule."""
     return [
-        f'Rule "{found.rule.name}" at {when(found.at)}',
         _verdict(found, when),
         *_section("It fires when", _fires_when(found)),
-        *_section("It clears when", conditions.lines(found.until) if found.until else ["that is false"]),
+        *_section("It clears when", conditions.lines(found.until) if found.until else ["that is true no longer"]),
         *_section("What it looks at", _sights(found, when)),
         *_section("What it claims", [_claim(found, claimed, when) for claimed in found.claims]),
         *_section("What is not known any more", found.lost),
@@ -209,9 +215,9 @@ def _verdict(found: Explanation, when: When) -> str:
 
 
 def _fires(found: Explanation, when: When) -> str:
-    since = "It fires; since when is not known."
+    since = "It is firing; since when is not known."
     if found.since is not None:
-        since = f"It fires since {when(found.since)}, for {duration_words(found.at - found.since)}."
+        since = f"It has been firing since {when(found.since)}, for {duration_words(found.at - found.since)}."
     if found.truth is not None:
         return since
     return (
@@ -223,11 +229,11 @@ def _fires(found: Explanation, when: When) -> str:
 def _holds(found: Explanation, when: When) -> str:
     hold, holding = found.rule.hold, found.holding
     if holding is None or found.fires_at is None:
-        return f"It does not fire yet: its condition is true only now, and has to be for {duration_words(hold)}."
+        return f"It does not fire yet: its condition is true only now, and must be for {duration_words(hold)}."
     left = duration_words(max(0, found.fires_at - found.at))
     return (
-        f"It does not fire yet: its condition is true since {when(holding)}, for {duration_words(found.at - holding)}, "
-        f"and has to be for {duration_words(hold)}. It fires in {left}, at {when(found.fires_at)}, unless that changes."
+        f"It does not fire yet: its condition has been true since {when(holding)}, "
+        f"for {duration_words(found.at - holding)}, and must be for {duration_words(hold)}. It fires in {left}, at {when(found.fires_at)}, unless that changes."
     )
 
 
@@ -243,7 +249,7 @@ def _reason(seen: Seen) -> str:
         return f"{words} ({seen.error.rstrip('.')})"
     if seen.quality != "stale" or seen.age is None:
         return words
-    return f"{words}, it says nothing since {duration_words(seen.age)} and counts for {duration_words(seen.limit)}"
+    return f"{words} (nothing heard for {duration_words(seen.age)}, and it counts for {duration_words(seen.limit)})"
 
 
 def _fires_when(found: Explanation) -> list[str]:
@@ -271,17 +277,19 @@ def _shown(value: Value) -> str:
 
 def _claim(found: Explanation, claimed: Claimed, when: When) -> str:
     state = "unknown" if claimed.state is None else level_words(claimed.state)
-    asks = f"it {'asks' if found.firing else 'would ask'} for {level_words(claimed.level)}"
+    asks = f"This rule {'asks' if found.firing else 'would ask'} for {level_words(claimed.level)}"
     if not claimed.line:
-        return f"{claimed.actuator} is {state}; {asks}. {_noted(claimed, when)}"
+        return f"{claimed.actuator} is {state}. {asks}. {_noted(claimed, when)}"
     if claimed.decides:
-        return f"{claimed.actuator} is {state}; {asks}, and decides."
-    who = _WHO.get(claimed.line, f"its limit {claimed.line}")
-    end = f", until {when(claimed.until)}" if claimed.until is not None else ""
-    return (
-        f"{claimed.actuator} is {state}; {asks}{', but' if found.firing else '. Now'} {who} decides: "
-        f"{claimed.why}{end}.{_pending(claimed, when)}"
-    )
+        return f"{claimed.actuator} is {state}. {asks}, and decides."
+    who = f"{_WHO.get(claimed.line, 'a limit')} says {_brief(claimed.why, claimed.until, when)}"
+    return f"{claimed.actuator} is {state}. {asks}{', but' if found.firing else '; now'} {who}.{_pending(claimed, when)}"
+
+
+def _brief(why: str, until: Millis | None, when: When) -> str:
+    """Write the words of a Standing as a level, and its reason in parentheses."""
+    level, _, reason = why.partition(": ")
+    return f"{level} ({reason}{'' if until is None else f', until {when(until)}'})"
 
 
 def _noted(claimed: Claimed, when: When) -> str:
@@ -295,4 +303,4 @@ def _pending(claimed: Claimed, when: When) -> str:
     if pending is None:
         return ""
     at = "when that lets go" if pending.effective_at is None else f"at {when(pending.effective_at)} at the earliest"
-    return f" Next, {at}: {pending.text}."
+    return f" Next, {at}: {_brief(pending.text, None, when)}."

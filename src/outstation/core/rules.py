@@ -69,7 +69,7 @@ class RuleState(msgspec.Struct):
 
     asked: `when` has been true since then, less the time for which nobody knew. unknown: since when the
     condition that counts just now cannot be decided. truth: what that condition came to.
-    due: when it wants to be looked at again.
+    turned: when it last began or ceased to fire. due: when it wants to be looked at again.
     """
 
     spec: RuleSpec
@@ -83,6 +83,7 @@ class RuleState(msgspec.Struct):
     asked: Millis | None = None
     unknown: Millis | None = None
     truth: bool | None = None
+    turned: Millis | None = None
     failed: str = ""
     due: Millis | None = None
 
@@ -170,7 +171,7 @@ def _decide(state: RuleState, sight: Sight) -> bool:
         return False
     _resume(state, sight.now)
     if state.firing:
-        return _clears(state, truth)
+        return _clears(state, truth, sight.now)
     return _fires(state, truth, sight.now)
 
 
@@ -197,14 +198,14 @@ def _fires(state: RuleState, truth: bool, now: Millis) -> bool:
     state.asked = now if state.asked is None else state.asked
     if now - state.asked < state.spec.hold:
         return False
-    state.since, state.asked = now, None
+    state.since, state.asked, state.turned = now, None, now
     return True
 
 
-def _clears(state: RuleState, truth: bool) -> bool:
+def _clears(state: RuleState, truth: bool, now: Millis) -> bool:
     if truth is (state.spec.until is None):
         return False
-    state.since = None
+    state.since, state.turned = None, now
     return True
 
 

@@ -90,8 +90,8 @@ def merged(one: Statistics, other: Statistics) -> Statistics:
     return Statistics(
         count,
         one.mean + apart * share,
-        min(one.lowest, other.lowest),
-        max(one.highest, other.highest),
+        one.lowest if one.lowest <= other.lowest else other.lowest,
+        one.highest if one.highest >= other.highest else other.highest,
         one.first,
         other.last,
         one.first_now,
@@ -149,8 +149,9 @@ class Spans:
         all_, oldest = self._spans[span].all(now), self._spans[span].oldest()
         if all_ is None or oldest is None:
             return None
-        # What is heard grows and shrinks by no more than a millisecond in one.
-        margin = abs(self._covered(all_, span, now) - span * ENOUGH_PERCENT // 100)
+        # What is heard grows and shrinks by no more than a millisecond in one; and while the newest speaks, it grows.
+        margin = self._covered(all_, span, now) - span * ENOUGH_PERCENT // 100
+        margin = -margin if margin < 0 else margin + max(0, all_.last_now + self._reach - now)
         return min(oldest + span - now, max(margin, _SOONEST))
 
     def _covered(self, all_: Statistics, span: Millis, now: Millis) -> Millis:
@@ -172,6 +173,7 @@ class _Span:
         self._front: list[tuple[Millis, Statistics]] = []
         self._back: list[Statistics] = []
         self._behind: Statistics | None = None
+        self._sum: tuple[Statistics, Statistics, Statistics] | None = None
 
     def add(self, reading: Statistics) -> None:
         """Take in a reading, newer than all before it."""
@@ -187,7 +189,13 @@ class _Span:
         """Return the statistics of all readings later than a span before now; None if there are none."""
         self._forget(now - self._length)
         behind = self._behind
-        return merged(self._front[-1][1], behind) if self._front and behind else behind
+        if not self._front or behind is None:
+            return behind
+        front = self._front[-1][1]
+        if self._sum is None or self._sum[0] is not front or self._sum[1] is not behind:
+            # Kept, for who asks for a statistic asks next how long it lasts.
+            self._sum = (front, behind, merged(front, behind))
+        return self._sum[2]
 
     def oldest(self) -> Millis | None:
         """Return when the oldest slice heard its last."""

@@ -1,4 +1,4 @@
-"""Sends one message by Apprise, in a process of its own, which takes Apprise's 25 MB away with it when it ends.
+"""Sends one message by Apprise, in a process of its own, which takes Apprise and its 40 MB away with it when it ends.
 
 The URL and the text come by standard input: arguments can be read by everybody on the machine.
 """

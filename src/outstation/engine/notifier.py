@@ -163,9 +163,9 @@ class _Line:
     def queue(self) -> Queue:
         """Return how it does."""
         with contextlib.suppress(StoreError):
-            self._known = self._deliveries.count(self.receiver.name)
-        waiting = max(0, self._known - len(self._settled)) + len(self._carried)
-        return Queue(waiting, self._error or self._missing, self._last_ok)
+            # By key: the store may know already, or not yet, what is settled or carried.
+            self._known = self._deliveries.count(self.receiver.name, but={*self._settled, *self._carried})
+        return Queue(self._known + len(self._carried), self._error or self._missing, self._last_ok)
 
     def trouble(self) -> str:
         """Return a sentence when somebody should look, or ""."""

@@ -66,7 +66,7 @@ def trouble(receiver: Receiver) -> str:
 
 
 class Sender:
-    """Sends messages. Apprise runs once at a time: it needs 25 MB, and not that for each receiver."""
+    """Sends messages. Apprise runs once at a time: it needs 40 MB, and not that for each receiver."""
 
     def __init__(self, look_up: outgoing.LookUp = socket.getaddrinfo) -> None:
         self._look_up = look_up

@@ -173,7 +173,7 @@ class Runner:
             self._do(effect)
         while self._answered:
             answer = self._answered.popleft()
-            self.report(answer)
+            self.report(answer)  # may answer in its turn; rules that look at outputs turn once a second at most
             self._show_output(answer.actuator)
 
     async def _recorded(self) -> bool:

@@ -45,7 +45,10 @@ def _made_safe(output: Output) -> tuple[Result, str]:
     if stays:
         return "safe", "the chip keeps it so"
     level = "3.3 V" if output.safe != output.active_low else "ground"
-    return "floating", f"the chip lets go of a line that nobody holds: a resistor from the pin to {level} keeps it safe"
+    return "floating", (
+        f"the chip lets go of a line that nobody holds: a resistor from the pin to {level} keeps it safe "
+        "(on a Raspberry Pi also pinctrl_bcm2835.persist_gpio_outputs=y on the kernel's command line)"
+    )
 
 
 def _driven(output: Output) -> bool:
@@ -56,7 +59,7 @@ def _driven(output: Output) -> bool:
             chip, output.pin, level=output.safe, active_low=output.active_low, holder="outstation outputs"
         )
     )
-    return kernel.is_output(chip, output.pin)
+    return kernel.keeps_output(chip, output.pin)
 
 
 def _driven_simulated(output: Output) -> bool:

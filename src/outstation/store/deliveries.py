@@ -49,10 +49,13 @@ class Deliveries:
             rows: Any = connection.execute(_WAITING, (receiver, limit)).fetchall()
         return [Delivery(receiver, alert, SEVERITIES[urgency], *rest) for alert, urgency, *rest in rows]
 
-    def count(self, receiver: str) -> int:
-        """Return how many wait for a receiver. Blocks."""
+    def count(self, receiver: str, *, but: Collection[str] = ()) -> int:
+        """Return how many wait for a receiver, `but` for those with these keys. Blocks."""
         with self._store.read() as connection:
-            return _count(connection, receiver)
+            if not but:
+                return _count(connection, receiver)
+            row: Any = connection.execute(_COUNT_BUT, (receiver, msgspec.json.encode(list(but)).decode())).fetchone()
+        return int(row[0])
 
     def done(self, keys: Collection[str], receiver: str, notes: Sequence[Note] = ()) -> asyncio.Future[None]:
         """Forget deliveries that their receiver has, or will never take; `notes` say why, in the same commit."""
@@ -102,6 +105,10 @@ def _count(connection: apsw.Connection, receiver: str) -> int:
 
 
 _WAITING = "SELECT alert, urgency, made, body, key FROM deliveries WHERE receiver = ? ORDER BY id LIMIT ?"
+
+_COUNT_BUT = """
+SELECT count(*) FROM deliveries WHERE receiver = ? AND key NOT IN (SELECT value FROM json_each(?))
+"""
 
 _ADD = "INSERT INTO deliveries (key, receiver, alert, urgency, made, body) VALUES (?, ?, ?, ?, ?, ?)"
 

@@ -73,13 +73,6 @@ def names(connection: apsw.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM sensors ORDER BY id")]
 
 
-def bounds(connection: apsw.Connection, sensors: Collection[str] | None = None) -> tuple[Millis, Millis] | None:
-    """Return about when the first and the last reading were measured, as the index knows it; None: there are none."""
-    found = _waiting(connection, LOWEST, HIGHEST, None if sensors is None else _ids(connection, sensors))
-    spans = [(low, high) for (low, *_), high in found]
-    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
-
-
 def replay(
     connection: apsw.Connection,
     *,

@@ -8,7 +8,6 @@ command for the next server.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 
@@ -53,5 +52,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a node that stands still holds its outputs where they are
     sys.exit(main(sys.argv[1:]))

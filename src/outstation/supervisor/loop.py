@@ -33,7 +33,7 @@ class Server:
     def __init__(self, pid: int, channel: socket.socket, now: float) -> None:
         self.pid, self.channel = pid, channel
         self.began, self.heard = now, now
-        self.beats = False
+        self.beats = self.drives = False
         self.frozen = self.gone = False
         channel.setblocking(False)
 
@@ -55,6 +55,7 @@ class Supervisor:
         self._refused = False
         self._stop_until: float | None = None
         self._status = 0
+        self._complaints: list[str] = []
         self._told_stop = False
         self._woken, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
@@ -73,8 +74,9 @@ class Supervisor:
             looked = now
             self._bury()
             self._look(now)
-            if self._stop_until is not None and self._server is None and not self._keeper.busy(now):
-                return self._end(self._status)
+            if self._stop_until is not None and self._server is None:
+                if not self._keeper.busy(now) or now > self._stop_until + self._times.stop:
+                    return self._end(self._status)
 
     def _asked_to_stop(self, *_: object) -> None:
         self._told_stop = True
@@ -113,7 +115,6 @@ class Supervisor:
             except OSError:
                 return
             if not message:
-                server.gone = True
                 self._server_is_gone(server)
                 return
             self._obey(server, message, answers)
@@ -126,6 +127,7 @@ class Supervisor:
         elif message == supervision.REFUSED:
             self._refused = True
         elif message.startswith(supervision.LINE) and answers and not server.frozen:
+            server.heard, server.drives = time.monotonic(), True
             self._give_line(message, answers[0])
 
     def _take_beat(self, server: Server) -> None:
@@ -133,7 +135,7 @@ class Supervisor:
         if not server.beats:
             server.beats = True
             self._proven = True
-            self._notify.say("READY=1")
+            self._notify.say("READY=1", "STATUS=")
 
     def _give_line(self, message: bytes, answer_to: int) -> None:
         try:
@@ -160,11 +162,14 @@ class Supervisor:
             self._judge(server, now)
         elif self._next_at is not None and now >= self._next_at and not self._keeper.busy(now):
             self._start()
+        if self._complaints and self._server is None:
+            self._make_safe()
         if self._stop_until is None:
             self._keeper.look(now)
 
     def _judge(self, server: Server, now: float) -> None:
-        limit = self._times.silent if server.beats else self._times.start
+        # From its first output on it is a danger: all of them are open within 7 s, and then it beats.
+        limit = self._times.silent if server.beats or server.drives else self._times.start
         if now - server.heard > limit and not server.frozen:
             self._kill(server, f"said nothing for {limit:g} s")
         if server.beats and now - server.began > self._times.healthy and self._failed_tries >= 0:
@@ -176,13 +181,17 @@ class Supervisor:
         children.end(server.pid)
         server.frozen = True
         self._make_safe()
-        self._passage.say(f"the server {why}: it was killed, outputs are in their safe state")
+        self._keeper.order_safe()
+        self._passage.say(f"the server {why}: it was killed, {self._state()}")
 
     def _server_is_gone(self, server: Server) -> None:
         """The process is ending or has ended: what it held open is closed already."""
+        server.gone = True
         if self._stop_until is None:
             children.end(server.pid)
         self._make_safe()
+        if self._stop_until is None and not server.frozen:
+            self._keeper.order_safe()
 
     def _bury(self) -> None:
         """Take note of children that have ended."""
@@ -200,14 +209,17 @@ class Supervisor:
                 self._buried(self._server, os.waitstatus_to_exitcode(status))
 
     def _buried(self, server: Server, code: int) -> None:
+        if not server.gone:
+            self._server_is_gone(server)
         self._make_safe()  # once more: it may have been in the middle of a call that set a line
-        if code or self._stop_until is None:
+        if self._stop_until is not None and code and not server.frozen:
             self._keeper.order_safe()
         server.channel.close()
         self._server = None
         self._passage.carry()
         if self._stop_until is not None or (self._refused and not self._proven):
-            self._status = 1 if code < 0 else code
+            # A server that has just begun knows of no signals yet, and is ended by the one that asks it to stop.
+            self._status = 0 if code == -signal.SIGTERM else 1 if code < 0 else code
             self._stop_until = time.monotonic()
             return
         self._plan(server, _words(code))
@@ -219,7 +231,7 @@ class Supervisor:
         self._crashes = [*(at for at in self._crashes if now - at < healthy), now]
         if self._failed_tries < 0 and len(self._crashes) < self._times.crashes:
             pause = self._times.pause(len(self._crashes))
-            self._passage.say(f"the server {how}: outputs are in their safe state, the next one starts in {pause:g} s")
+            self._passage.say(f"the server {how}: {self._state()}, the next one starts in {pause:g} s")
             self._next_at = now + pause
             return
         self._failed_tries += 1
@@ -230,7 +242,7 @@ class Supervisor:
             if not self._failed_tries
             else ("The node was tried once more and ended again")
         )
-        why = f"{often}; the last one {how}. Its outputs are in their safe state. It is tried again in {pause:g} s."
+        why = f"{often}; the last one {how}. The {self._state()}. It is tried again in {pause:g} s."
         self._passage.say(why)
         self._start_reduced(why)
 
@@ -257,8 +269,15 @@ class Supervisor:
         self._notify.say("READY=1", "STATUS=" + why)
 
     def _make_safe(self) -> None:
-        for complaint in self._pins.make_safe():
-            self._passage.say(complaint)
+        complaints = self._pins.make_safe()
+        for complaint in complaints:
+            if complaint not in self._complaints:
+                self._passage.say(complaint)
+        self._complaints = complaints
+
+    def _state(self) -> str:
+        which = "pins" if self._pins.others else "outputs"
+        return "; ".join(self._complaints) or f"{which} are in their safe state"
 
     def _begin_to_stop(self, now: float) -> None:
         self._notify.say("STOPPING=1")

@@ -22,6 +22,11 @@ class Passage:
         self.ring = bytearray()
         os.set_blocking(source, False)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that nobody has taken yet."""
+        return len(self._waiting)
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when there is something to carry."""
         return self._source

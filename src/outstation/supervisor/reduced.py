@@ -104,7 +104,9 @@ def answer(head: bytes, address: str, log: bytes, why: str) -> bytes:
 
 def _is_local(address: str, headers: dict[str, str]) -> bool:
     """Tell whether whoever asks sits at this machine: not a proxy's client, nor a page from elsewhere in a browser."""
-    host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+    host = headers.get("host", "")
+    name, _, port = host.rpartition(":")
+    host = name if port.isdecimal() and name else host
     proxied = any(name == "forwarded" or name.startswith("x-forwarded") for name in headers)
     return address.startswith(_LOCAL) and host in _LOCAL_HOSTS and "origin" not in headers and not proxied
 

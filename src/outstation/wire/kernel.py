@@ -19,6 +19,8 @@ HEADER_LABELS = frozenset({"pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835"})
 A Pi 5 has several chips, and which number the header's has depends on the kernel.
 """
 
+_MODULES = {"pinctrl-rp1": "pinctrl_rp1"}
+
 FIRST_CHIP = "/dev/gpiochip0"
 
 _GET_CHIPINFO = 0x8044B401
@@ -76,16 +78,31 @@ def set_level(request: int, level: bool) -> None:
     fcntl.ioctl(request, _SET_VALUES, _VALUES.pack(int(level), 1))
 
 
-def is_output(chip: str, pin: int) -> bool:
-    """Tell whether the chip drives a line, held or not. Raises RefusedError."""
+def keeps_output(chip: str, pin: int, modules: str = "/sys/module") -> bool:
+    """Tell whether the chip goes on driving a line that was let go of. Raises RefusedError.
+
+    A Raspberry Pi's drivers have a parameter for it, and without that make the pin an input (Linux before 6.10): of
+    these the kernel goes on saying that the line is an output. Of others there is only what it says.
+    """
     opened = _opened(chip, pin)
     try:
+        label = _chip_info(opened)[0]
+        if label in HEADER_LABELS:
+            return _persists(f"{modules}/{_MODULES.get(label, 'pinctrl_bcm2835')}/parameters/persist_gpio_outputs")
         flags: int = struct.unpack_from("=Q", _line_info(opened, pin), _INFO_FLAGS_AT)[0]
     except OSError as error:
         raise RefusedError("request", error.errno or 0) from None
     finally:
         os.close(opened)
     return bool(flags & _OUTPUT)
+
+
+def _persists(parameter: str) -> bool:
+    try:
+        with open(parameter, encoding="ascii") as file:  # noqa: PTH123 - pathlib would be half a megabyte more
+            return file.read(1) == "Y"
+    except OSError:
+        return False
 
 
 def _opened(chip: str, pin: int) -> int:

@@ -40,8 +40,10 @@ class Actuators:
         self._site = site
 
     def post(self, request: Request) -> Answer:
-        """Handle POST /api/actuators/{name}: 200 done, 202 as soon as it may be, 400 unknown action, 404, 409 refused
-        by what ranks higher, 422, 503 when it does not obey."""
+        """Handle POST /api/actuators/{name}: 200 done, 202 as soon as it may be, 503 when it does not obey.
+
+        400: an unknown action; 404: an unknown output; 409: refused by what ranks higher; 422: otherwise not allowed.
+        """
         return self.order(request.params["name"], request)
 
     def order(self, name: str, request: Request) -> Answer:

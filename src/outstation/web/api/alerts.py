@@ -25,13 +25,13 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """The body: none, or an empty object."""
 
 
-class Test(msgspec.Struct, forbid_unknown_fields=True):
+class TestMessage(msgspec.Struct, forbid_unknown_fields=True):
     """The body: whom to send a test message; null: all of them."""
 
     receiver: str | None = None
 
 
-_nothing, _test = msgspec.json.Decoder(Nothing), msgspec.json.Decoder(Test)
+_nothing, _test = msgspec.json.Decoder(Nothing), msgspec.json.Decoder(TestMessage)
 
 
 class Alerts:
@@ -41,7 +41,7 @@ class Alerts:
         self._site = site
 
     def acknowledge(self, request: Request) -> Answer:
-        """Handle POST /api/alerts/{id}/acknowledge: 200, 404 when no such alert stands, 422 when somebody was faster."""
+        """Handle POST /api/alerts/{id}/acknowledge: 200, 404 no such alert stands, 422 somebody was faster."""
         _nothing.decode(request.body or b"{}")
         number, who, moment = _number(request.params["id"]), request.principal.name, clock.moment()
         doing = asyncio.ensure_future(self._site.runner.change(Acknowledge(number, who, moment.at, moment.now)))

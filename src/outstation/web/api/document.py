@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from outstation.routes import Route, Table
 from outstation.web.api.actuators import Order
-from outstation.web.api.alerts import Nothing, Test
+from outstation.web.api.alerts import Nothing, TestMessage
 from outstation.web.api.incoming import Post
 from outstation.web.api.settings import NewValue
 
@@ -29,7 +29,7 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("GET", "/api/settings"): ("settings", "All settings", None),
     ("PUT", "/api/settings/{name}"): ("settings", "Change a setting; null: back to its default", NewValue),
     ("POST", "/api/alerts/{id}/acknowledge"): ("alerts", "Say that you have seen it: it is not repeated", Nothing),
-    ("POST", "/api/alerts/test"): ("alerts", "Send a test message to one receiver, or to all", Test),
+    ("POST", "/api/alerts/test"): ("alerts", "Send a test message to one receiver, or to all", TestMessage),
     ("GET", "/api/stream"): ("status", "Readings, outputs, alerts as they happen: server-sent events", None),
 }
 """What is not FastAPI's own: tag, summary, and the type of its body."""

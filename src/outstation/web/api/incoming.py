@@ -14,8 +14,8 @@ import msgspec
 
 from outstation import clock
 from outstation.config.values import DEVICE_NAME, NAME
-from outstation.core.sensors import MAX_AHEAD
 from outstation.core.readings import MAX_TEXT, Reading, Value
+from outstation.core.sensors import MAX_AHEAD
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import Answer, Later, Principal, Request, Response, json, problem

@@ -12,6 +12,7 @@ from outstation.core.conditions.writing import duration
 from outstation.core.explaining import Claimed, Explanation, Seen
 from outstation.core.readings import Millis
 from outstation.core.rules import RuleSpec, RuleState
+from outstation.core.sight import Sight
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import Answer, Request, json
@@ -35,11 +36,13 @@ class Rules:
     def documents(self) -> list[dict[str, object]]:
         """Return every rule: those that are enabled, in the order of the config, and the disabled ones after them."""
         decisions = self._site.node.decisions
-        at, now = clock.moment()
-        states = [self._document(state, at - now) for state in decisions.rules.values()]
+        sight = decisions.sight
+        sight.at, sight.now = clock.moment()
+        states = [self._document(state, sight) for state in decisions.rules.values()]
         return [*states, *(_spec_document(spec) | _NOT_LOOKED_AT for spec in decisions.disabled)]
 
-    def _document(self, state: RuleState, step: Millis) -> dict[str, object]:
+    def _document(self, state: RuleState, sight: Sight) -> dict[str, object]:
+        step = sight.at - sight.now
         alert = self._site.node.decisions.alerts.of("rule", state.spec.name)
         fires_at = state.asked if state.unknown is None else None
         return _spec_document(state.spec) | {
@@ -47,7 +50,7 @@ class Rules:
             "since": _iso(state.since, step),
             "holding_since": _iso(state.asked, step),
             "fires_at": _iso(fires_at, step + state.spec.hold),
-            "truth": _WORDS[state.truth],
+            "truth": _WORDS[explaining.truth(state, sight)],
             "failed": state.failed or None,
             "alert": alert.id if alert else None,
         }
@@ -66,8 +69,6 @@ _NOT_LOOKED_AT: dict[str, object] = {
 
 def explanation_document(site: Site, found: Explanation) -> dict[str, object]:
     """Return an explanation with its parts, and its `text` in lines for people."""
-    zone = _zone(site)
-    today = wording.local(found.at, zone).date()
     claims = [_claimed_document(claimed, past=found.past) for claimed in found.claims]
     return {
         "rule": found.rule.name,
@@ -86,7 +87,7 @@ def explanation_document(site: Site, found: Explanation) -> dict[str, object]:
         "settings": dict(found.settings),
         "claims": {claimed.actuator: document for claimed, document in zip(found.claims, claims, strict=True)},
         "not_known": list(found.lost),
-        "text": explaining.lines(found, lambda at: wording.clock_time(wording.local(at, zone), today)),
+        "text": _lines(found, _zone(site)),
     }
 
 
@@ -107,6 +108,12 @@ def moment_of(site: Site, text: str) -> Millis:
         return parse_time(when.replace(tzinfo=_zone(site)).astimezone(datetime.UTC).isoformat())
     except (ValueError, OverflowError) as error:
         raise RefusedError("The time lies before 1970 or after 5138.") from error
+
+
+def _lines(found: Explanation, zone: datetime.tzinfo | None) -> list[str]:
+    moment = wording.local(found.at, zone)
+    told = explaining.lines(found, lambda at: wording.clock_time(wording.local(at, zone), moment.date()))
+    return [f'Rule "{found.rule.name}" on {moment:%Y-%m-%d at %H:%M:%S %Z}', *told]
 
 
 def _zone(site: Site) -> zoneinfo.ZoneInfo | None:

@@ -45,7 +45,7 @@ class Settings:
         """Return every setting, in the order of the config."""
         return [self._document(spec) for spec in self._site.node.decisions.setting_specs.values()]
 
-    def _answer(self, name: str, recorded: bool) -> Response:  # noqa: FBT001
+    def _answer(self, name: str, recorded: bool) -> Response:
         return json({"setting": name, "value": self._site.node.decisions.settings[name], "recorded": recorded})
 
     def _document(self, spec: SettingSpec) -> dict[str, object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from outstation import __version__, clock
 from outstation.core import standing
 from outstation.core.actuation import ActuatorState, Claim
-from outstation.core.sensors import SensorState
 from outstation.core.readings import Level, Millis, Value
+from outstation.core.sensors import SensorState
 from outstation.engine.site import Site
 from outstation.http import Answer, Request, json
 
@@ -53,11 +53,8 @@ class Status:
         site, now = self._site, clock.now()
         stats = site.store.stats()
         problems = [*self.problems(now), *self._alarms()]
-        unhealthy = bool(stats.error)
-        if stats.error:
-            problems.insert(0, f"The data file cannot be written: {stats.error}")
         return {
-            "status": "unhealthy" if unhealthy else "degraded" if problems else "healthy",
+            "status": "unhealthy" if stats.error else "degraded" if problems else "healthy",
             "uptime_seconds": (now - site.started) // 1000,
             "readings_stored": stats.readings,
             "file_bytes": stats.bytes,
@@ -68,7 +65,8 @@ class Status:
 
     def problems(self, now: int) -> list[str]:
         """Return what is wrong with the node itself, in words."""
-        node = self._site.node
+        node, error = self._site.node, self._site.store.stats().error
+        unwritten = [f"The data file cannot be written: {error}"] if error else []
         failed = [f"{name}: {state.error}" for name, state in node.sensors.items() if state.error]
         stale = [
             f"{name} has said nothing for {self._silence(state, now) // 1000} s."
@@ -76,7 +74,7 @@ class Status:
             if state.spec.every is not None and not state.error and self._silence(state, now) > state.stale_limit()
         ]
         outputs = [f"{name}: {state.error}" for name, state in node.actuators.items() if state.error]
-        return [*self._site.troubles(), *failed, *stale, *outputs]
+        return [*unwritten, *self._site.troubles(), *failed, *stale, *outputs]
 
     def _alarms(self) -> list[str]:
         """Return the critical alerts that stand, but for those about outputs that are named as problems anyway."""

@@ -5,9 +5,10 @@ What is wrong with a card is said in words and by its shape, never by colour alo
 
 from __future__ import annotations
 
+from outstation.core import standing
 from outstation.core.actuation import ActuatorState
-from outstation.core.sensors import SensorState
 from outstation.core.readings import Quality, Reading, Value
+from outstation.core.sensors import SensorState
 from outstation.web.api.status import ends_at
 from outstation.web.dashboard import wording
 from outstation.web.dashboard.view import View, text, time_element
@@ -41,6 +42,8 @@ def output_card(state: ActuatorState, view: View) -> str:
     """Return the card of one output."""
     spec = state.spec
     marks = ["failed"] if state.error else []
+    if state.lock:
+        marks.append("locked")
     if spec.name in view.simulated:
         marks.append("simulated")
     word = wording.level(state.level)
@@ -48,7 +51,7 @@ def output_card(state: ActuatorState, view: View) -> str:
     return _card(
         title=_title(spec.name, spec.label),
         value=f'<p class="value state {shape}">{word}</p>',
-        when=_claim(state, view),
+        when=_decided(state, view),
         marks=marks,
         error=state.error,
     )
@@ -120,15 +123,33 @@ def _mark_kind(mark: str) -> str:
     return mark if mark in ("failed", "simulated") else "warn"
 
 
-def _claim(state: ActuatorState, view: View) -> str:
+def _decided(state: ActuatorState, view: View) -> str:
+    """Return since when, who decides and until when, and what comes next."""
+    who = standing.who(state, at=view.moment.at, now=view.moment.now)
     parts = []
-    if (until := ends_at(state.claim)) is not None:
+    until = ends_at(state.claim) if who.line == "manual" else who.until
+    if until is not None:
         parts.append(f"until {time_element(until, view)}")
     elif state.changed_at is not None and state.level is not None:
         parts.append(f"since {time_element(state.changed_at, view)}")
-    if state.claim is not None:
-        parts.append(f"by {text(state.claim.who)}")
+    if by := _BY.get(who.line, "by its limit {}").format(text(who.who or who.line)):
+        parts.append(by)
+    if who.pending:
+        at = f" at {time_element(who.pending.effective_at, view)}" if who.pending.effective_at else ""
+        parts.append(f"then {wording.level(who.pending.level)}{at} by {text(who.pending.who)}")
     return " · ".join(parts)
+
+
+_BY = {
+    "lock-out": "locked by {}",
+    "safety": "by the safety rule {}",
+    "interlock": "waits for {}",
+    "max_on": "by its limit max_on",
+    "manual": "by {}",
+    "rule": "by the rule {}",
+    "default": "",
+}
+"""Who decides, by the line of the order: a name is put in."""
 
 
 def _first_line(error: str) -> str:

@@ -15,6 +15,7 @@ from outstation.http import HTML, Answer, Request, Response
 from outstation.web.api.status import Status
 from outstation.web.dashboard import wording
 from outstation.web.dashboard.cards import output_card, sensor_card
+from outstation.web.dashboard.decided import alerts_section, rules_section, settings_section
 from outstation.web.dashboard.view import View, address, chosen, text
 
 REFRESH = 5
@@ -74,8 +75,11 @@ class Page:
         yield self._head(view)
         yield self._top(view)
         yield "<main>\n"
-        yield from self._health()
+        yield from self._health(view)
+        yield from alerts_section(self._site.node.decisions.alerts.standing, view)
         yield from self._groups(view)
+        yield from rules_section(self._site.node.decisions, view)
+        yield from settings_section(self._site.node.decisions)
         yield "</main>\n"
         yield _foot(view)
 
@@ -106,9 +110,10 @@ class Page:
             return ""
         return f'<nav aria-label="Units">{_choice("c", "°C", view)}{_choice("f", "°F", view)}</nav>\n'
 
-    def _health(self) -> Iterator[str]:
-        problems = self._status.health_document()["problems"]
-        assert isinstance(problems, list)
+    def _health(self, view: View) -> Iterator[str]:
+        problems = self._status.problems(view.moment.now)
+        if not problems and self._site.node.decisions.alerts.standing:
+            return
         if not problems:
             yield '<p class="health well">All is well</p>\n'
             return
