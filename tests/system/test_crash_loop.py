@@ -45,8 +45,8 @@ def read():
     return 1
 """
 
-TIMES = {"OUTSTATION_SUPERVISION": "again=1,1,60 healthy=20"}
-"""The whole node is tried again after a second, and once more; it is trusted again after 20 s."""
+TIMES = {"OUTSTATION_SUPERVISION": "again=1,1,60 healthy=20 start=3"}
+"""The whole node is tried again after a second, and once more; it is trusted again after 20 s; it starts within 3 s."""
 
 
 @pytest.fixture
@@ -106,6 +106,15 @@ def test_an_output_is_safe_although_the_data_file_is_damaged(node: Running, chip
     node.wait_for_server(other_than=died)
     assert node.post("/api/vent", {"action": "off"}).status == 200
     assert all(change.driven for change in chip.changes(PIN) if change.at_ns > before)
+
+
+def test_a_server_that_freezes_before_its_first_beat_is_replaced_too(node: Running) -> None:
+    died = node.server_pid
+    os.kill(died, signal.SIGKILL)
+    frozen = until(lambda: node.server_pid not in (died, node.pid) and node.server_pid)
+    os.kill(frozen, signal.SIGSTOP)
+    assert node.wait_for_server(other_than=frozen) != died
+    assert "said nothing for 3 s" in node.log.read_text()
 
 
 def test_a_second_run_on_the_same_data_moves_nothing(node: Running, chip: SimulatedChip) -> None:

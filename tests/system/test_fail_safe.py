@@ -105,6 +105,17 @@ def test_a_frozen_server_is_ended_and_replaced(vent: Vent) -> None:
     assert "said nothing for 8 s" in vent.node.log.read_text()
 
 
+def test_a_chip_that_was_pulled_out_and_put_back_is_had_again(vent: Vent) -> None:
+    vent.chip.stop()
+    action = {"action": "off" if vent.safe else "on"}
+    until(lambda: vent.node.post("/api/vent", action).status == 200)
+    with SimulatedChip(vent.node.data / "gpiochip0.sim") as again:
+        assert again.level(PIN) is not vent.safe
+        assert again.holder(PIN) == "outstation vent"
+        os.kill(vent.node.server_pid, signal.SIGKILL)
+        until(lambda: again.level(PIN) is vent.safe, CRASH_S)
+
+
 def test_without_its_supervisor_a_server_makes_its_outputs_safe_and_ends(vent: Vent, release: Release) -> None:
     server = vent.node.server_pid
     began = time.monotonic_ns()

@@ -90,11 +90,12 @@ class _Past:
         for name, sensor in node.sensors.items():
             self._name_fault(name, sensor)
         state = node.decisions.rules[self._spec.name]
-        self._follow_journal(state)
+        is_since_known = self._follow_journal(state)
         state.spec = self._spec
         claims = [self._claimed(name, level) for name, level in self._spec.claims.items()]
         found = explaining.explain(state, node.decisions.sight, node.sensors, claims)
-        return msgspec.structs.replace(found, lost=tuple(self._lost), past=True)
+        since = found.since if is_since_known else None
+        return msgspec.structs.replace(found, since=since, lost=tuple(self._lost), past=True)
 
     def _node(self) -> Node:
         """Return a node that has lived through the readings until that moment, with this rule alone."""
@@ -158,19 +159,24 @@ class _Past:
         if sensor.error and before and before.kind == "sensor failed":
             sensor.error = before.text
 
-    def _follow_journal(self, state: RuleState) -> None:
-        """Have the rule fire, or not, as the journal says that it did."""
+    def _follow_journal(self, state: RuleState) -> bool:
+        """Have the rule fire, or not, as the journal says that it did; tell whether it is known since when."""
         before, after = self._journal.around(self._spec.name, _FIRED, self._at)
         if before is None and after is None:
             self._lost.append("whether it fired, for sure: the journal has no word on it; so its readings say")
-            return
-        fired = before.kind == "rule fires" if before else after is not None and after.kind == "rule clears"
-        if before and fired and before.text != self._spec.when.text:
+            return True
+        if before is None:
+            # Only the next line is left: what clears later fires now.
+            self._set(state, self._at if after and after.kind == "rule clears" else None)
+            return False
+        if before.kind == "rule fires" and before.text != self._spec.when.text:
             self._lost[0] = f"how it was written in full: it fired by {before.text}"
-        if fired:
-            state.since, state.asked = before.at if before else state.since, None
-        elif state.firing:
-            state.since, state.asked = None, None
+        self._set(state, before.at if before.kind == "rule fires" else None)
+        return True
+
+    def _set(self, state: RuleState, since: Millis | None) -> None:
+        if since is not None or state.firing:
+            state.since, state.asked = since, None
 
     def _claimed(self, name: str, level: float | bool) -> Claimed:
         rows = self._site.history.of_sensor(name, end=self._at + 1, limit=1).rows

@@ -74,9 +74,13 @@ class Supervisor:
             looked = now
             self._bury()
             self._look(now)
-            if self._stop_until is not None and self._server is None:
-                if not self._keeper.busy(now) or now > self._stop_until + self._times.stop:
-                    return self._end(self._status)
+            if self._has_stopped(now):
+                return self._end()
+
+    def _has_stopped(self, now: float) -> bool:
+        if self._stop_until is None or self._server is not None:
+            return False
+        return not self._keeper.busy(now) or now > self._stop_until + self._times.stop
 
     def _asked_to_stop(self, *_: object) -> None:
         self._told_stop = True
@@ -288,13 +292,13 @@ class Supervisor:
             except ProcessLookupError:
                 return
 
-    def _end(self, status: int) -> int:
+    def _end(self) -> int:
         if self._reduced is not None:
             children.end(self._reduced)
         self._keeper.end()
         self._make_safe()
         self._passage.carry()
-        return status
+        return self._status
 
 
 class Again:
