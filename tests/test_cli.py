@@ -33,7 +33,11 @@ STATUS = {
         "soil": {"value": None, "unit": "%", "age": None, "quality": None, "stale": True, "error": "No answer."},
         "cellar": {"value": 85.0, "unit": "°C", "age": 9000, "quality": "out_of_range", "stale": True},
     },
-    "actuators": {"vent": {"state": "on", "until": None, "claimed_by": "phone", "simulated": True}},
+    "actuators": {
+        "vent": {"state": "on", "until": None, "decided_by": "manual", "why": "on: phone, for 5m", "simulated": True},
+        "fan": {"state": "off", "until": None, "decided_by": "default", "why": "off: nobody asks, it is the default"},
+    },
+    "alerts": 2,
 }
 
 
@@ -219,7 +223,9 @@ def test_status_shows_the_node(node: Path) -> None:
         "  door    on       7 min ago",
         "  soil    -        never      stale, No answer.",
         "  cellar  85.0 °C  2 h ago    stale, out of range",
-        "  vent    on                  simulated, for phone",
+        "  vent    on                  simulated, claimed by phone, for 5m",
+        "  fan     off",
+        "Alerts that stand: 2. Look at them: outstation alerts list",
     ]
     assert json.loads(outstation("status", "--json", OUTSTATION_DATA=str(node)).stdout) == STATUS
 

@@ -53,7 +53,9 @@ def test_it_says_why_then(node: Running) -> None:
     assert explain(node, "open the windows", "--at", then).startswith(
         'Rule "open the windows" on 2026-01-01 at 12:00:00 UTC\nIt does not fire, for its condition cannot be decided: '
     )
-    assert json.loads(explain(node, "open the windows", "--at", then, "--json"))["timestamp"] == "2026-01-01T12:00:00.000Z"
+    assert (
+        json.loads(explain(node, "open the windows", "--at", then, "--json"))["timestamp"] == "2026-01-01T12:00:00.000Z"
+    )
 
 
 @pytest.mark.parametrize(

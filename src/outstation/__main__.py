@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from outstation.cli import alerts, backtest, keys, nodes, outputs, questions, rules, services
+from outstation.cli import alerts, backtest, drill, keys, nodes, outputs, questions, rules, services
 from outstation.cli.root import root
 
 __all__ = ["main", "root"]
 
-COMMANDS = (nodes, questions, rules, backtest, alerts, keys, outputs, services)
+COMMANDS = (nodes, questions, rules, backtest, alerts, keys, outputs, drill, services)
 """Importing a file of commands adds them to `root`."""
 
 

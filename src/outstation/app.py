@@ -26,8 +26,10 @@ from outstation.config import Config
 from outstation.core.node import Node
 from outstation.core.readings import Level, Reading, Switched
 from outstation.core.sensors import SensorSpec
+from outstation.engine.clerk import Clerks
 from outstation.engine.feed import Feed
 from outstation.engine.local_time import LocalTime
+from outstation.engine.refill import refill
 from outstation.engine.resuming import resume
 from outstation.engine.runner import Runner, boot_now
 from outstation.engine.site import Site
@@ -112,15 +114,17 @@ async def _main(
         place_of_sun = config.node.place if node.decisions.ask_for_the_sun else None
         local = LocalTime(config.node.clock, config.node.timezone, place_of_sun)
         notifier = _notifier(config, store)
+        clerks = Clerks(store)
         runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, notifier)
         resume(runner, config.node.clock)
+        refill(runner, config.node.clock)
         if supervision:
             runner.heartbeat = supervision.beat
         try:
             await _start_hardware(hardware, runner)
             if notifier:
                 notifier.start()
-            site = _site(config, runner, history, hardware, notifier, remark)
+            site = _site(config, runner, history, hardware, notifier, clerks, remark)
             async with _served(site, bound, control) as serving, _background(_forget(store, config)):
                 key = await first_key(site.keys, always=bool(remark))
                 greet(urls(bound), key, next(iter(node.actuators), None), place.data, _notes(site, remark))
@@ -131,6 +135,7 @@ async def _main(
             await _make_safe(runner, hardware)
             if notifier:
                 await notifier.close()
+            await clerks.close()
             await hardware.stop()
     log.info("stopped")
     return 0
@@ -203,7 +208,13 @@ def _notifier(config: Config, store: Store) -> Notifier | None:
 
 
 def _site(
-    config: Config, runner: Runner, history: History, hardware: Hardware, notifier: Notifier | None, remark: str
+    config: Config,
+    runner: Runner,
+    history: History,
+    hardware: Hardware,
+    notifier: Notifier | None,
+    clerks: Clerks,
+    remark: str,
 ) -> Site:
     store = runner.store
     return Site(
@@ -221,6 +232,7 @@ def _site(
         simulate=hardware.simulate,
         flat=config.flat_keys,
         notifier=notifier,
+        clerks=clerks,
         remark=remark,
     )
 

@@ -51,10 +51,11 @@ def supervise(
         raise
     if child == 0:
         mine.close()
+        os.environ.pop("NOTIFY_SOCKET", None)  # the supervisor speaks for both
         os.dup2(writing, 2)
         for descriptor in (reading, writing, known):
             os.close(descriptor)
-        return Supervision(theirs, owner.fileno(), bound, data, again=False)
+        return Supervision(theirs, owner.fileno(), bound, data)
     theirs.close()
     given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, known]
     for descriptor in given:

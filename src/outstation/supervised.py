@@ -17,9 +17,9 @@ from outstation.wire import supervision
 class Supervision:
     """This process is a server below a supervisor; `folder` is its data folder. Any thread may ask for lines."""
 
-    def __init__(self, channel: socket.socket, lock: int, port: socket.socket, folder: Path, *, again: bool) -> None:
+    def __init__(self, channel: socket.socket, lock: int, port: socket.socket, folder: Path) -> None:
         self._channel, self._lock, self.port = channel, lock, port
-        self.folder, self.again = folder, again
+        self.folder = folder
         for descriptor in (channel.fileno(), lock, port.fileno()):
             os.set_inheritable(descriptor, False)
         # Python closes its sockets before the process has ended; the end that the supervisor sees is the kernel's.
@@ -32,9 +32,9 @@ class Supervision:
         if given is None:
             return None
         words, _, folder = given.partition("\n")
-        channel, lock, port, *again = words.split()
+        channel, lock, port = words.split()
         sockets = [socket.socket(fileno=int(number)) for number in (channel, port)]
-        return Supervision(sockets[0], int(lock), sockets[1], Path(folder), again=bool(again))
+        return Supervision(sockets[0], int(lock), sockets[1], Path(folder))
 
     def beat(self) -> None:
         """Say that the rules are alive."""

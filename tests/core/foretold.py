@@ -13,6 +13,8 @@ from outstation.core.readings import Level, Millis
 from outstation.core.rules import RuleSpec
 
 STALE: Millis = 30_000
+CALM: Millis = 1_000
+"""A rule turns on account of an output no more often than this."""
 FAR = 50.0
 """A step between two values of a sensor that is doubted once."""
 
@@ -154,16 +156,20 @@ Asks = Callable[[World, bool], bool | None]
 
 
 class Drawn(NamedTuple):
-    """A rule, and its conditions once more, each written by hand. looks: the outputs that it looks at."""
+    """A rule, and its conditions once more, each written by hand. looks: all names in them."""
 
     spec: RuleSpec
     when: Asks
     until: Asks | None
-    looks: frozenset[str] = frozenset()
+    looks: frozenset[str]
 
 
 class Life:
-    """One rule through all that was heard. lasted: how long `when` was true, as far as anybody knew."""
+    """One rule through all that was heard.
+
+    lasted: how long `when` was true, as far as anybody knew. silent: for how long nobody has. turned: when it
+    began or ceased to fire. calms: an output that it looks at has moved too soon after that: it looks again then.
+    """
 
     def __init__(self, drawn: Drawn, settings: Mapping[str, float]) -> None:
         self.drawn, self.hold = drawn, drawn.spec.hold
@@ -172,7 +178,10 @@ class Life:
         self.truth: bool | None = False
         self.lasted: Millis = 0
         self.silent: Millis = 0
-        self.awake = self.there = True
+        self.turned: Millis | None = None
+        self.calms: Millis | None = None
+        self.told: Told | None = None
+        self.awake, self.there = False, True
 
     def through(self, facts: list[Fact], now: Millis) -> None:
         for fact in facts:
@@ -181,8 +190,11 @@ class Life:
                 self._back(fact)
                 continue
             self.world.learn(fact)
-            self.awake = self.awake or isinstance(fact, Told)
-            if self.awake or (isinstance(fact, Stands) and fact.actuator in self.drawn.looks):
+            if isinstance(fact, Told):
+                self._be_told(fact)
+            elif isinstance(fact, Stands) and fact.actuator in self.drawn.looks:
+                self._look_calmly()
+            elif self.awake and (self.calms is None or set(fact) & self.drawn.looks):
                 self._look()
         self._pass(now)
 
@@ -190,10 +202,30 @@ class Life:
     def decided(self) -> bool:
         return self.truth is not None
 
+    def _be_told(self, fact: Told) -> None:
+        """Look where the clock was set; and at first, after a start."""
+        before, self.told = self.told, fact
+        set_ = before is None or abs(fact.offset - before.offset) > 1_000 or fact.believed is not before.believed
+        if set_ or not self.awake:
+            self.awake = True
+            self._look()
+
+    def _look_calmly(self) -> None:
+        soonest = self.world.now if self.turned is None else self.turned + CALM
+        if self.world.now >= soonest:
+            self._look()
+        else:
+            self.calms = soonest
+
+    def _moments(self, until: Millis) -> list[Millis]:
+        if self.calms is None:
+            return [*self.world.next(until), self._end_of_hold()]
+        return [self.calms, *(self.world.heard[name][0] + STALE + 1 for name in self.drawn.looks & set(self.world.heard))]
+
     def _pass(self, until: Millis) -> None:
         """Let time pass, looking whenever something may change."""
         while self.awake:
-            moments = [*self.world.next(until), self._end_of_hold()]
+            moments = self._moments(until)
             ahead = min((moment for moment in moments if self.world.now < moment <= until), default=None)
             if ahead is None:
                 break
@@ -215,6 +247,7 @@ class Life:
         return self.world.now + (self.hold - self.lasted if self.truth and self.since is None else 0)
 
     def _look(self) -> None:
+        self.calms = None
         if not self.there:
             return
         drawn, world, safety = self.drawn, self.world, self.drawn.spec.safety
@@ -225,11 +258,11 @@ class Life:
             self.silent = 0
         if firing:
             if truth is (drawn.until is not None):
-                self.since, truth, self.lasted = None, False, 0
+                self.since, truth, self.lasted, self.turned = None, False, 0, world.now
         elif truth is False:
             self.lasted = 0
         elif truth and self.lasted >= self.hold:
-            self.since, self.lasted = world.now, 0
+            self.since, self.lasted, self.turned = world.now, 0, world.now
         self.truth = truth
 
     def _back(self, gone: Gone) -> None:
@@ -242,5 +275,5 @@ class Life:
         elif self.since is None and self.drawn.spec.hold_anew:
             self.truth, self.lasted, self.silent = False, 0, 0
         self._spend(gone.now)
-        self.there, self.awake = there, False
+        self.there, self.awake, self.turned, self.calms, self.told = there, False, None, None, None
         self.world.learn(gone)

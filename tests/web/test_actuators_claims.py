@@ -90,7 +90,11 @@ def test_what_has_to_wait_is_202_and_says_why_and_until_when(node: Running) -> N
     for path in ("/api/pump", "/api/actuators/pump"):
         answer = node.post(path, {"action": "on"})
         assert answer.status == 202
-        assert (answer.json["state"], answer.json["claimed_by"], answer.json["recorded"]) == ("off", "environment", True)
+        assert (answer.json["state"], answer.json["claimed_by"], answer.json["recorded"]) == (
+            "off",
+            "environment",
+            True,
+        )
         pending = answer.json["pending"]
         assert (pending["state"], pending["asked_by"]) == ("on", "environment")
         assert pending["why"].startswith("off: min_off: 1m from when it was seen off")

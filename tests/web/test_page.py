@@ -16,8 +16,8 @@ from outstation.config import Config
 from outstation.core.actuation import ActuatorSpec, ActuatorState
 from outstation.core.filters import Limits
 from outstation.core.node import Node
-from outstation.core.sensors import SensorSpec
 from outstation.core.readings import Command, Failed, Reading, Switched, Value
+from outstation.core.sensors import SensorSpec
 from outstation.engine.feed import Feed
 from outstation.engine.outputs import Outputs
 from outstation.engine.runner import Runner

@@ -109,7 +109,12 @@ def test_every_rule_is_listed_with_how_it_is(node: Running) -> None:
     assert found["since"].endswith("Z")
     assert (found["priority"], found["claims"], found["hold"]) == (5, {"vent": "on"}, "0s")
     assert found["alert"] == node.get("/api/alerts?limit=1").json["alerts"][0]["id"]
-    assert [one["name"] for one in node.get("/api/rules").json["rules"]] == ["ventilate", "dry the beds", "smoke", "asleep"]
+    assert [one["name"] for one in node.get("/api/rules").json["rules"]] == [
+        "ventilate",
+        "dry the beds",
+        "smoke",
+        "asleep",
+    ]
     assert rule(node, "smoke")["priority"] == "safety"
     assert (rule(node, "asleep")["enabled"], rule(node, "asleep")["truth"]) == (False, "unknown")
 

@@ -1,4 +1,4 @@
-"""GET /api/settings and PUT /api/settings/{name}: a number that people change, within its bounds, by name and for good."""
+"""GET /api/settings and PUT /api/settings/{name}: a number that people change, within bounds, for good."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from outstation.clock import Trust
 from outstation.store.database import Boot, Store
 from outstation.store.journal import Journal
 from tests.running import KEY, Answer, Running
@@ -19,7 +20,7 @@ clock = "trust"
 
 [[settings]]
 name = "vent_at"
-label = "Vent opens at"
+label = "Vent <opens> at"
 value = 30
 min = 15
 max = 45
@@ -61,7 +62,7 @@ def setting(node: Running, name: str = "vent_at") -> dict[str, Any]:
 def test_settings_are_listed_with_their_bounds(node: Running) -> None:
     assert setting(node) == {
         "name": "vent_at",
-        "label": "Vent opens at",
+        "label": "Vent <opens> at",
         "value": 30,
         "unit": "°C",
         "min": 15,
@@ -83,6 +84,13 @@ def test_a_setting_is_changed_at_once_and_by_name(node: Running) -> None:
     assert found["set_at"].endswith("Z")
     (rule,) = node.get("/api/rules").json["rules"]
     assert rule["firing"] is True
+
+
+def test_the_page_shows_each_with_who_set_it(node: Running) -> None:
+    put(node, 27.5)
+    page = node.get("/").body.decode()
+    assert "<dt>Vent &lt;opens&gt; at</dt><dd>27.5 °C · by environment</dd>" in page
+    assert "<dt>warm</dt><dd>" in page
 
 
 def test_null_gives_back_what_the_config_says(node: Running) -> None:
@@ -136,6 +144,6 @@ def test_a_change_is_in_the_journal_and_outlives_a_restart(tmp_path: Path) -> No
         node.stop()
         node.start()
         assert (setting(node)["value"], setting(node)["set_by"]) == (33, "environment")
-    with Store(tmp_path / "data", boot=Boot("later", 0, 0)) as store:
+    with Store(tmp_path / "data", boot=Boot("later", 0, Trust.UNSET)) as store:
         told = [note.text for note in Journal(store).newest(20) if note.kind == "setting"]
     assert told == ["from 30 to 33 °C by environment"]

@@ -11,8 +11,8 @@ import pytest
 
 from outstation import __version__, clock
 from outstation.config import Config
-from outstation.core.sensors import SensorSpec
 from outstation.core.readings import Failed, Reading
+from outstation.core.sensors import SensorSpec
 from outstation.engine.site import Site
 from outstation.store.database import Boot, Store
 from outstation.web.api.status import Status

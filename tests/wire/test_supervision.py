@@ -44,8 +44,7 @@ def test_answers_reach_whoever_asked(pair: tuple[socket.socket, socket.socket]) 
         try:
             line = supervision.ask_line(server, "gpio", "/dev/gpiochip0", pin, active_low=True)
         except RefusedError as refusal:
-            assert (refusal.stage, refusal.number, refusal.detail) == ("request", 22, "some\tdetail")
-            return -pin
+            return -pin if refusal.args == ("request", 22, "some\tdetail") else 0
         assert not os.get_inheritable(line)
         answer = int(os.read(line, 10))
         os.close(line)
@@ -69,7 +68,7 @@ def test_a_supervisor_that_is_gone_is_no_answer_and_beats_go_nowhere(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     pair[1].close()
-    with pytest.raises(OSError, match="pipe|reset"):
+    with pytest.raises(OSError, match=r"pipe|reset"):
         supervision.ask_line(pair[0], "gpio", "", 17, active_low=False)
     supervision.say(pair[0], supervision.BEAT)
 

@@ -49,7 +49,7 @@ class OutputFinding(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """What one file of rules did. unheard: sensors that rules look at, and that said nothing. others: further alerts."""
+    """What one file of rules did. unheard: sensors that rules look at, and that said nothing. others: more alerts."""
 
     start: Millis
     end: Millis

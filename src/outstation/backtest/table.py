@@ -44,7 +44,7 @@ class Table:
         self._path, self._layout = path, layout
         self.left_out = 0
         with self._lines() as lines:
-            self._header = next(lines, [])
+            self._header: list[str] = next(lines, [])
         self._time = 0 if layout.time is None else self._column(layout.time)
         self._where = [(self._column(name), text) for name, text in layout.where.items()]
         self.columns = self._columns()

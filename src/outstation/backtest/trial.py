@@ -53,9 +53,7 @@ class Trial:
         self.rules = [rule.name for rule in specs.rule_specs(config)]
         rules = [rule for rule in specs.rule_specs(config) if rule.enabled and (not only or rule.name in only)]
         claimed = frozenset(name for rule in rules for name in rule.claims)
-        outputs = [
-            specs.actuator_spec(table, dimmable=True, ruled=table.name in claimed) for table in config.actuators
-        ]
+        outputs = [specs.actuator_spec(table, dimmable=True, ruled=table.name in claimed) for table in config.actuators]
         settings = specs.setting_specs(config)
         self.sensors = _looked_at(rules).difference(
             (output.name for output in outputs), (setting.name for setting in settings)

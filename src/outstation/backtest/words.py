@@ -43,14 +43,16 @@ def of_two(names: Sequence[str], both: Sequence[Findings], zone: Zones) -> Itera
         for name, side, found in zip(names, sides, both, strict=True):
             words = "is not in it" if side is None else f"{_summary(side, found)}: {side.when}"
             yield f"  {name.ljust(width)}  {words}"
-        marked = [(spell, name) for name, side in zip(names, sides, strict=True) for spell in (side.spells if side else ())]
+        marked = [
+            (spell, name) for name, side in zip(names, sides, strict=True) for spell in (side.spells if side else ())
+        ]
         yield from _spells(sorted(marked, key=lambda one: one[0].start), zone)
     for output in dict.fromkeys(output.name for found in both for output in found.outputs):
         yield ""
         yield output
         for name, found in zip(names, both, strict=True):
-            words = [_of_output(one, found) for one in found.outputs if one.name == output]
-            yield f"  {name.ljust(max(map(len, names)))}  {words[0] if words else 'is not in it'}"
+            told = [_of_output(one, found) for one in found.outputs if one.name == output]
+            yield f"  {name.ljust(max(map(len, names)))}  {told[0] if told else 'is not in it'}"
     for name, found in zip(names, both, strict=True):
         yield from (f"{name}: {line}" if line else line for line in _others(found))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ import click
 from outstation.cli.root import data_option, json_option, print_json, root
 
 if TYPE_CHECKING:
-    from outstation.backtest.findings import Findings
     from outstation.backtest.recording import Recording
     from outstation.backtest.trial import Trial
 
@@ -70,7 +69,9 @@ def backtest(rules: Path, against: Path | None, data: Path, *, as_json: bool, **
         click.echo(f"{recording.left_out} rows that go back in time were left out.", err=True)
     names = [str(file) for file in files]
     if as_json:
-        print_json({name: document(one) for name, one in zip(names, found, strict=True)} if against else document(found[0]))
+        print_json(
+            {name: document(one) for name, one in zip(names, found, strict=True)} if against else document(found[0])
+        )
         return
     lines = words.of_two(names, found, trials[0].zone) if against else words.of_one(found[0], trials[0].zone)
     for line in lines:
@@ -88,7 +89,9 @@ def _refuse_unknown(only: tuple[str, ...], trials: list[Trial]) -> None:
     known = sorted({name for trial in trials for name in trial.rules})
     for name in only:
         if name not in known:
-            raise click.BadParameter(f"there is no rule {name!r}; rules: {', '.join(known) or 'none'}.", param_hint="--rule")
+            raise click.BadParameter(
+                f"there is no rule {name!r}; rules: {', '.join(known) or 'none'}.", param_hint="--rule"
+            )
 
 
 def _recording(data: Path, asked: dict[str, Any]) -> AbstractContextManager[Recording]:

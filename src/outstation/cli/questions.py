@@ -96,6 +96,7 @@ def _sensor(name: str, state: dict[str, Any]) -> tuple[str, ...]:
 def _actuator(name: str, state: dict[str, Any]) -> tuple[str, ...]:
     until = f"until {state['until']}" if state.get("until") else ""
     why = state.get("why", "").partition(": ")[2] if state.get("decided_by") != "default" else ""
+    why = f"claimed by {why}" if state.get("decided_by") == "manual" else why
     notes = [state.get("error", ""), "simulated" if state.get("simulated") else "", why, until]
     return name, str(state.get("state")), "", ", ".join(note for note in notes if note)
 

@@ -27,6 +27,7 @@ from outstation.core.readings import (
     Millis,
     Note,
     Reading,
+    Switch,
     Switched,
     Tick,
 )
@@ -144,7 +145,7 @@ class Decisions:
             effects += self.alerts.start("output", event.actuator, "critical", text, self.sight)
         else:
             effects += self.alerts.clear("output", event.actuator, self.sight)
-        return effects + self._step(self._calm(event.actuator, event.now))
+        return _latest(effects + self._step(self._calm(event.actuator, event.now)))
 
     def adjust(self, event: Adjust) -> list[Effect]:
         """Change a setting. Raises UnknownNameError, RefusedError."""
@@ -356,6 +357,12 @@ def _by(states: Iterable[RuleState], keys: Callable[[RuleState], Iterable[str]])
 
 def _looked_at(names: Callable[[Condition], frozenset[str]]) -> Callable[[RuleState], Iterable[str]]:
     return lambda rule: names(rule.spec.when) | names(rule.spec.until or rule.spec.when)
+
+
+def _latest(effects: list[Effect]) -> list[Effect]:
+    """Leave out what an output is told before something else in the same moment: it would only click."""
+    last = {effect.actuator: effect for effect in effects if isinstance(effect, Switch)}
+    return [effect for effect in effects if not isinstance(effect, Switch) or last[effect.actuator] is effect]
 
 
 def _is_due(state: ActuatorState, now: Millis) -> bool:

@@ -136,7 +136,7 @@ def claims(state: RuleState, sight: Sight, actuators: Mapping[str, ActuatorState
     found = []
     for name, level in state.spec.claims.items():
         who = standing.who(actuators[name], at=sight.at, now=sight.now)
-        decides = who.line in ("rule", "safety") and who.who == state.spec.name
+        decides = who.line in ("rule", "safety") and who.who == state.spec.name and who.level == level
         actual = actuators[name].level
         found.append(Claimed(name, level, actual, who.line, who.text, decides, who.until, who.pending))
     return found
@@ -230,10 +230,10 @@ def _holds(found: Explanation, when: When) -> str:
     hold, holding = found.rule.hold, found.holding
     if holding is None or found.fires_at is None:
         return f"It does not fire yet: its condition is true only now, and must be for {duration_words(hold)}."
-    left = duration_words(max(0, found.fires_at - found.at))
+    so_far, left = duration_words(found.at - holding), duration_words(max(0, found.fires_at - found.at))
     return (
-        f"It does not fire yet: its condition has been true since {when(holding)}, "
-        f"for {duration_words(found.at - holding)}, and must be for {duration_words(hold)}. It fires in {left}, at {when(found.fires_at)}, unless that changes."
+        f"It does not fire yet: its condition has been true since {when(holding)}, for {so_far}, "
+        f"and must be for {duration_words(hold)}. It fires in {left}, at {when(found.fires_at)}, unless that changes."
     )
 
 
@@ -260,7 +260,7 @@ def _fires_when(found: Explanation) -> list[str]:
 def _sights(found: Explanation, when: When) -> Iterator[str]:
     for seen in found.sensors:
         quality = "" if seen.quality == "ok" else f"{seen.quality.replace('_', ' ')}: "
-        value = "no value" if seen.value is None else f"{_shown(seen.value)} {seen.unit}".rstrip()
+        value = "no value" if seen.value is None else _shown(seen.value, seen.unit)
         if seen.at is None or seen.age is None:
             yield f"{seen.name}: never seen"
         else:
@@ -269,10 +269,12 @@ def _sights(found: Explanation, when: When) -> Iterator[str]:
         yield f"{name}: {setting:g}, a setting"
 
 
-def _shown(value: Value) -> str:
+def _shown(value: Value, unit: str) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return value
+    return f"{value:.6g} {unit}".rstrip() if isinstance(value, float) else f"{value} {unit}".rstrip()
 
 
 def _claim(found: Explanation, claimed: Claimed, when: When) -> str:
@@ -282,8 +284,12 @@ def _claim(found: Explanation, claimed: Claimed, when: When) -> str:
         return f"{claimed.actuator} is {state}. {asks}. {_noted(claimed, when)}"
     if claimed.decides:
         return f"{claimed.actuator} is {state}. {asks}, and decides."
-    who = f"{_WHO.get(claimed.line, 'a limit')} says {_brief(claimed.why, claimed.until, when)}"
-    return f"{claimed.actuator} is {state}. {asks}{', but' if found.firing else '; now'} {who}.{_pending(claimed, when)}"
+    is_own = claimed.line in ("rule", "safety") and f'rule "{found.rule.name}"' in claimed.why
+    who = "the end of its lease" if is_own else _WHO.get(claimed.line, "a limit")
+    says = f"{who} says {_brief(claimed.why, claimed.until, when)}"
+    return (
+        f"{claimed.actuator} is {state}. {asks}{', but' if found.firing else '; now'} {says}.{_pending(claimed, when)}"
+    )
 
 
 def _brief(why: str, until: Millis | None, when: When) -> str:

@@ -26,7 +26,7 @@ from outstation.errors import RefusedError, UnknownNameError
 from outstation.store.journal import Journal
 
 MOST = 20_000
-"""Readings of a sensor that are lived through again, at most: some seconds on the smallest computer."""
+"""Readings that are lived through again for one answer, at most: some seconds on the smallest computer."""
 
 _TICKS = 20_000
 _AT_LEAST: Millis = 3_600_000
@@ -77,10 +77,12 @@ class _Past:
         self._site, self._spec, self._at = site, spec, at
         self._journal = Journal(site.store)
         self._lost = ["how the rule was written then: it is taken as it is now"]
-        both = (spec.when, spec.until or spec.when)
-        self._sensors = sorted(frozenset[str]().union(*map(conditions.sensors, both)))
-        self._actuators = sorted(frozenset[str]().union(*map(conditions.actuators, both)))
-        self._settings = sorted(frozenset[str]().union(*map(conditions.settings, both)))
+        self._both = both = (spec.when, spec.until or spec.when)
+        self._sensors, self._actuators, self._settings = (
+            sorted(frozenset[str]().union(*map(look, both)))
+            for look in (conditions.sensors, conditions.actuators, conditions.settings)
+        )
+        self._most = MOST // max(1, len(self._sensors) + len(self._actuators))
         spans = {span for one in both for found in conditions.spans(one).values() for span in found}
         self._start = at - max(_AT_LEAST, 2 * spec.hold + max(spans, default=0))
 
@@ -134,9 +136,9 @@ class _Past:
         latest = history.of_sensor(name, end=end, limit=_RHYTHM).rows
         if not latest:
             return []
-        page = history.of_sensor(name, start=min(self._start, latest[0].at), end=end, limit=MOST)
+        page = history.of_sensor(name, start=min(self._start, latest[0].at), end=end, limit=self._most)
         if page.next is not None:
-            self._lost.append(f"what {name} said before its newest {MOST} readings: these alone are looked at")
+            self._lost.append(f"what {name} said before its newest {self._most} readings: these alone are looked at")
         return page.rows
 
     def _setting(self, name: str) -> float:
@@ -149,8 +151,7 @@ class _Past:
 
     def _zone(self) -> Callable[[Millis], Zone]:
         node = self._site.config.node
-        both = (self._spec.when, self._spec.until or self._spec.when)
-        place = node.place if any(map(conditions.asks_for_the_sun, both)) else None
+        place = node.place if any(map(conditions.asks_for_the_sun, self._both)) else None
         return LocalTime(node.clock, node.timezone, place).zone_at
 
     def _name_fault(self, name: str, sensor: SensorState) -> None:

@@ -7,6 +7,7 @@ not filled far enough is unknown to its rules until it has been heard, as after 
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 from outstation import clock
 from outstation.core.node import Node
@@ -33,7 +34,12 @@ _RHYTHM = 10
 def refill(runner: Runner, setting: clock.Setting) -> None:
     """Give the spans what the store still knows, on the clock of this boot. Blocks while it reads, but not for long."""
     node, here = runner.node, stamp_now(setting)
-    lengths = {name: max(spans) for name in node.sensors if (spans := node.decisions.spans_of(name))}
+    # What was said just before a span begins speaks for its beginning.
+    lengths = {
+        name: max(spans) + _reach(state)
+        for name, state in node.sensors.items()
+        if (spans := node.decisions.spans_of(name))
+    }
     if not lengths:
         return
     until = clock.now() + READ_WITHIN
@@ -45,36 +51,39 @@ def refill(runner: Runner, setting: clock.Setting) -> None:
         return
     since = _affordable(node, said)
     for name, readings in said.items():
-        _fill(node.sensors[name], [one for one in readings if one[0] >= since])
-    if not is_all or since > here.now - max(lengths.values()):
+        _fill(node.sensors[name], readings if since is None else [one for one in readings if one[0] >= since])
+    if not is_all or since is not None:
         log.warning("there was no time to read all that rules look back on: they wait until they have heard enough")
 
 
-def _affordable(node: Node, said: dict[str, Said]) -> Millis:
-    """Return since when there is time to fill in all that was said."""
+def _affordable(node: Node, said: dict[str, Said]) -> Millis | None:
+    """Return since when there is time to fill in what was said; None: there is for all of it."""
     count = sum(map(len, said.values()))
     if count <= _TRIED:
-        return min((readings[0][0] for readings in said.values()), default=0)
+        return None
     name, readings = max(said.items(), key=lambda item: len(item[1]))
-    begun = clock.monotonic_ns()
     tried = Spans(node.decisions.spans_of(name))
+    begun = clock.monotonic_ns()
     for now, value in readings[:_TRIED]:
         tried.add(now, value, reach=0)
-    cost = max(1, (clock.monotonic_ns() - begun) // _TRIED)
+    cost = max(1, (clock.monotonic_ns() - begun) // len(readings[:_TRIED]))
     most = FILL_WITHIN * 1_000_000 // cost
-    if count <= most:
-        return min(readings[0][0] for readings in said.values())
-    return sorted(now for readings in said.values() for now, _ in readings)[-most]
+    return None if count <= most else sorted(now for said_ in said.values() for now, _ in said_)[-most]
 
 
 def _fill(state: SensorState, readings: Said) -> None:
     assert state.spans is not None
     if state.spec.every is None:
         latest = [now for now, _ in readings[-_RHYTHM:]]
-        state.intervals = [later - now for now, later in zip(latest, latest[1:], strict=False) if later > now]
-    reach = state.stale_limit()
-    if state.spec.dead_band is not None:
-        # What the dead band kept from the store was said all the same.
-        reach = max(reach, state.spec.heartbeat + (state.spec.every or 0))
+        state.intervals = [later - now for now, later in pairwise(latest) if later > now]
+    reach = _reach(state)
     for now, value in readings:
         state.spans.add(now, value, reach=reach)
+
+
+def _reach(state: SensorState) -> Millis:
+    """Return how long a stored reading speaks for the time after it."""
+    if state.spec.dead_band is None:
+        return state.stale_limit()
+    # What the dead band kept from the store was said all the same.
+    return max(state.stale_limit(), state.spec.heartbeat + (state.spec.every or 0))

@@ -17,6 +17,7 @@ from outstation.store.history import History
 from outstation.store.keys import Keys
 
 if TYPE_CHECKING:
+    from outstation.engine.clerk import Clerks
     from outstation.engine.notifier import Notifier
 
 
@@ -26,7 +27,7 @@ class Site(msgspec.Struct, frozen=True):
     simulated: names of the sensors and outputs whose hardware is simulated; looked up anew, since
     a driver knows only after it was opened. flat: the plain keys that the default device adds to
     its status, by sensor or output. simulate: moves a simulated input. notifier: None: nobody is
-    told of alerts.
+    told of alerts. clerks: None: every page is made in this process.
     """
 
     config: Config
@@ -43,4 +44,5 @@ class Site(msgspec.Struct, frozen=True):
     simulate: Callable[[str, Value, int | None], None]
     flat: Mapping[str, str] = {}
     notifier: Notifier | None = None
+    clerks: Clerks | None = None
     remark: str = ""

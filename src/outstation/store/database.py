@@ -129,7 +129,21 @@ class Store:
 
     def read(self) -> AbstractContextManager[apsw.Connection]:
         """Lend a read-only connection with a snapshot of its own, for at most 30 s. Raises StoreError."""
-        return self._readers.one(self._writer.opened)
+        return self._readers.one(self.opened)
+
+    @property
+    def path(self) -> Path:
+        """Where the data file is."""
+        return self._path
+
+    @property
+    def opened(self) -> int:
+        """How often the file was opened, for `doubt`: one that is damaged is set aside, and another one begun."""
+        return self._writer.opened
+
+    def doubt(self, opened: int) -> None:
+        """Take note that another process found the file damaged."""
+        self._writer.doubt(opened)
 
     @property
     def damaged(self) -> str:

@@ -7,7 +7,8 @@ repeat nor hide a row. Where a sender corrected a reading, its last word is show
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from contextlib import AbstractContextManager
+from typing import Generic, Protocol, TypeVar
 
 import apsw
 import msgspec
@@ -16,7 +17,6 @@ from outstation.core.readings import Millis, Quality, Reading, Value
 from outstation.errors import RefusedError
 from outstation.store import chunks, newest, pages
 from outstation.store.chunks import HIGHEST, LOWEST
-from outstation.store.database import Store
 from outstation.store.newest import Own, Sent
 from outstation.store.pages import Instants, Place, Series, Span
 from outstation.store.rows import QUALITY, SENT
@@ -34,10 +34,17 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
     next: str | None
 
 
+class Lender(Protocol):
+    """Who lends connections: the store, or a process that only reads."""
+
+    def read(self) -> AbstractContextManager[apsw.Connection]:
+        """Lend one with a snapshot of its own."""
+
+
 class History:
     """The questions to one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Lender) -> None:
         self._store = store
 
     def latest(self) -> dict[str, Reading]:

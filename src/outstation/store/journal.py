@@ -42,12 +42,6 @@ class Journal:
             after = connection.execute(_AFTER, wanted).fetchone()
         return _note(before), _note(after)
 
-    def begins(self) -> Millis | None:
-        """Return when its oldest line was written; None: it has none. Blocks."""
-        with self._store.read() as connection:
-            row: Any = connection.execute(_FIRST).fetchone()
-        return None if row is None else int(row[0])
-
 
 def insert(connection: apsw.Connection, notes: Sequence[Note]) -> None:
     """Write lines, and let the oldest go."""
@@ -77,5 +71,3 @@ WHERE subject = ? AND kind IN (SELECT value FROM json_each(?))
 _BEFORE = f"{_ABOUT} AND since + offset <= ? ORDER BY since + offset DESC, journal.id DESC LIMIT 1"
 
 _AFTER = f"{_ABOUT} AND since + offset > ? ORDER BY since + offset, journal.id LIMIT 1"
-
-_FIRST = "SELECT since + offset FROM journal JOIN boots ON boots.id = boot ORDER BY journal.id LIMIT 1"

@@ -14,6 +14,7 @@ import msgspec
 from outstation.clock import Trust
 from outstation.core.readings import Millis
 from outstation.core.restarts import Stamp
+from outstation.store.chunks import LOWEST
 from outstation.store.rows import QUALITY, SENT, Columns, unpack
 
 MOST = 200_000
@@ -99,9 +100,8 @@ def _chunks(connection: apsw.Connection, here: Stamp, since: Millis, wanted: int
             chunk = _Chunk(first, last, boot_offset - offset, kernel == here.boot)
             if chunk.is_this_boot or (here.trusted and trust == Trust.SYNCHRONISED):
                 yield chunk
-    for first, last, kernel, trust, boot_offset, own, sent, own_bound, sent_bound, bound, sensors in connection.execute(
-        _CHUNKS
-    ):
+    rows = connection.execute(_CHUNKS, (LOWEST,))
+    for first, last, kernel, trust, boot_offset, own, sent, own_bound, sent_bound, bound, sensors in rows:
         chunk = _Chunk(first, last, boot_offset - offset, kernel == here.boot)
         shift = 0 if chunk.is_this_boot else chunk.shift
         if max(own_bound + shift, sent_bound - offset, bound - offset) < since:
@@ -120,12 +120,11 @@ SELECT min(id), max(id) FROM log WHERE id > (SELECT coalesce(max(last_id), 0) FR
 
 _BOOT = "SELECT b.kernel, b.trust, b.offset FROM log JOIN boots b ON b.id = log.boot WHERE log.id = ?"
 
-# -4611686018427387904: none, which is before everything.
 _CHUNKS = """
 SELECT i.first_id, i.last_id, b.kernel, b.trust, b.offset,
-       coalesce(i.own_max, -4611686018427387904), coalesce(i.sent_max, -4611686018427387904),
-       coalesce(i.own_bound, -4611686018427387904), coalesce(i.sent_bound, -4611686018427387904),
-       coalesce(b.bound, -4611686018427387904), i.sensors
+       coalesce(i.own_max, ?1), coalesce(i.sent_max, ?1),
+       coalesce(i.own_bound, ?1), coalesce(i.sent_bound, ?1),
+       coalesce(b.bound, ?1), i.sensors
 FROM log_index i CROSS JOIN boots b ON b.id = i.boot
 ORDER BY i.last_id DESC
 """

@@ -1,8 +1,8 @@
 """Stored readings once more, in the order of their measurement: what a backtest lives through.
 
 The law of this file: whatever is stored, only so much of it is in memory. A chunk is opened when the
-replay has come to its first reading. Where late readings make too many overlap, those that have
-longest to wait are closed, and opened again when it is their turn.
+replay has come to its first reading. Where late readings make too many overlap, the later part of each
+is let go of, and read again when it is its turn.
 """
 
 from __future__ import annotations
@@ -47,11 +47,6 @@ class Part(msgspec.Struct, gc=False):
         """How many readings are yet to come."""
         return len(self.at) - self.done
 
-    @property
-    def next(self) -> Millis:
-        """When the next of them was measured."""
-        return self.at[self.done]
-
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[apsw.Connection]:
@@ -90,35 +85,46 @@ def replay(
 
 
 class _Replay:
+    """`_ceiling`: what was measured from then on is left on disk, until all before is given out."""
+
     def __init__(self, connection: apsw.Connection, names: dict[int, str]) -> None:
         self._connection, self._names = connection, names
         self._parts: list[Part] = []
+        self._waiting: list[Waiting] = []
+        self._low: dict[int, Millis] = {}
+        self._ceiling = HIGHEST
 
     def readings(self, start: Millis, end: Millis) -> Iterator[Reading]:
         """Open chunk after chunk; give out what is older than all that is still closed."""
-        waiting = [chunk for chunk, _ in _waiting(self._connection, start, end, self._names)]
-        heapq.heapify(waiting)
-        done = start
-        while waiting:
-            due = min(waiting[0][0], end)
-            if due > done:
-                yield from self._until(due)
-                done = due
-            part = self._open(heapq.heappop(waiting), done, end)
-            if part.left:
-                self._parts.append(part)
-            for chunk in self._close_most():
-                heapq.heappush(waiting, chunk)
+        for chunk in _chunks(self._connection, start, end, self._names):
+            self._wait(chunk)
+        self._ceiling = end
+        while self._waiting:
+            chunk = heapq.heappop(self._waiting)
+            if self._low.get(chunk[1]) != chunk[0]:
+                continue  # it has been waiting for an earlier moment since
+            if chunk[0] >= self._ceiling:
+                yield from self._until(self._ceiling)
+                self._ceiling = end
+            yield from self._until(chunk[0])
+            del self._low[chunk[1]]
+            self._parts.append(self._limited(_between(self._opened(chunk), max(start, chunk[0]), end)))
+            self._lower_ceiling()
         yield from self._until(end)
 
-    def _open(self, chunk: Waiting, start: Millis, end: Millis) -> Part:
-        """Read the rows of a chunk, and keep what is asked for."""
+    def _wait(self, chunk: Waiting) -> None:
+        self._low[chunk[1]] = chunk[0]
+        heapq.heappush(self._waiting, chunk)
+
+    def _opened(self, chunk: Waiting) -> Part:
+        """Read the rows of a chunk, and keep the sensors that are asked for."""
         _, first, last, offset = chunk
         at: list[Millis] = []
         sensors: list[int] = []
         values: list[Value | None] = []
         flags = bytearray()
-        for (body,) in self._connection.execute(_ROWS, (first, last)).fetchall():
+        rows: Any = self._connection.execute(_ROWS, (first, last)).fetchall()
+        for (body,) in rows:
             columns = unpack(body)
             if isinstance(columns.flags, int):
                 moved = columns.offset if columns.flags & SENT else offset
@@ -128,8 +134,24 @@ class _Replay:
             sensors += columns.sensors
             values += columns.values
             flags += columns.each_flag()
-        part = _in_order(Part(chunk, at, sensors, values, flags))
-        return _between(_only(part, self._names), start, end)
+        return _only(_in_order(Part(chunk, at, sensors, values, flags)), self._names)
+
+    def _limited(self, part: Part) -> Part:
+        """Return what is below the ceiling; the rest waits."""
+        first = bisect_left(part.at, self._ceiling)
+        if first == len(part.at):
+            return part
+        self._wait((part.at[first], *part.chunk[1:]))
+        return _slice(part, part.done, first)
+
+    def _lower_ceiling(self) -> None:
+        """Where too many are in memory, let go of the later half of them."""
+        if sum(part.left for part in self._parts) <= OPEN_AT_MOST:
+            return
+        moments = sorted(chain.from_iterable(islice(part.at, part.done, None) for part in self._parts))
+        # At least what was measured at the first of these moments stays.
+        self._ceiling = max(moments[len(moments) // 2], moments[0] + 1)
+        self._parts = [self._limited(part) for part in self._parts]
 
     def _until(self, end: Millis) -> Iterator[Reading]:
         """Give out what was measured before `end`."""
@@ -145,44 +167,31 @@ class _Replay:
         whole = slices[0] if len(slices) == 1 else _in_order(_joined(slices))
         return _as_readings(_corrected(whole), self._names)
 
-    def _close_most(self) -> Iterator[Waiting]:
-        """Close those that have longest to wait, until the rest is few enough."""
-        if sum(part.left for part in self._parts) <= OPEN_AT_MOST:
-            return
-        self._parts.sort(key=lambda part: part.next)
-        while sum(part.left for part in self._parts) > OPEN_AT_MOST // 2 and self._parts[-1].next > self._parts[0].next:
-            part = self._parts.pop()
-            yield (part.next, *part.chunk[1:])
-
 
 def _ids(connection: apsw.Connection, wanted: Collection[str]) -> dict[int, str]:
     known = frozenset(wanted)
     return {id_: name for id_, name in connection.execute("SELECT id, name FROM sensors") if name in known}
 
 
-def _waiting(
-    connection: apsw.Connection, start: Millis, end: Millis, ids: Collection[int] | None
-) -> list[tuple[Waiting, Millis]]:
-    """Return the chunks that may hold readings of these sensors, each with its newest moment."""
-    wanted = -1 if ids is None else sum(1 << id_ for id_ in ids)
-    found: list[tuple[Waiting, Millis]] = []
-    for first, last, offset, low, high, sensors in connection.execute(_CHUNKS, (start, end)):
+def _chunks(connection: apsw.Connection, start: Millis, end: Millis, ids: Collection[int]) -> Iterator[Waiting]:
+    """Return the chunks that may hold readings of these sensors from that time."""
+    wanted = sum(1 << id_ for id_ in ids)
+    for first, last, offset, low, sensors in connection.execute(_CHUNKS, (start, end)):
         if int.from_bytes(sensors, "little") & wanted:
-            found.append(((low, first, last, offset), high))
+            yield low, first, last, offset
     for first, last, offset in connection.execute(_TAIL):
-        at = [moment for (body,) in connection.execute(_ROWS, (first, last)) for moment in _times(body, offset)]
-        found.append(((min(at), first, last, offset), max(at)))
-    return found
+        rows = connection.execute(_ROWS, (first, last))
+        yield min(moment for (body,) in rows for moment in _times(body, offset)), first, last, offset
 
 
-def _times(body: bytes, offset: Millis) -> Iterator[Millis]:
+def _times(body: Any, offset: Millis) -> Iterator[Millis]:
     return (at for _, at, _, _ in unpack(body).each(offset))
 
 
 _ROWS = "SELECT body FROM log WHERE id BETWEEN ? AND ? ORDER BY id"
 
 _CHUNKS = """
-SELECT first_id, last_id, offset, low, high, sensors FROM (
+SELECT first_id, last_id, offset, low, sensors FROM (
     SELECT i.first_id, i.last_id, b.offset, i.sensors,
            min(coalesce(i.own_min + b.offset, i.sent_min), coalesce(i.sent_min, i.own_min + b.offset)) AS low,
            max(coalesce(i.own_max + b.offset, i.sent_max), coalesce(i.sent_max, i.own_max + b.offset)) AS high
@@ -234,7 +243,8 @@ def _slice(part: Part, first: int, end: int) -> Part:
 
 def _joined(parts: Sequence[Part]) -> Part:
     columns: list[Any] = [
-        list(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("at", "sensors", "values", "flags")
+        list(chain.from_iterable(getattr(part, name) for part in parts))
+        for name in ("at", "sensors", "values", "flags")
     ]
     return Part(parts[0].chunk, *columns)
 
@@ -247,7 +257,9 @@ def _corrected(part: Part) -> Part:
     if len(set(keys)) == len(keys):
         return part
     last = {key: place for place, key in enumerate(keys) if part.flags[place] & SENT}
-    return _taken(part, [place for place, key in enumerate(keys) if last.get(key, place) == place or not part.flags[place] & SENT])
+    return _taken(
+        part, [place for place, key in enumerate(keys) if last.get(key, place) == place or not part.flags[place] & SENT]
+    )
 
 
 _QUALITY = [Quality(flag & QUALITY) if flag & QUALITY in set(Quality) else Quality.FAULT for flag in range(256)]

@@ -37,8 +37,12 @@ class Keeper:
 
     def order_safe(self) -> None:
         """Have it make its outputs safe."""
-        if self._channel is not None:
-            self._busy_until = time.monotonic() + self._limit
+        if self._start is None:
+            return
+        self._busy_until = time.monotonic() + self._limit
+        if self._channel is None:
+            self._next_at = 0.0  # the order waits for the next one
+        else:
             supervision.say(self._channel, supervision.SAFE)
 
     def hear(self) -> None:
@@ -76,11 +80,13 @@ class Keeper:
         except OSError:
             return
         self._limit = _LOADS_S
+        if self._busy_until is not None:
+            self.order_safe()
 
     def buried(self, pid: int) -> None:
         """Take note that a child has ended."""
         if pid == self._pid:
-            self._pid, self._busy_until = None, None
+            self._pid, self._busy_until, self._limit = None, None, _LOADS_S
             if self._channel is not None:
                 self._channel.close()
                 self._channel = None

@@ -24,6 +24,9 @@ _LOOK_MS, _SOON_MS = 1_000, 100
 _ASLEEP_S = 2.0
 """Longer than this between two looks, and this process was stopped itself: it knows nothing about the server."""
 
+_DYING_S = 2.0
+"""A killed process has gone by then, unless the kernel itself is held up."""
+
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -78,8 +81,10 @@ class Supervisor:
                 return self._end()
 
     def _has_stopped(self, now: float) -> bool:
-        if self._stop_until is None or self._server is not None:
+        if self._stop_until is None:
             return False
+        if self._server is not None:  # killed and still there: it waits for a disk, and will never run again
+            return self._server.frozen and now > self._stop_until + _DYING_S
         return not self._keeper.busy(now) or now > self._stop_until + self._times.stop
 
     def _asked_to_stop(self, *_: object) -> None:
@@ -119,6 +124,8 @@ class Supervisor:
             except OSError:
                 return
             if not message:
+                if self._stop_until is None:
+                    children.end(server.pid)
                 self._server_is_gone(server)
                 return
             self._obey(server, message, answers)
@@ -160,7 +167,7 @@ class Supervisor:
         if self._told_stop and self._stop_until is None:
             self._begin_to_stop(now)
         elif self._stop_until is not None:
-            if server is not None and now > self._stop_until:
+            if server is not None and not server.frozen and now > self._stop_until:
                 self._kill(server, f"did not stop within {self._times.stop:g} s")
         elif server is not None:
             self._judge(server, now)
@@ -191,8 +198,6 @@ class Supervisor:
     def _server_is_gone(self, server: Server) -> None:
         """The process is ending or has ended: what it held open is closed already."""
         server.gone = True
-        if self._stop_until is None:
-            children.end(server.pid)
         self._make_safe()
         if self._stop_until is None and not server.frozen:
             self._keeper.order_safe()
@@ -241,12 +246,9 @@ class Supervisor:
         self._failed_tries += 1
         pause = self._times.again[min(self._failed_tries, len(self._times.again) - 1)]
         self._next_at = now + pause
-        often = (
-            f"The node ended {len(self._crashes)} times within {healthy:g} s"
-            if not self._failed_tries
-            else ("The node was tried once more and ended again")
-        )
-        why = f"{often}; the last one {how}. The {self._state()}. It is tried again in {pause:g} s."
+        often = f"ended {len(self._crashes)} times within {healthy:g} s"
+        often = "was tried once more and ended again" if self._failed_tries else often
+        why = f"The node {often}; the last one {how}. The {self._state()}. It is tried again in {pause:g} s."
         self._passage.say(why)
         self._start_reduced(why)
 
@@ -313,7 +315,7 @@ class Again:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             given = [theirs.fileno(), self._lock, self._port]
-            words = " ".join([*map(str, given), "again"]) + "\n" + self._folder
+            words = " ".join(map(str, given)) + "\n" + self._folder
             environment = {**os.environ, supervision.ENVIRONMENT: words}
             return children.start(self._command, environment, given, self._stderr), mine
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, TypedDict
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypedDict
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
@@ -16,26 +16,34 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
+from starlette.types import Scope as Scopes
 
 from outstation import __version__, clock, http
 from outstation.config import parse_duration
-from outstation.core.readings import MAX_TEXT, AlertState, Reading, Value
+from outstation.core.readings import MAX_TEXT, AlertState
 from outstation.engine import explaining
 from outstation.engine.site import Site
 from outstation.errors import OutstationError, RefusedError, StoreError, UnknownNameError
 from outstation.routes import Scope
 from outstation.store.alerts import Alerts, document
-from outstation.store.history import Instant
+from outstation.store.answers import Question, answer
 from outstation.web.api.incoming import parse_time
 from outstation.web.api.keys import key_document
 from outstation.web.api.rules import explanation_document, moment_of
-from outstation.web.api.status import actuator_document, claims_document, level_word, sensor_document
+from outstation.web.api.status import actuator_document, claims_document, sensor_document
 
 DEFAULT_ROWS, MOST_ROWS, MOST_ALERTS = 50, 10_000, 1_000
 
 AT_ONCE, MOST_WAITING = 2, 32
 """Questions to the history: a page of 10,000 rows is tens of megabytes while it is put together, and its thread
 takes its turns from the loop. Past these that wait, whoever asks is told to come back."""
+
+BIG = 500
+"""Values in a page that a clerk puts together: fewer take the loop's thread a few milliseconds, and no process."""
+
+PIECE = 1 << 16
+"""Bytes that are sent before others have their turn."""
 
 
 class Span(TypedDict):
@@ -92,23 +100,48 @@ def build(site: Site) -> FastAPI:
 
 
 class Desk:
-    """Where questions to the history wait for their turn: each is answered in a thread."""
+    """Where questions to the history wait for their turn: each is answered in a thread, or by a clerk."""
 
     def __init__(self) -> None:
         self._limiter = CapacityLimiter(AT_ONCE)
         self._here = 0
 
     async def ask(self, question: Callable[[], bytes]) -> Response:
-        """Return the answer to a question, or 503 when too many wait."""
+        """Return the answer to a question, made in a thread; or 503 when too many wait."""
+        return await self._in_turn(lambda: to_thread.run_sync(question))
+
+    async def fetch(self, site: Site, question: Question) -> Response:
+        """The same for a page of readings: a big one is a clerk's work, where there is one who can do it."""
+
+        async def page() -> bytes | memoryview:
+            found = await site.clerks.answer(question) if site.clerks and _is_big(site, question) else None
+            return await to_thread.run_sync(answer, site.history, question) if found is None else found
+
+        return await self._in_turn(page)
+
+    async def _in_turn(self, work: Callable[[], Awaitable[bytes | memoryview]]) -> Response:
         if self._here >= AT_ONCE + MOST_WAITING:
             text = "Too many questions about the history wait for their answers; try again."
             return _sent(http.problem(503, text, headers=((b"Retry-After", b"5"),)))
         self._here += 1
         try:
-            body = await to_thread.run_sync(question, limiter=self._limiter)
+            async with self._limiter:
+                return InPieces(await work(), media_type=http.JSON.decode())
         finally:
             self._here -= 1
-        return _sent(http.Response(body))
+
+
+class InPieces(Response):
+    """A body that is sent piece by piece: a page of 10,000 rows at once took the loop 2 ms to copy."""
+
+    async def __call__(self, scope: Scopes, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        rest = memoryview(self.body)
+        while len(rest) > PIECE:
+            await send({"type": "http.response.body", "body": rest[:PIECE], "more_body": True})
+            await asyncio.sleep(0)
+            rest = rest[PIECE:]
+        await send({"type": "http.response.body", "body": rest})
 
 
 def _add_readings(api: FastAPI, site: Site, desk: Desk) -> None:
@@ -124,11 +157,9 @@ def _add_readings(api: FastAPI, site: Site, desk: Desk) -> None:
     ) -> Response:
         """With `sensor`: `{sensor, timestamp, value, unit, quality}` each. Without: one flat row an instant."""
         span = Span(start=_time(start), end=_time(end), limit=min(limit, MOST_ROWS), cursor=cursor)
-        if sensor is None:
-            return await desk.ask(lambda: _instants(site, span))
-        if sensor not in site.node.sensors and sensor not in site.node.actuators:
+        if sensor is not None and sensor not in site.node.sensors and sensor not in site.node.actuators:
             raise _no_sensor(sensor)
-        return await desk.ask(lambda: _of_sensor(site, sensor, span))
+        return await desk.fetch(site, _question(site, sensor, span))
 
 
 def _add_names(api: FastAPI, site: Site) -> None:
@@ -165,8 +196,9 @@ def _add_decisions(api: FastAPI, site: Site, desk: Desk) -> None:
         if at is None:
             return _json(explanation_document(site, explaining.now(site, name)))
         then = moment_of(site, at)
-        with contextlib.suppress(StoreError):  # then it is answered from what is on disk
-            await site.store.flush()
+        if clock.at() - then < site.config.store.lose_at_most:
+            with contextlib.suppress(StoreError):  # then it is answered from what is on disk
+                await site.store.flush()
         return await desk.ask(lambda: _encode(explanation_document(site, explaining.then(site, name, then))))
 
     @api.get("/api/alerts", summary="Alerts, the newest first", tags=["alerts"])
@@ -232,68 +264,19 @@ def _time(text: str | None) -> int | None:
         return parse_time(text.replace(" ", "+") if "T" in text else text)
 
 
-def _of_sensor(site: Site, name: str, span: Span) -> bytes:
-    page = site.history.of_sensor(name, **span)
-    state = site.node.sensors.get(name)
-    unit = state.spec.unit if state else ""
-    return _page((_row(reading, unit) for reading in page.rows), len(page.rows), page.next)
+def _question(site: Site, sensor: str | None, span: Span) -> Question:
+    """Return the question with what the node says about the names in its answer."""
+    sensors, outputs = site.node.sensors, site.node.actuators
+    if sensor is not None:
+        return Question(sensor, **span, unit=sensors[sensor].spec.unit if sensor in sensors else "")
+    limits = {name: sensors[name].stale_limit() if name in sensors else None for name in site.flat}
+    limits |= dict.fromkeys(outputs)
+    return Question(None, **span, flat=site.flat, limits=limits, outputs=frozenset(outputs))
 
 
-def _row(reading: Reading, unit: str) -> dict[str, Any]:
-    return {
-        "sensor": reading.sensor,
-        "timestamp": clock.iso(reading.at),
-        "value": reading.value,
-        "unit": unit,
-        "quality": reading.quality.name.lower(),
-    }
-
-
-def _instants(site: Site, span: Span) -> bytes:
-    """Return a flat row an instant: what was measured then, and what still holds."""
-    page = site.history.instants(**span)
-    return _page(_flat_rows(site, page.rows), len(page.rows), page.next)
-
-
-def _flat_rows(site: Site, instants: list[Instant]) -> Iterator[dict[str, Any]]:
-    if instants:
-        holding = Holding(site, instants[0][0])
-        for at, values in instants:
-            yield {"timestamp": clock.iso(at)} | _flat(site, {**values, **holding.after(at, values)})
-
-
-def _flat(site: Site, values: dict[str, Value | None]) -> dict[str, Any]:
-    outputs = site.node.actuators
-    return {site.flat.get(name, name): _word(value) if name in outputs else value for name, value in values.items()}
-
-
-class Holding:
-    """What a row says beyond its own instant.
-
-    An output stays where it was until it is moved. Of the sensors only those with a flat key are said again, null
-    once they would have been stale: short programs read these keys in every row.
-    """
-
-    def __init__(self, site: Site, start: int) -> None:
-        sensors = site.node.sensors
-        self._limits = {name: sensors[name].stale_limit() if name in sensors else None for name in site.flat}
-        self._limits |= dict.fromkeys(site.node.actuators)
-        found = {name: site.history.of_sensor(name, end=start, limit=1).rows for name in self._limits}
-        self._newest = {name: (rows[0].at, rows[0].value) for name, rows in found.items() if rows}
-
-    def after(self, at: int, values: dict[str, Value]) -> dict[str, Value | None]:
-        """Take in the values of an instant; return what holds from then on."""
-        self._newest |= {name: (at, values[name]) for name in self._limits if name in values}
-        return {name: self._at(at, name) for name in self._limits}
-
-    def _at(self, at: int, name: str) -> Value | None:
-        since, value = self._newest.get(name, (at, None))
-        limit = self._limits[name]
-        return value if limit is None or at - since <= limit else None
-
-
-def _word(value: Value | None) -> str | float:
-    return "unknown" if value is None or isinstance(value, str) else level_word(value)
+def _is_big(site: Site, question: Question) -> bool:
+    columns = 1 if question.sensor is not None else len(site.node.sensors)
+    return question.limit * columns > BIG
 
 
 def _one_sensor(site: Site, name: str) -> Response:
@@ -310,18 +293,6 @@ def _actuator(site: Site, name: str) -> dict[str, object]:
 
 def _no_sensor(name: str) -> UnknownNameError:
     return UnknownNameError(f'There is no sensor "{name[:80]}".', cure="GET /api/sensors lists them.")
-
-
-def _page(rows: Iterator[dict[str, Any]], count: int, following: str | None) -> bytes:
-    """Return the document of a page, put together row by row: all rows at once are ten times as much memory."""
-    document = bytearray(b'{"count":%d,"readings":[' % count)
-    for row in rows:
-        document += _encode(row)
-        document += b","
-    if count:
-        document.pop()
-    document += b'],"next":%b}' % _encode(following)
-    return bytes(document)
 
 
 def _json(document: object, status: int = 200) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outstation import __version__, clock
 from outstation.core import standing
-from outstation.core.actuation import ActuatorState, Claim
+from outstation.core.actuation import ActuatorState, Claim, Lock
 from outstation.core.readings import Level, Millis, Value
 from outstation.core.sensors import SensorState
 from outstation.engine.site import Site
@@ -150,11 +150,11 @@ def claims_document(state: ActuatorState, moment: clock.Moment) -> dict[str, obj
     ]
     if claim:
         manual = {"by": claim.who, "kind": "manual", "state": level_word(claim.level)}
-        times = {"since": clock.iso(claim.since + step), "until": until_word(claim)}
+        times = {"since": _since(claim, step), "until": until_word(claim)}
         claims.insert(sum(want.safety for want in wants), {**manual, **times})
     return {
         "pending": pending_document(state, moment),
-        "lock": {"by": lock.who, "since": clock.iso(lock.since + step)} if lock else None,
+        "lock": {"by": lock.who, "since": _since(lock, step)} if lock else None,
         "claims": claims,
     }
 
@@ -191,6 +191,12 @@ def level_word(level: Level | None) -> str | float:
     if level is None:
         return "unknown"
     return level if isinstance(level, float) else "on" if level else "off"
+
+
+def _since(one: Claim | Lock, step: Millis) -> str:
+    """Return since when a claim or a lock stands, in UTC; by the clock as it is now, which may have been set since."""
+    at = one.since + step
+    return clock.iso(one.since_at if abs(at - one.since_at) < _CLOCK_STEP else at)
 
 
 def _iso(at: Millis | None) -> str | None:

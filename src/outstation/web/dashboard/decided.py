@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 from outstation.core.decisions import Decisions
-from outstation.core.readings import Alert
+from outstation.core.readings import SEVERITIES, Alert
 from outstation.core.rules import RuleState, SettingSpec
 from outstation.web.dashboard import wording
 from outstation.web.dashboard.view import View, text, time_element
@@ -16,11 +15,12 @@ SHOWN = 50
 
 
 def alerts_section(standing: Sequence[Alert], view: View) -> Iterator[str]:
-    """Return the alerts that stand, the newest first."""
+    """Return the alerts that stand, the most urgent and of these the newest first."""
     if not standing:
         return
+    urgent = sorted(standing, key=lambda alert: (SEVERITIES.index(alert.severity), alert.id), reverse=True)
     yield "<section class=alerts>\n<h2>Alerts</h2>\n<ul>\n"
-    yield from (_alert(alert, view) for alert in islice(reversed(standing), SHOWN))
+    yield from (_alert(alert, view) for alert in urgent[:SHOWN])
     yield f"</ul>\n{_more(len(standing), '/api/alerts')}</section>\n"
 
 

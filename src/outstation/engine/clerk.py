@@ -1,0 +1,153 @@
+"""Has big pages of the history made by child processes: in this one they would take turns from the loop.
+
+The law of this file: what a clerk cannot answer, the caller can. Its death costs time, and no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+
+import msgspec
+
+from outstation import clock
+from outstation.core.readings import Millis
+from outstation.store.answers import Question
+from outstation.store.clerk_child import ERRORS, LENGTH, PAGE_AT_MOST, QUESTION_AT_MOST, Answered, Asked
+from outstation.store.database import Store
+
+log = logging.getLogger(__name__)
+
+MOST = 2
+"""Clerks at once: 20 MB each, and as many questions as are answered at once."""
+
+IDLE_S = 15.0
+"""Seconds that one waits for its next question: a client that pages through a year asks again at once."""
+
+PATIENCE_S = 60.0
+"""Seconds until one that says nothing is given up: a question may read for 30."""
+
+AGAIN: Millis = 60_000
+"""After one has died: the time until another is started."""
+
+_HEAD_AT_MOST = 1 << 16
+_PART = 1 << 17
+"""Bytes that are copied at once: 20 µs of the loop's time."""
+
+
+class Clerks:
+    """The clerks of one node, started when they are needed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._all: set[_Clerk] = set()
+        self._idle: dict[_Clerk, asyncio.TimerHandle] = {}
+        self._not_before: Millis = 0
+        self._is_closed = self._is_told = False
+
+    async def answer(self, question: Question) -> memoryview | None:
+        """Return the page, or None: no clerk can answer. Raises StoreError, RefusedError."""
+        asked = Asked(self._store.opened, question)
+        packed = msgspec.msgpack.encode(asked)
+        if self._is_closed or len(packed) > QUESTION_AT_MOST or clock.now() < self._not_before:
+            return None
+        try:
+            said, page = await self._ask(packed)
+        except (OSError, EOFError, msgspec.DecodeError) as error:  # TimeoutError is an OSError
+            self._fail(error)
+            return None
+        self._is_told = False
+        if said.is_damaged:
+            self._store.doubt(asked.opened)
+        if said.error is not None:
+            raise ERRORS[said.error](said.message, cure=said.cure)
+        return page
+
+    async def close(self) -> None:
+        """End them all; from now on none answers."""
+        self._is_closed = True
+        for clerk in list(self._all):
+            self._end(clerk)
+            await clerk.process.wait()
+
+    async def _ask(self, packed: bytes) -> tuple[Answered, memoryview]:
+        clerk = self._idle.popitem()[0] if self._idle else await self._start()
+        is_well = False
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answered = await clerk.ask(packed)
+            is_well = not self._is_closed
+        finally:  # cancelled too: what it says next would be the answer to nobody's question
+            if is_well:
+                self._idle[clerk] = asyncio.get_running_loop().call_later(IDLE_S, self._end, clerk)
+            else:
+                self._end(clerk)
+        return answered
+
+    async def _start(self) -> _Clerk:
+        """Start another one. Raises OSError."""
+        if len(self._all) >= MOST:
+            raise BlockingIOError(None, "all of them are at work")
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        words = (sys.executable, "-P", "-m", "outstation.store.clerk_child", str(self._store.path))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        clerk = _Clerk(process, ours)
+        self._all.add(clerk)
+        return clerk
+
+    def _end(self, clerk: _Clerk) -> None:
+        self._idle.pop(clerk, None)
+        self._all.discard(clerk)
+        clerk.end()
+
+    def _fail(self, error: Exception) -> None:
+        self._not_before = clock.now() + AGAIN
+        if not self._is_told:
+            log.warning("the node makes big pages of the history itself for now: its clerk failed: %r", error)
+        self._is_told = True
+
+
+class _Clerk:
+    """One child process, and the socket to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
+        self.process, self._link = process, link
+
+    async def ask(self, packed: bytes) -> tuple[Answered, memoryview]:
+        """Return what it says, and the page. Raises OSError, EOFError, msgspec.DecodeError."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self._link, len(packed).to_bytes(LENGTH, "big") + packed)
+        length = int.from_bytes(await self._receive(LENGTH), "big")
+        said = _decode(await self._receive(min(length, _HEAD_AT_MOST)))
+        return said, memoryview(await self._receive(min(said.page, PAGE_AT_MOST)))  # no copy: that is 1 ms of the loop
+
+    def end(self) -> None:
+        """Kill it: it only reads, and leaves nothing behind."""
+        self._link.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    async def _receive(self, size: int) -> bytearray:
+        loop, body = asyncio.get_running_loop(), bytearray(size)
+        rest = memoryview(body)
+        while rest:
+            count = await loop.sock_recv_into(self._link, rest[:_PART])
+            if not count:
+                raise EOFError("it has ended")
+            rest = rest[count:]
+        return body
+
+
+_decode = msgspec.msgpack.Decoder(Answered).decode
