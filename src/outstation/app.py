@@ -16,37 +16,23 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvloop
 
 from outstation import clock, plugins
-from outstation.assembly import Hardware, assemble
+from outstation.assembly import Hardware
 from outstation.config import Config
-from outstation.core.node import Node
-from outstation.core.readings import Level, Reading, Switched
-from outstation.core.sensors import SensorSpec
-from outstation.engine.clerk import Clerks
-from outstation.engine.feed import Feed
-from outstation.engine.local_time import LocalTime
-from outstation.engine.refill import refill
-from outstation.engine.resuming import resume
+from outstation.core.readings import Level, Switched
 from outstation.engine.runner import Runner, boot_now
 from outstation.engine.site import Site
 from outstation.errors import DeviceError, StoreError
 from outstation.greeting import first_key, greet
 from outstation.owner import Owner
+from outstation.parts import Parts, build, site_of
 from outstation.routes import Route
 from outstation.store.database import Store
-from outstation.store.deliveries import Deliveries
-from outstation.store.history import History
-from outstation.store.journal import Journal
-from outstation.store.keys import Keys
 from outstation.supervised import Supervision
 from outstation.web.listen import open_control, open_port, urls
-
-if TYPE_CHECKING:
-    from outstation.engine.notifier import Notifier
 
 log = logging.getLogger("outstation")
 
@@ -57,9 +43,6 @@ _DRAIN = 1.0
 """Seconds that open requests have to end when the node stops."""
 
 _FORGET_EVERY = 3_600.0
-
-_LONG_AGO = 86_400_000
-"""The age of a reading from the future: the clock was set back, and a reading that only looks new must not count."""
 
 
 def run(
@@ -108,37 +91,37 @@ async def _main(
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
     with Store(place.data, lose_at_most=config.store.lose_at_most, boot=boot_now(config.node.clock)) as store:
-        history = History(store)
-        node, hardware = assemble(config, place)
-        _remember(node, _latest(history))
-        place_of_sun = config.node.place if node.decisions.ask_for_the_sun else None
-        local = LocalTime(config.node.clock, config.node.timezone, place_of_sun)
-        notifier = _notifier(config, store)
-        clerks = Clerks(store)
-        runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, notifier)
-        resume(runner, config.node.clock)
-        refill(runner, config.node.clock)
+        parts = build(config, place, store)
         if supervision:
-            runner.heartbeat = supervision.beat
+            parts.runner.heartbeat = supervision.beat
         try:
-            await _start_hardware(hardware, runner)
-            if notifier:
-                notifier.start()
-            site = _site(config, runner, history, hardware, notifier, clerks, remark)
-            async with _served(site, bound, control) as serving, _background(_forget(store, config)):
-                key = await first_key(site.keys, always=bool(remark))
-                greet(urls(bound), key, next(iter(node.actuators), None), place.data, _notes(site, remark))
-                await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
-                log.info("stopping: outputs go to their safe state")
-                await _make_safe(runner, hardware)
+            await _start(parts)
+            await _live(parts, bound, control, stopping, place.data, remark)
         finally:
-            await _make_safe(runner, hardware)
-            if notifier:
-                await notifier.close()
-            await clerks.close()
-            await hardware.stop()
+            await _stop(parts)
     log.info("stopped")
     return 0
+
+
+async def _live(
+    parts: Parts, bound: socket.socket, control: socket.socket, stopping: asyncio.Event, data: Path, remark: str
+) -> None:
+    """Serve until told to stop. Outputs are safe before the streams are closed."""
+    site, node = site_of(parts, remark), parts.runner.node
+    async with _served(site, bound, control) as serving, _background(_forget(parts.runner.store, parts.config)):
+        key = await first_key(site.keys, always=bool(remark))
+        greet(urls(bound), key, next(iter(node.actuators), None), data, _notes(site, remark))
+        await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
+        log.info("stopping: outputs go to their safe state")
+        await _make_safe(parts.runner, parts.hardware)
+
+
+async def _stop(parts: Parts) -> None:
+    await _make_safe(parts.runner, parts.hardware)
+    if parts.notifier:
+        await parts.notifier.close()
+    await parts.clerks.close()
+    await parts.hardware.stop()
 
 
 def _stop_alone(stopping: asyncio.Event) -> None:
@@ -146,37 +129,16 @@ def _stop_alone(stopping: asyncio.Event) -> None:
     stopping.set()
 
 
-def _latest(history: History) -> Mapping[str, Reading]:
-    """Return the newest readings; none where there is no data file just now: outputs do not wait for one."""
-    try:
-        return history.latest()
-    except StoreError as error:
-        log.warning("starting without what was known: %s", error)
-        return {}
-
-
-def _remember(node: Node, latest: Mapping[str, Reading]) -> None:
-    """Give the core the newest reading of each sensor, aged by how long the node was away."""
-    moment = clock.moment()
-    for name, reading in latest.items():
-        if name in node.actuators:
-            continue
-        state = node.sensors.get(name)
-        if state is None and "/" not in name:
-            continue
-        age = moment.at - reading.at
-        now = moment.now - (age if age >= 0 else _LONG_AGO)
-        known = Reading(name, reading.value, reading.at, now, reading.at, reading.quality, reading.sender_stamped)
-        node.learn(state.spec if state else SensorSpec(name), known)
-
-
-async def _start_hardware(hardware: Hardware, runner: Runner) -> None:
+async def _start(parts: Parts) -> None:
     """Drive every output to where it belongs, then begin to ask the sensors."""
+    runner, hardware = parts.runner, parts.hardware
     levels = {name: state.wanted for name, state in runner.node.actuators.items()}
     failed = await hardware.outputs.open_all(levels)
     _report_outputs(runner, levels, failed)
     runner.start()
     hardware.start_sensors(runner.report)
+    if parts.notifier:
+        parts.notifier.start()
 
 
 async def _forget(store: Store, config: Config) -> None:
@@ -189,63 +151,6 @@ async def _forget(store: Store, config: Config) -> None:
             except StoreError as error:
                 log.warning("old readings were not deleted: %s", error)
         await asyncio.sleep(_FORGET_EVERY)
-
-
-def _notifier(config: Config, store: Store) -> Notifier | None:
-    """Return who delivers alerts; a node that tells nobody does not even load it."""
-    if not (config.webhooks or config.apprise):
-        Deliveries(store).forget_others((), clock.at())
-        return None
-    from outstation.engine import notifier, receivers  # noqa: PLC0415
-
-    webhooks = [
-        receivers.Receiver(one.name, "webhook", one.url, one.secret or "", one.severity, one.timeout)
-        for one in config.webhooks
-    ]
-    others = [receivers.Receiver(one.name, "apprise", one.url, severity=one.severity) for one in config.apprise]
-    journal = Journal(store)
-    return notifier.Notifier(store, [*webhooks, *others], _name(config), lambda note: journal.add([note]))
-
-
-def _site(
-    config: Config,
-    runner: Runner,
-    history: History,
-    hardware: Hardware,
-    notifier: Notifier | None,
-    clerks: Clerks,
-    remark: str,
-) -> Site:
-    store = runner.store
-    return Site(
-        config=config,
-        name=_name(config),
-        node=runner.node,
-        runner=runner,
-        store=store,
-        history=history,
-        keys=Keys(store),
-        feed=runner.feed,
-        started=clock.now(),
-        simulated=hardware.simulated,
-        troubles=lambda: [*_troubles(store), *(notifier.troubles() if notifier else [])],
-        simulate=hardware.simulate,
-        flat=config.flat_keys,
-        notifier=notifier,
-        clerks=clerks,
-        remark=remark,
-    )
-
-
-def _troubles(store: Store) -> list[str]:
-    stats = store.stats()
-    damaged = [f"The data file was damaged; it was set aside as {stats.damaged}."] if stats.damaged else []
-    dropped = [f"{stats.dropped} own readings were lost: they could not be stored."] if stats.dropped else []
-    return damaged + ([stats.gone] if stats.gone else []) + dropped
-
-
-def _name(config: Config) -> str:
-    return config.node.name or socket.gethostname().partition(".")[0].lower() or "node"
 
 
 async def _make_safe(runner: Runner, hardware: Hardware) -> None:

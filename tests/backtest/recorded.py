@@ -40,8 +40,8 @@ def every(sensor: str, gap: Millis, *values: Value, start: Millis = 0) -> list[R
     return [said(sensor, start + number * gap, value) for number, value in enumerate(values)]
 
 
-def trial(folder: Path, rules: str, recording: Played, only: Collection[str] = ()) -> Trial:
+def trial(folder: Path, rules: str, recording: Played, only: Collection[str] = (), timezone: str = "UTC") -> Trial:
     """Return the rules of a text, to be tried on a recording."""
     file = folder / "rules.toml"
-    file.write_text(f'[node]\ntimezone = "UTC"\n{rules}')
+    file.write_text(f'[node]\ntimezone = "{timezone}"\n{rules}')
     return Trial(load_rules(file, recording.names), only)

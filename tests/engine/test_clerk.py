@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from outstation.store import clerk_child
 from outstation.store.answers import Question, answer
 from outstation.store.database import Store
 from outstation.store.history import History
+from tests.engine.receiving import until
 from tests.store.given import MORNING, in_store, own, sent
 
 T = TypeVar("T")
@@ -28,14 +30,14 @@ T = TypeVar("T")
 VALUES: list[Value | None] = [1.5, -0.0, 2**63 - 1, True, "drizzle, \u0001 \N{SNOWMAN}", "", None, 1e300]
 LIMITS: dict[str, Millis | None] = {"led": None, "cpu": 30_000, "never": 1_000}
 HOLDING = Question(flat={"cpu": "cpu_temp_c", "led": "led_state"}, limits=LIMITS, outputs=frozenset({"led"}))
-SPAN = {"start": MORNING + 1_000, "end": MORNING + 250_000}
+START, END = MORNING + 1_000, MORNING + 250_000
 
 QUESTIONS = [
     Question(limit=10_000),
     Question("porch/sky", limit=10_000, unit="°C"),
-    Question("porch/sky", limit=7, **SPAN),
+    Question("porch/sky", limit=7, start=START, end=END),
     Question("nobody", limit=600),
-    Question(limit=3, **SPAN),
+    Question(limit=3, start=START, end=END),
     Question(limit=10_000, flat=HOLDING.flat, limits=LIMITS, outputs=HOLDING.outputs),
     Question(limit=1, end=MORNING - 1),
     Question(limit=0),
@@ -80,10 +82,13 @@ def processes(clerks: Clerks) -> list[int]:
     return sorted(each.process.pid for each in clerks._all)
 
 
-async def gone(pid: int) -> None:
-    async with asyncio.timeout(10):
-        while Path(f"/proc/{pid}").exists():
-            await asyncio.sleep(0.01)
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def held(pid: int) -> set[str]:
+    """What its descriptors stand for."""
+    return {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 def test_a_clerk_answers_what_the_node_would_answer(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_one_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.M
         [pid] = processes(clerks)
         os.kill(pid, signal.SIGSTOP)
         assert await clerks.answer(question) is None
-        await gone(pid)
+        await until(partial(is_gone, pid))
 
     told(tmp_path, story)
 
@@ -171,7 +176,7 @@ def test_one_without_a_question_ends_and_another_comes_when_it_is_needed(
         for _ in range(2):
             assert await by_clerk(clerks, question) == by_node(store, question)
             [pid] = processes(clerks)
-            await gone(pid)
+            await until(partial(is_gone, pid))
 
     told(tmp_path, story)
 
@@ -195,7 +200,7 @@ def test_all_end_with_the_node(tmp_path: Path) -> None:
         [pid] = processes(clerks)
         await clerks.close()
         await clerks.close()
-        await gone(pid)
+        await until(partial(is_gone, pid))
         assert await clerks.answer(Question(limit=600)) is None
 
     told(tmp_path, story)
@@ -204,16 +209,15 @@ def test_all_end_with_the_node(tmp_path: Path) -> None:
 def test_it_holds_nothing_of_the_nodes(tmp_path: Path) -> None:
     """No pin, no lock, no port: a clerk that lives on for a moment keeps nothing busy."""
 
-    async def story(store: Store, clerks: Clerks) -> set[str]:
-        with (tmp_path / "lock").open("w") as lock:
-            os.set_inheritable(lock.fileno(), True)
-            await by_clerk(clerks, Question(limit=600))
-            [pid] = processes(clerks)
-            return {os.readlink(each).partition(":")[0] for each in Path(f"/proc/{pid}/fd").iterdir()}
+    async def story(store: Store, clerks: Clerks) -> None:
+        await by_clerk(clerks, Question(limit=600))
+        found = held(processes(clerks)[0])
+        assert any(each.startswith("socket:") for each in found)
+        assert not any("lock" in each for each in found)
 
-    held = told(tmp_path, story)
-    assert "socket" in held
-    assert not any("lock" in each for each in held)
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        told(tmp_path, story)
 
 
 def test_what_it_does_not_need_is_not_loaded() -> None:
@@ -235,9 +239,7 @@ def test_a_damaged_file_is_doubted_by_the_node(tmp_path: Path) -> None:
         await store.write(break_it)
         with pytest.raises(StoreError):
             await clerks.answer(question)
-        async with asyncio.timeout(5):
-            while not store.damaged:
-                await asyncio.sleep(0.01)
+        await until(lambda: store.damaged)
         assert await by_clerk(clerks, question) == b'{"count":0,"readings":[],"next":null}', (
             "a new file, the same clerk"
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import pytest
 
 from outstation import clock
 from tests.running import Answer, Running
+from tests.system.waiting import until
 
 MORNING = 1_772_366_400_000
 """2026-03-01T12:00:00Z."""
@@ -279,3 +282,68 @@ def _peak(node: Running) -> int:
     found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{node.server_pid}/status").read_text())
     assert found is not None
     return int(found[1])
+
+
+def clerk(node: Running) -> int:
+    """The process that makes big pages: a child of the server's."""
+    return until(lambda: next(iter(clerks(node)), 0))
+
+
+def clerks(node: Running) -> list[int]:
+    words = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(node.server_pid)}
+    return [child for child, said in words.items() if b"clerk_child" in said]
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_page_is_the_same_whoever_makes_it(node: Running, sensor: str) -> None:
+    """Small pages are made by the node, big ones by a child process; when that dies, by the node."""
+    texts = ["drizzle \u2603", -0.0, True, 2**60, 1e300]
+    send(node, sensor, [MORNING + number for number in range(400)], texts * 80)
+    of_sensor, span = f"sensor={sensor}", "start=2026-03-01T12:00:00.000Z&end=2026-03-01T12:00:00.050Z"
+    by_node = [ask(node, f"{of_sensor}&limit=500"), ask(node, f"{span}&limit=1")]
+    by_clerk = ask(node, f"{of_sensor}&limit=501")
+    whole = ask(node, f"{span}&limit=10000")
+    for pid in clerks(node):
+        os.kill(pid, signal.SIGKILL)
+    again = [ask(node, f"{of_sensor}&limit=501"), ask(node, f"{span}&limit=10000")]
+    assert [undated(answer) for answer in again] == [undated(by_clerk), undated(whole)]
+    assert undated(by_node[0]) == undated(by_clerk)
+    assert whole.json["readings"][-1:] == by_node[1].json["readings"]
+    assert "its clerk failed" in node.log.read_text()
+
+
+def undated(answer: Answer) -> tuple[int, dict[str, str], bytes]:
+    return answer.status, answer.headers | {"date": ""}, answer.body
+
+
+def test_a_small_question_starts_no_process(tmp_path: Path) -> None:
+    with Running(tmp_path / "data") as node:
+        assert ask(node, "limit=50").status == 200
+        assert ask(node, "sensor=cpu_temp&limit=500").status == 200
+        assert not clerks(node)
+
+
+def test_a_clerk_has_nothing_of_the_nodes_and_does_not_outlive_it(tmp_path: Path) -> None:
+    with Running(tmp_path / "data") as node:
+        assert ask(node, "limit=10000").status == 200
+        process = Path(f"/proc/{clerk(node)}")
+        held = {str(each.readlink()) for each in (process / "fd").iterdir()}
+        assert {Path(each).name.partition("-")[0] for each in held if each.startswith(str(tmp_path))} <= {
+            "outstation.db",
+            "data.log",
+        }
+        assert sum(each.startswith("socket:") for each in held) == 1
+        os.kill(node.server_pid, signal.SIGKILL)
+        until(lambda: not process.exists())
+        node.wait_for_server()
+
+
+def test_a_stopped_node_leaves_no_clerk(tmp_path: Path) -> None:
+    with Running(tmp_path / "data") as node:
+        assert ask(node, "limit=10000").status == 200
+        process = Path(f"/proc/{clerk(node)}")
+        assert node.stop() == 0
+        assert not process.exists()

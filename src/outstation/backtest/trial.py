@@ -38,8 +38,9 @@ from outstation.errors import OutstationError
 _AT_ONCE = 8_192
 """Readings between two looks at how far it has got."""
 
-_QUARTER: Millis = 900_000
-"""Local time is put forward and back at full quarters of an hour of UTC (tz database, since 1972)."""
+_HALF_HOUR: Millis = 1_800_000
+"""Clocks are put forward and back, and days begin, at full halves of an hour of UTC: in Europe at 01:00, on Lord
+Howe Island at 15:30 (tz database); the three zones that are 45 minutes off begin their day a quarter late."""
 
 _JUDGED = frozenset((Quality.OUT_OF_RANGE, Quality.SPIKE, Quality.STUCK))
 """What the limits of a sensor have found, and would find again."""
@@ -66,9 +67,11 @@ class Trial:
         place = config.node.place if self._node.decisions.ask_for_the_sun else None
         self._local = LocalTime(timezone=config.node.timezone, place=place)
         self._zone: tuple[int, Zone] = (-1, Zone(0))
+        self._told: Zone | None = None
         self._watch = _Watch(rules, [output.name for output in outputs])
         self._due: float = -inf
         self._now: Millis = 0
+        self._look: Millis = 0
 
     def run(
         self,
@@ -105,9 +108,9 @@ class Trial:
 
     def zone(self, at: Millis) -> Zone:
         """Return where local time stood."""
-        quarter = at // _QUARTER
-        if self._zone[0] != quarter:
-            self._zone = (quarter, self._local.zone_at(at))
+        half = at // _HALF_HOUR
+        if self._zone[0] != half:
+            self._zone = (half, self._local.zone_at(at))
         return self._zone[1]
 
     def _longest_span(self) -> Millis:
@@ -128,6 +131,7 @@ class Trial:
         for name, state in self._node.actuators.items():
             self._watch.opened(name, state.wanted, start)
             self._do(self._node.handle(Switched(name, state.wanted, start, start)), start)
+        self._look = (start // _HALF_HOUR + 1) * _HALF_HOUR
         self._tick(start)
 
     def _as_told(self, readings: list[Reading]) -> Iterable[Reading]:
@@ -141,7 +145,7 @@ class Trial:
         handle, next_due, due, before = self._node.handle, self._node.next_due, self._due, self._now
         for reading in readings:
             now = reading.now
-            if now > due:  # what is due in this very millisecond waits for the reading
+            if now > due or now >= self._look:  # what is due in this very millisecond waits for the reading
                 self._due = max(due, before)
                 self._tick_until(now)
             effects = handle(reading)
@@ -152,13 +156,18 @@ class Trial:
         self._due, self._now = max(due, before), before
 
     def _tick_until(self, now: Millis) -> None:
-        """Tell the time as often as the core asked for it, before `now`."""
-        while self._due < now:
-            self._tick(int(self._due))
+        """Tell the time as often as the core asked for it, before `now`; and when local time has moved, until then."""
+        while self._look <= now or self._due < now:
+            if self._look <= self._due:
+                if self.zone(self._look) != self._told:
+                    self._tick(self._look)
+                self._look += _HALF_HOUR
+            else:
+                self._tick(int(self._due))
 
     def _tick(self, now: Millis) -> None:
-        self._now = now
-        self._do(self._node.handle(Tick(now, now, self.zone(now))), now)
+        self._now, self._told = now, self.zone(now)
+        self._do(self._node.handle(Tick(now, now, self._told)), now)
         due = self._node.next_due()
         self._due = inf if due is None else max(due, now + 1)
 

@@ -65,8 +65,9 @@ def backtest(rules: Path, against: Path | None, data: Path, *, as_json: bool, **
         if start is None:
             start = min(trial.begin(recording, end) for trial in trials)
         found = [trial.run(recording, start, end, _progress()) for trial in trials]
-    if recording.left_out:
-        click.echo(f"{recording.left_out} rows that go back in time were left out.", err=True)
+    if count := recording.left_out:
+        words_ = "row that goes back in time was" if count == 1 else "rows that go back in time were"
+        click.echo(f"{count} {words_} left out.", err=True)
     names = [str(file) for file in files]
     if as_json:
         print_json(

@@ -7,16 +7,23 @@ all the same, with everything at its default.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import msgspec
 
 from outstation import clock
-from outstation.core.readings import Keep
+from outstation.core.node import Node
+from outstation.core.readings import Keep, Reading
+from outstation.core.sensors import SensorSpec
 from outstation.engine.runner import Runner, stamp_now
 from outstation.errors import StoreError
 from outstation.store import alerts
+from outstation.store.history import History
 
 log = logging.getLogger(__name__)
+
+_LONG_AGO = 86_400_000
+"""The age of a reading from the future: the clock was set back, and a reading that only looks new must not count."""
 
 
 def resume(runner: Runner, setting: clock.Setting) -> None:
@@ -34,8 +41,32 @@ def resume(runner: Runner, setting: clock.Setting) -> None:
     try:
         effects = node.restore(kept, then, stamp_now(setting))
     except msgspec.DecodeError as error:
-        log.error("what outputs, rules and settings were before cannot be read, so they begin anew: %s", error)
+        log.error("what outputs, rules and settings were before cannot be read, so they begin anew: %s", error)  # noqa: TRY400
         # All of it: what would stay is in the time of another boot than what is kept from now on.
         runner.do(Keep(kind, name, None) for kind, name in kept)
         return
     runner.do(effects)
+
+
+def remember(node: Node, history: History) -> None:
+    """Give the core the newest reading of each sensor, aged by how long the node was away."""
+    moment = clock.moment()
+    for name, reading in _latest(history).items():
+        if name in node.actuators:
+            continue
+        state = node.sensors.get(name)
+        if state is None and "/" not in name:
+            continue
+        age = moment.at - reading.at
+        now = moment.now - (age if age >= 0 else _LONG_AGO)
+        known = Reading(name, reading.value, reading.at, now, reading.at, reading.quality, reading.sender_stamped)
+        node.learn(state.spec if state else SensorSpec(name), known)
+
+
+def _latest(history: History) -> Mapping[str, Reading]:
+    """Return the newest readings; none where there is no data file just now: outputs do not wait for one."""
+    try:
+        return history.latest()
+    except StoreError as error:
+        log.warning("starting without what was known: %s", error)
+        return {}

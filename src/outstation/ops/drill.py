@@ -5,6 +5,7 @@ The law of this file: it judges only by what the pins went through, never by wha
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -20,9 +21,11 @@ import msgspec
 from outstation.devices.lines.simulated import Change
 from outstation.errors import OutstationError
 from outstation.ops.drill_node import DrilledNode, born_ns
-from outstation.ops.drill_pins import Chip, Pin, Pins, RealPins, SimulatedPins, config_text
+from outstation.ops.drill_pins import LEVELS, Chip, Pin, Pins, RealPins, SimulatedPins, config_text
 from outstation.ops.outputs import make_safe
 from outstation.wire import outputs
+
+log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.05
 """Seldom, not to get in the way of what is measured: the pins' changes have times of their own."""
@@ -79,16 +82,16 @@ class Seen(msgspec.Struct, frozen=True):
     next_ns: int | None = None
 
 
-def drill(program: Sequence[str], pins: Sequence[Pin], *, real: bool, tell: Callable[[str], None]) -> Iterator[Outcome]:
-    """Yield what became of each output after each blow. program: the words that call this program.
+def drill(program: Sequence[str], pins: Sequence[Pin], tell: Callable[[str], None]) -> Iterator[Outcome]:
+    """Yield what became of each output after each blow. Raises OutstationError when the drill itself cannot go on.
 
-    tell: is told what goes on. Raises OutstationError when the drill itself cannot go on.
+    program: the words that call this program. pins: all simulated, or all real. tell: is told what goes on.
     """
     for blow in BLOWS:
         tell(f"{blow.words}: up to {blow.limit_s:g} s")
         with (
-            _folder(pins, real=real) as folder,
-            RealPins(pins) if real else SimulatedPins(folder, pins) as eye,
+            _folder(pins) as folder,
+            RealPins(pins) if _are_real(pins) else SimulatedPins(folder, pins) as eye,
             DrilledNode(program, folder) as node,
         ):
             yield from _story(node, eye, pins, blow)
@@ -137,7 +140,12 @@ def _story(node: DrilledNode, eye: Pins, pins: Sequence[Pin], blow: Blow) -> Ite
         node.command(pin.name, not pin.safe)
     if not _until(lambda: all(_is_away(eye, pin) for pin in pins), _SWITCHED_WITHIN_S):
         left = ", ".join(sorted({pin.actuator for pin in pins if not _is_away(eye, pin)}))
-        raise OutstationError(f"The node says that it has switched {left}, and the pin does not show it.")
+        raise OutstationError(
+            f"The node says that it has switched {left}, and the pin does not show it.",
+            cure=f"Look whether {LEVELS} names it: some chips print their lines in a way of their own."
+            if _are_real(pins)
+            else "",
+        )
     server = node.server()
     if server is None:
         raise OutstationError(f"The server has ended before the drill was {blow.words}.")
@@ -188,15 +196,20 @@ def _until(happened: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def _are_real(pins: Sequence[Pin]) -> bool:
+    return pins[0].chip == "real"
+
+
 @contextmanager
-def _folder(pins: Sequence[Pin], *, real: bool) -> Iterator[Path]:
+def _folder(pins: Sequence[Pin]) -> Iterator[Path]:
     """A data folder with a config in it. At its end real outputs are safe, whatever the drill has found."""
     folder = Path(tempfile.mkdtemp(prefix="outstation-drill-"))
     try:
         (folder / "outstation.toml").write_text(config_text(pins), encoding="utf-8")
         yield folder
     finally:
-        if real and (folder / outputs.NAME).exists():
-            for each in outputs.read(str(folder / outputs.NAME)):
-                make_safe(each)
+        if _are_real(pins) and (folder / outputs.NAME).exists():
+            for pin, known in zip(pins, outputs.read(str(folder / outputs.NAME)), strict=True):
+                if (made := make_safe(known)).result in ("held", "failed"):
+                    log.warning("%s may not be in its safe state: %s", pin.actuator, made.detail)
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,10 +25,11 @@ Chip = Literal["kept", "floating", "real"]
 """What a chip does with a line that nobody holds; a real one does what its kernel wants."""
 
 LEVELS = Path("/sys/kernel/debug/gpio")
-"""What root may read of all lines: gpiolib_dbg_show in the kernel's drivers/gpio/gpiolib.c."""
+"""What root may read of all lines."""
 
 _LOOK_EVERY_S = 0.01
-_HELD = re.compile(r"\|outstation (drill_\d+) *\) (out|in ) (hi|lo|\? )")
+_HELD = re.compile(r"[|(]outstation (drill_\d+) *\) out(?: |put-)(hi|lo)")
+"""As gpiolib_dbg_show and gpio_sim_dbg_show print a line that is held (drivers/gpio/gpiolib.c, gpio-sim.c)."""
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -158,8 +159,8 @@ class RealPins:
                 f"The levels of the pins are not visible: {self._levels}: {(error.strerror or str(error)).lower()}.",
                 cure="Run the drill as root (sudo), on a kernel with debugfs. Nothing was switched.",
             ) from error
-        at_ns, seen = time.monotonic_ns(), _HELD.findall(text)
-        driven = {name: level == "hi" for name, direction, level in seen if direction == "out" and level != "? "}
+        at_ns = time.monotonic_ns()
+        driven = {name: level == "hi" for name, level in _HELD.findall(text)}
         for name, changes in self._changes.items():
             if name in driven:
                 change = Change(at_ns, driven[name], driven=True)
