@@ -3,7 +3,7 @@
     python benchmarks/rules.py
 
 The core is driven as the runner drives it: a Tick whenever it asked for one, and each output that is switched reports
-back. A backtest is the command's own, of a recording in memory. Times are CPU times of this thread, so that they do not
+back. A backtest is the command's own, of a data file and of a table. Times are CPU times of this thread, so that they do not
 contain what others do meanwhile; of several runs the best counts. The last table is of whole nodes that get their
 readings over HTTP, all processes counted.
 """
@@ -11,13 +11,14 @@ readings over HTTP, all processes counted.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,10 @@ import ruled
 import servers
 from servers import Server
 
+from outstation.backtest.recording import Recording, stored
+from outstation.backtest.table import Layout, Table
 from outstation.backtest.trial import Trial
+from outstation.clock import Trust
 from outstation.config.loading import load_rules
 from outstation.core import rules
 from outstation.core.actuation import ActuatorSpec
@@ -34,6 +38,9 @@ from outstation.core.node import Node
 from outstation.core.readings import Effect, Millis, Reading, Switch, Switched, Tick, Value, Zone
 from outstation.core.rules import RuleSpec
 from outstation.core.sensors import SensorSpec
+from outstation.store.chunks import HIGHEST
+from outstation.store.database import Boot, Store
+from outstation.store.rows import ROW_AT_MOST
 
 START: Millis = 1_767_225_600_000
 """2026-01-01T00:00:00Z, when `now` is zero."""
@@ -167,36 +174,44 @@ def _thousand(names: Sequence[str], *, with_rules: bool) -> Node:
     return _node(specs if with_rules else [], names, ruled.PINS)
 
 
-def _print_backtests(runs: int, count: int = 100_000) -> None:
+def _print_backtests(runs: int, count: int = 200_000) -> None:
+    """Print how fast a backtest is that reads what a node has stored, and one that reads a CSV file."""
     print(f"\n{f'Backtest of {count:,} readings, every 5 min, a daily wave':58}  readings a second")
-    recording = Recorded(count)
-    with tempfile.TemporaryDirectory(prefix="outstation-rules-") as folder:
-        for title in ("a > 30, until a < 28", "the same, hold 1m", "mean(a, 10m) > 30, until mean(a, 10m) < 28"):
-            file = Path(folder) / "rules.toml"
-            file.write_text(_backtest_config(*STEPS[title]), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="outstation-rules-") as name:
+        folder, file, table = Path(name), Path(name) / "rules.toml", Path(name) / "waves.csv"
+        _record(
+            folder, table, [_reading("a", _wave(0, number * 300, DAY), number * 300_000) for number in range(count)]
+        )
+        with stored(folder) as recording:
+            read = _best(lambda: sum(1 for _ in recording.readings(START, HIGHEST, ["a"])), runs)
+            print(f"  {'read from the data file, and no more':56}  {count / read:17,.0f}")
+            for title in ("a > 30, until a < 28", "the same, hold 1m", "mean(a, 10m) > 30, until mean(a, 10m) < 28"):
+                file.write_text(_backtest_config(*STEPS[title]), encoding="utf-8")
+                print(f"  {title:56}  {count / _best(_trial(file, recording), runs):17,.0f}")
+        file.write_text(_backtest_config(*STEPS["a > 30, until a < 28"]), encoding="utf-8")
+        seconds = _best(_trial(file, Table(table, Layout())), runs)
+        print(f"  {'a > 30, until a < 28; from a CSV file':56}  {count / seconds:17,.0f}")
 
-            def work(file: Path = file) -> None:
-                if not Trial(load_rules(file, recording.names)).run(recording).outputs[0].switches:
-                    raise SystemExit("FAILED: the rule never fired")
 
-            print(f"  {title:56}  {count / _best(work, runs):17,.0f}")
+def _trial(file: Path, recording: Recording) -> Callable[[], object]:
+    def work() -> None:
+        if not Trial(load_rules(file, recording.names)).run(recording).outputs[0].switches:
+            raise SystemExit("FAILED: the rule never fired")
+
+    return work
 
 
-class Recorded:
-    """A recording in memory: one sensor, named as in STEPS."""
+def _record(folder: Path, table: Path, readings: Sequence[Reading]) -> None:
+    """Write readings into a data file, and into a table."""
 
-    left_out = 0
+    async def record() -> None:
+        with Store(folder, boot=Boot("benchmark", START, Trust.SYNCHRONISED)) as store:
+            for first in range(0, len(readings), ROW_AT_MOST):
+                await store.record(readings[first : first + ROW_AT_MOST])
 
-    def __init__(self, count: int) -> None:
-        self.names = ["a"]
-        self._all = [
-            Reading("a", _wave(0, number * 300, DAY), at, at, at)
-            for number, at in enumerate(range(START, START + count * 300_000, 300_000))
-        ]
-
-    def readings(self, start: Millis, end: Millis, sensors: Collection[str]) -> Iterator[Reading]:
-        """Return those of that time."""
-        return (each for each in self._all if start <= each.at < end)
+    asyncio.run(record())
+    rows = (f"{each.at},{each.value}\n" for each in readings)
+    table.write_text("".join(["time,a\n", *rows]), encoding="utf-8")
 
 
 def _backtest_config(when: str, until: str | None, hold: Millis) -> str:

@@ -7,6 +7,7 @@ anything else is stopped.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, closing, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -33,6 +35,10 @@ from outstation.routes import Route
 from outstation.store.database import Store
 from outstation.supervised import Supervision
 from outstation.web.listen import open_control, open_port, urls
+
+if TYPE_CHECKING:
+    from outstation.web.application import Application
+    from outstation.web.server import Server
 
 log = logging.getLogger("outstation")
 
@@ -111,6 +117,7 @@ async def _live(
     async with _served(site, bound, control) as serving, _background(_forget(parts.runner.store, parts.config)):
         key = await first_key(site.keys, always=bool(remark))
         greet(urls(bound), key, next(iter(node.actuators), None), data, _notes(site, remark))
+        gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
         log.info("stopping: outputs go to their safe state")
         await _make_safe(parts.runner, parts.hardware)
@@ -133,12 +140,20 @@ async def _start(parts: Parts) -> None:
     """Drive every output to where it belongs, then begin to ask the sensors."""
     runner, hardware = parts.runner, parts.hardware
     levels = {name: state.wanted for name, state in runner.node.actuators.items()}
-    failed = await hardware.outputs.open_all(levels)
+    async with _background(_beat(runner)):  # a driver that hangs keeps nobody else from going on
+        failed = await hardware.outputs.open_all(levels)
     _report_outputs(runner, levels, failed)
     runner.start()
     hardware.start_sensors(runner.report)
     if parts.notifier:
         parts.notifier.start()
+
+
+async def _beat(runner: Runner) -> None:
+    """Say that this process is alive, until the runner does: it begins when the outputs are open."""
+    while True:
+        runner.heartbeat()
+        await asyncio.sleep(1)
 
 
 async def _forget(store: Store, config: Config) -> None:
@@ -183,11 +198,8 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _served(site: Site, bound: socket.socket, control: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Answer on the sockets; at the end streams are closed first, then what is being answered, then the rest."""
-    from outstation.web.application import Application  # noqa: PLC0415  rules and outputs run before it is imported
-    from outstation.web.server import Server  # noqa: PLC0415
-
-    application = Application(site, _dialects(site))
-    server = Server(application, drain=_DRAIN)
+    # In a thread: rules and outputs run before it is imported, and go on while it is.
+    application, server = await asyncio.to_thread(_web, site)
     serving = asyncio.create_task(server.run_on(bound, control))
     try:
         yield serving
@@ -195,6 +207,14 @@ async def _served(site: Site, bound: socket.socket, control: socket.socket) -> A
         application.stream.close()
         server.should_exit = True
         await serving
+
+
+def _web(site: Site) -> tuple[Application, Server]:
+    from outstation.web.application import Application  # noqa: PLC0415
+    from outstation.web.server import Server  # noqa: PLC0415
+
+    application = Application(site, _dialects(site))
+    return application, Server(application, drain=_DRAIN)
 
 
 def _dialects(site: Site) -> list[Route]:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from outstation.__main__ import root
 from outstation.cli import backtest as command
+from outstation.store.database import Store
 from tests.store.given import in_store, own
 
 RULES = """
@@ -40,9 +41,7 @@ when = "air > vent_at"
 claim = {{ vent = "on" }}
 alert = {{ message = "{{air:.0f}} °C" }}
 """
-TABLE = "time,air,soil\n" + "".join(
-    f"2026-01-05 00:{minute:02d},{20 + minute % 10},5\n" for minute in range(60)
-)
+TABLE = "time,air,soil\n" + "".join(f"2026-01-05 00:{minute:02d},{20 + minute % 10},5\n" for minute in range(60))
 
 
 @pytest.fixture(autouse=True)
@@ -63,10 +62,10 @@ def called(*words: str) -> Result:
 def test_it_says_when_a_rule_would_have_fired() -> None:
     result = called("new.toml", "--csv", "air.csv")
     assert result.stdout.splitlines() == [
-        "60 readings from 2026-01-05 01:00 to 2026-01-05 01:59, 0.0 days. Times are local (UTC+01:00 at the end).",
+        "60 readings from 2026-01-05 01:00 to 2026-01-05 01:59, 59m. Times are local (UTC+01:00 at the end).",
         "",
         "ventilate: air > vent_at",
-        "  fired 6 times (1.5e+02 a day), 11m in all, 6 alerts",
+        "  fired 6 times (146.4 a day), 11m in all, 6 alerts",
         *[f"    2026-01-05 01:{minute}8  2m         28 °C" for minute in range(5)],
         "    2026-01-05 01:58  1m and on  28 °C",
         "",
@@ -79,10 +78,13 @@ def test_two_versions_side_by_side() -> None:
     lines = result.stdout.splitlines()
     assert lines[2:5] == [
         "ventilate",
-        "  new.toml  fired 3 times (1.5e+02 a day), 5m in all, 3 alerts: air > vent_at",
-        "  old.toml  fired 3 times (1.5e+02 a day), 14m in all, 3 alerts: air > vent_at",
+        "  new.toml  fired 3 times (149.0 a day), 5m in all, 3 alerts: air > vent_at",
+        "  old.toml  fired 3 times (149.0 a day), 14m in all, 3 alerts: air > vent_at",
     ]
-    assert lines[5:7] == ["    2026-01-05 01:35  5m         old.toml  25 °C", "    2026-01-05 01:38  2m         new.toml  28 °C"]
+    assert lines[5:7] == [
+        "    2026-01-05 01:35  5m         old.toml  25 °C",
+        "    2026-01-05 01:38  2m         new.toml  28 °C",
+    ]
 
 
 def test_programs_get_json() -> None:
@@ -107,11 +109,12 @@ def test_programs_get_json() -> None:
 
 
 def test_it_tries_what_a_node_has_stored(files: Path) -> None:
-    async def story(store: object) -> None:
+    async def story(store: Store) -> None:
         for minute in range(60):
-            await store.record([own("air", minute * 60_000, 20 + minute % 10), own("vent", minute * 60_000, True)])  # type: ignore[attr-defined]
+            await store.record([own("air", minute * 60_000, 20 + minute % 10), own("vent", minute * 60_000, True)])
 
-    in_store(files / "data", story) if (files / "data").mkdir() is None else None
+    (files / "data").mkdir()
+    in_store(files / "data", story)
     found = json.loads(called("new.toml", "--json").stdout)
     assert (found["readings"], found["rules"]["ventilate"]["fired"]) == (60, 6)
 
@@ -137,7 +140,9 @@ def test_what_cannot_be_tried(words: tuple[str, ...], status: int, sentence: str
 
 
 def test_rules_over_what_was_not_recorded_are_refused(files: Path) -> None:
-    (files / "odd.toml").write_text('[[rules]]\nname = "r"\nwhen = "airr > 1 and soil > 2"\nalert = { message = "m" }\n')
+    (files / "odd.toml").write_text(
+        '[[rules]]\nname = "r"\nwhen = "airr > 1 and soil > 2"\nalert = { message = "m" }\n'
+    )
     result = called("odd.toml", "--csv", "air.csv")
     assert result.exit_code == 1
     assert 'odd.toml, [[rules]] 1 "r", key "when"' in result.stderr

@@ -144,7 +144,7 @@ def test_only_some_rules(tmp_path: Path) -> None:
     recording = Played([*every("air", MINUTE, 31, 32), *every("soil", MINUTE, 1, 2)])
     other = '[[rules]]\nname = "dry"\nwhen = "soil < 5"\nalert = { message = "dry" }\n'
     one = trial(tmp_path, WARM + other, recording, only=["warm"])
-    assert (one.rules, one.sensors) == (["warm", "dry"], {"air"})
+    assert (one.rules, one.sensors) == (["warm", "dry"], frozenset({"air"}))
     assert [rule.name for rule in one.run(recording).rules] == ["warm"]
 
 

@@ -80,7 +80,7 @@ def shifted(fact: Fact, shift: Millis) -> Fact:
         return fact._replace(now=fact.now + shift, offset=fact.offset - shift)
     if not isinstance(fact, Gone):
         return fact._replace(now=fact.now + shift)
-    remembered = {name: (now + shift, *rest) for name, (now, *rest) in fact.remembered.items()}
+    remembered = {name: (now + shift, value, spike) for name, (now, value, spike) in fact.remembered.items()}
     return fact._replace(now=fact.now + shift, then=fact.then + shift, remembered=remembered)
 
 
@@ -220,7 +220,10 @@ class Life:
     def _moments(self, until: Millis) -> list[Millis]:
         if self.calms is None:
             return [*self.world.next(until), self._end_of_hold()]
-        return [self.calms, *(self.world.heard[name][0] + STALE + 1 for name in self.drawn.looks & set(self.world.heard))]
+        return [
+            self.calms,
+            *(self.world.heard[name][0] + STALE + 1 for name in self.drawn.looks & set(self.world.heard)),
+        ]
 
     def _pass(self, until: Millis) -> None:
         """Let time pass, looking whenever something may change."""

@@ -26,7 +26,6 @@ from outstation.core.readings import (
     Failed,
     Keep,
     Level,
-    Millis,
     Note,
     Reading,
     Record,
@@ -63,7 +62,6 @@ def rule(
     alert: AlertSpec | None = None,
     priority: float = 0,
     safety: bool = False,
-    enabled: bool = True,
     anew: bool = False,
 ) -> RuleSpec:
     """Make a rule, whose condition may name outputs, vent_at, and a setting that no node has: `ghost`."""
@@ -76,7 +74,6 @@ def rule(
         alert=alert,
         priority=priority,
         safety=safety,
-        enabled=enabled,
         hold_anew=anew,
     )
 
@@ -191,8 +188,9 @@ class Garden:
         outputs: Iterable[ActuatorSpec] | None = None,
         settings: Iterable[SettingSpec] | None = None,
     ) -> list[Effect]:
-        """Have the program die and start again; another: in another boot, whose clock begins at 5 s. Return what
-        going on makes known. Whatever is given is so in the config from now on.
+        """Have the program die and start again; return what going on makes known.
+
+        another: in another boot, whose clock begins at 5 s. What else is given is so in the config from now on.
         """
         self.rules = self.rules if rules is None else tuple(rules)
         self.outputs = self.outputs if outputs is None else tuple(outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outstation.core.actuation import ActuatorSpec
-from outstation.core.readings import Alert
+from outstation.core.readings import Alert, Value
 from outstation.errors import RefusedError, UnknownNameError
 from tests.core.garden import HEATER, OUTPUTS, VENT, Garden, alarm, rule
 from tests.core.story import AIR, HOUR, MINUTE, START, ms
@@ -29,7 +29,7 @@ def test_an_alert_says_what_was_so_when_it_was_raised() -> None:
     garden.says(5, 31)
     garden.says(15, 39)
     message = "31 °C above 30 with the heater off, outside unknown"
-    values = {AIR: 31, "vent_at": 30, HEATER: False, "porch/temperature": None}
+    values: dict[str, Value | None] = {AIR: 31, "vent_at": 30, HEATER: False, "porch/temperature": None}
     assert garden.alerts == [Alert(1, "rule", "ventilate", "warning", message, START + 5_000, values=values)]
 
 

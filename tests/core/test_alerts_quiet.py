@@ -14,8 +14,8 @@ MORNING = 9 * HOUR
 HYSTERESIS = f"{AIR} < 27"
 
 
-def night(*, hour: float = 22, **alert: float) -> Garden:
-    return Garden(rule(until=HYSTERESIS, alert=alarm(**alert)), quiet=NIGHT, hour=hour)
+def night(*, hour: float = 22, repeat: float | None = None) -> Garden:
+    return Garden(rule(until=HYSTERESIS, alert=alarm(repeat=repeat)), quiet=NIGHT, hour=hour)
 
 
 def test_what_is_raised_at_night_is_told_in_the_morning() -> None:

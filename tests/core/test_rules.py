@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from outstation.core.filters import Limits
@@ -81,7 +82,7 @@ def test_late_readings_end_nothing_either() -> None:
 
 
 def test_a_disabled_rule_does_nothing() -> None:
-    garden = Garden(rule(enabled=False))
+    garden = Garden(msgspec.structs.replace(rule(), enabled=False))
     garden.says(10, 45)
     assert not garden.switchings
     assert [spec.name for spec in garden.node.decisions.disabled] == ["ventilate"]

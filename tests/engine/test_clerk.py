@@ -114,7 +114,7 @@ def test_what_was_stored_a_moment_ago_is_in_the_answer(tmp_path: Path) -> None:
 def test_two_at_most_are_at_work_and_none_waits_for_another(tmp_path: Path) -> None:
     async def story(store: Store, clerks: Clerks) -> None:
         question = Question(limit=10_000)
-        pages = await asyncio.gather(*(clerks.answer(question) for _ in range(2)))
+        pages = await asyncio.gather(*(clerks.answer(question) for _ in range(5)))
         assert [bytes(page) for page in pages if page] == [by_node(store, question)] * 2
         assert len(processes(clerks)) == 2
 
@@ -177,6 +177,35 @@ def test_one_without_a_question_ends_and_another_comes_when_it_is_needed(
             assert await by_clerk(clerks, question) == by_node(store, question)
             [pid] = processes(clerks)
             await until(partial(is_gone, pid))
+
+    told(tmp_path, story)
+
+
+def test_one_that_has_questions_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "IDLE_S", 0.5)
+
+    async def story(store: Store, clerks: Clerks) -> None:
+        await by_clerk(clerks, Question(limit=600))
+        [pid] = processes(clerks)
+        for _ in range(12):
+            await asyncio.sleep(0.08)
+            await by_clerk(clerks, Question(limit=600))
+        assert processes(clerks) == [pid]
+
+    told(tmp_path, story)
+
+
+def test_the_end_of_the_node_does_not_wait_for_a_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(store: Store, clerks: Clerks) -> None:
+        await by_clerk(clerks, Question(limit=600))
+        [pid] = processes(clerks)
+        os.kill(pid, signal.SIGSTOP)
+        asking = asyncio.create_task(clerks.answer(Question(limit=600)))
+        await asyncio.sleep(0)
+        await clerks.close()
+        assert await asking is None
+        assert is_gone(pid)
+        assert not caplog.records
 
     told(tmp_path, story)
 

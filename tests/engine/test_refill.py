@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from outstation.store.database import Boot, Store
 from tests.store.given import in_store
 
 MINUTE: Millis = 60_000
+NOW = clock.moment()
+"""When a story ends."""
 RULE = RuleSpec("warm", parse("mean(air, 10m) > 20"), alert=AlertSpec(message("It is warm")))
 
 
@@ -41,8 +44,15 @@ def said(ago: Millis, value: Value | None = 19.0, *, quality: Quality = Quality.
     return Reading("air", value, moment.at - ago, moment.now - ago, moment.at - ago, quality, sent)
 
 
-NOW = clock.moment()
-MINUTES_10 = [said(ago, 15.0 + ago % 70_000 / 10_000) for ago in range(10 * MINUTE, 0, -10_000)]
+def minutes_10() -> list[Reading]:
+    """A reading every 10 s for ten minutes, none of them just where these begin or end."""
+    return [said(ago, 15.0 + ago % 70_000 / 10_000) for ago in range(10 * MINUTE - 5_000, 0, -10_000)]
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each story end now."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", clock.moment())
 
 
 def store(folder: Path, readings: Sequence[Reading], boot: Boot | None = None) -> None:
@@ -80,10 +90,10 @@ def what_it_does(node: Node, readings: Sequence[Reading]) -> list[Effect]:
 
 
 def test_a_node_restarted_within_a_span_decides_as_one_that_ran_through(tmp_path: Path) -> None:
-    through, later = node_of(), [said(-ahead, 15.0 + ahead / 10_000) for ahead in range(0, 20 * MINUTE, 10_000)]
-    for reading in MINUTES_10:
+    through, later = node_of(), [said(-ahead, 15.0 + ahead / 10_000) for ahead in range(5_000, 20 * MINUTE, 10_000)]
+    for reading in minutes_10():
         through.handle(reading)
-    store(tmp_path, MINUTES_10)
+    store(tmp_path, minutes_10())
     again = restarted(tmp_path, node_of())
     assert mean(again) == pytest.approx(mean(through), rel=1e-12)
     done = what_it_does(again, later)
@@ -94,9 +104,9 @@ def test_a_node_restarted_within_a_span_decides_as_one_that_ran_through(tmp_path
 
 def test_what_is_no_number_or_not_ok_is_left_out(tmp_path: Path) -> None:
     odd = [said(5, 1e9, quality=Quality.SPIKE), said(4, None, quality=Quality.FAULT), said(3, "warm")]
-    store(tmp_path, [*MINUTES_10, *odd])
+    store(tmp_path, [*minutes_10(), *odd])
     node = node_of()
-    for reading in MINUTES_10:
+    for reading in minutes_10():
         node.handle(reading)
     assert mean(restarted(tmp_path, node_of())) == pytest.approx(mean(node))
 
@@ -123,16 +133,16 @@ def test_the_rhythm_of_a_board_is_known_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("trust", "known"), [(Trust.SYNCHRONISED, True), (Trust.UNSET, False)])
 def test_another_boot_counts_where_its_clock_was_right(tmp_path: Path, trust: Trust, *, known: bool) -> None:
     offset = NOW.at - NOW.now - 90 * MINUTE  # it was up for an hour and a half longer
-    moved = [Reading("air", each.value, each.at, each.at - offset, each.arrived) for each in MINUTES_10]
+    moved = [Reading("air", each.value, each.at, each.at - offset, each.arrived) for each in minutes_10()]
     store(tmp_path, moved, Boot("another boot", offset, trust))
     node = node_of()
-    for reading in MINUTES_10:
+    for reading in minutes_10():
         node.handle(reading)
     assert mean(restarted(tmp_path, node_of())) == (pytest.approx(mean(node)) if known else None)
 
 
 def test_without_rules_that_look_back_nothing_is_read(tmp_path: Path) -> None:
-    store(tmp_path, MINUTES_10)
+    store(tmp_path, minutes_10())
     node = restarted(tmp_path, node_of(RuleSpec("now", parse("air > 20"), alert=RULE.alert)))
     assert node.sensors["air"].spans is None
 
@@ -140,7 +150,7 @@ def test_without_rules_that_look_back_nothing_is_read(tmp_path: Path) -> None:
 def test_what_there_is_no_time_to_read_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store(tmp_path, MINUTES_10)
+    store(tmp_path, minutes_10())
     monkeypatch.setattr(refilling, "READ_WITHIN", 0)
     with caplog.at_level(logging.WARNING):
         assert mean(restarted(tmp_path, node_of())) is None
@@ -162,7 +172,7 @@ def test_what_there_is_no_time_to_fill_in_is_the_oldest(
 
 
 def test_a_store_that_cannot_be_read_holds_up_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store(tmp_path, MINUTES_10)
+    store(tmp_path, minutes_10())
     node = node_of()
 
     async def main() -> None:

@@ -347,6 +347,16 @@ def test_a_correction_between_two_pages_hides_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
+def test_what_was_taken_back_is_no_instant_and_those_before_it_are(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        for number in range(4):
+            await store.record([sent("a", number, number)])
+        await store.record([sent("a", 3, None)])
+        assert History(store).instants(limit=1).rows == [(MORNING + 2, {"a": 2})]
+
+    in_store(tmp_path, story)
+
+
 def test_an_earlier_boot_whose_clock_was_ahead_is_not_overlooked(tmp_path: Path) -> None:
     ahead = Boot("boot-0", MORNING + 1_000_000, Trust.SYNCHRONISED)
 

@@ -69,6 +69,16 @@ def test_of_a_corrected_reading_the_last_value(tmp_path: Path) -> None:
     assert shown(replayed(tmp_path)) == [("a/x", 5, 4.0), ("a/x", 7, 2.0)]
 
 
+def test_a_correction_may_come_long_after(tmp_path: Path) -> None:
+    first = [sent("a/x", at, float(at)) for at in range(9_000)]
+    corrections = [sent("a/x", at, -1.0) for at in range(100, 9_000, 100)]
+    stored(tmp_path, first, corrections)
+    found = replayed(tmp_path)
+    assert [(each.at - MORNING, each.value) for each in found] == [
+        (at, -1.0 if at and at % 100 == 0 else float(at)) for at in range(9_000)
+    ]
+
+
 def test_what_the_node_stamped_itself_may_share_a_millisecond(tmp_path: Path) -> None:
     stored(tmp_path, [own("air", 5, 1.0), own("air", 5, 2.0), sent("air", 5, 3.0), sent("air", 5, 4.0)])
     assert [each.value for each in replayed(tmp_path)] == [1.0, 2.0, 4.0]

@@ -15,6 +15,7 @@ import pytest
 
 from outstation.supervisor import reduced
 from tests.running import free_port
+from tests.system.waiting import until
 
 SCRIPT = Path(reduced.__file__)
 WHY = 'The node ended 5 times within 60 s; "boom".'
@@ -95,3 +96,26 @@ def test_half_a_request_and_a_flood_are_cut_and_others_are_served_meanwhile(port
         each.close()
     assert time.monotonic() - began < 10
     flood.close()
+
+
+def test_one_whose_supervisor_was_killed_lets_go_of_the_port() -> None:
+    number, log = free_port(), os.memfd_create("log")
+    with socket.create_server(("127.0.0.1", number)) as door:
+        given = (door.fileno(), log)
+        command = [sys.executable, "-I", "-S", str(SCRIPT), *map(str, given), WHY]
+        supervisor = "import subprocess, sys; subprocess.Popen(sys.argv[2:], pass_fds=eval(sys.argv[1])).wait()"
+        with subprocess.Popen([sys.executable, "-c", supervisor, repr(given), *command], pass_fds=given) as parent:
+            with socket.create_connection(("127.0.0.1", number), timeout=5) as client:
+                client.sendall(b"GET /api/health HTTP/1.1\r\n\r\n")
+                assert client.recv(4096).startswith(b"HTTP/1.1 503 ")
+            parent.kill()
+    os.close(log)
+    until(lambda: _is_free(number))
+
+
+def _is_free(number: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", number)).close()
+    except OSError:
+        return False
+    return True

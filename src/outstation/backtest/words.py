@@ -63,7 +63,7 @@ def _heading(found: Findings, zone: Zones) -> Iterator[str]:
     where = f"UTC{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}" if offset else "UTC"
     yield (
         f"{found.readings:,} readings from {_moment(found.start, zone)} to {_moment(found.end, zone)}, "
-        f"{found.days:.1f} days. Times are local ({where} at the end)."
+        f"{duration_words(found.end - found.start)}. Times are local ({where} at the end)."
     )
 
 
@@ -72,7 +72,7 @@ def _summary(rule: RuleFinding, found: Findings) -> str:
     if not count:
         words = "never fired"
     else:
-        times = "once" if count == 1 else f"{count} times ({found.a_day(count):.2g} a day)"
+        times = "once" if count == 1 else f"{count} times ({_number(found.a_day(count))} a day)"
         words = f"fired {times}, {duration_words(rule.lasted)} in all"
     alerts = f", {rule.alerts} alert{'' if rule.alerts == 1 else 's'}" if rule.alerts else ""
     return f"{words}{alerts}" + (f"; disabled on the way: {rule.failed}" if rule.failed else "")
@@ -96,7 +96,7 @@ def _of_output(output: OutputFinding, found: Findings) -> str:
     if not output.switches:
         return "never switched"
     times = "once" if output.switches == 1 else f"{output.switches} times"
-    daily = f"{found.a_day(output.switches):.1f} a day"
+    daily = f"{_number(found.a_day(output.switches))} a day"
     longest = f", at most {duration_words(output.longest)} at a stretch" if output.longest else ""
     return f"switched {times} ({daily}), on for {duration_words(output.on)}{longest}"
 
@@ -107,6 +107,10 @@ def _others(found: Findings) -> Iterator[str]:
     if found.unheard:
         yield f"Never heard in this time: {', '.join(found.unheard)}."
     yield from found.others
+
+
+def _number(count: float) -> str:
+    return f"{count:.1f}" if count >= 1 else f"{count:.2g}"
 
 
 def _moment(at: Millis, zone: Zones) -> str:

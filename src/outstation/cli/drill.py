@@ -28,7 +28,7 @@ _CHIPS = {"kept": "keeps", "floating": "lets go", "real": "real"}
 @click.option("--yes", is_flag=True, help="Do not ask before real outputs are switched.")
 @json_option
 def drill(config: Path | None, data: Path, *, hardware: bool, yes: bool, as_json: bool) -> None:
-    """Kill, freeze and stop a node; say how soon its outputs were safe, and if they stayed so.
+    """Kill, freeze and stop a node; say how soon its outputs were safe.
 
     It is a node of its own, with the outputs of the config and without its rules. Their pins are simulated, each on
     a chip that keeps a line that nobody holds and on one that lets go. The node that runs here is not touched.

@@ -81,13 +81,18 @@ def tick(states: States, event: Tick) -> list[Effect]:
 
 
 def switched(states: States, event: Switched) -> list[Effect]:
-    """Take in what the driver did: the level is known, or unknown and to be tried again."""
+    """Take in what the driver did, and decide anew."""
+    seen = see(states, event)
+    return [*seen, *review(states, [event.actuator], event)]
+
+
+def see(states: States, event: Switched) -> list[Effect]:
+    """Take in what the driver did: the level is known, or unknown and to be tried again. Decide nothing yet."""
     state = states[event.actuator]
     if state.asked is None:
         # The output was opened before the core was asked anything.
         tell(state, state.wanted if event.level is None else event.level, event.now)
-    effects = _failed(state, event) if event.error else _obeyed(state, event)
-    return [*effects, *review(states, [event.actuator], event)]
+    return _failed(state, event) if event.error else _obeyed(state, event)
 
 
 def valid(spec: ActuatorSpec) -> list[str]:

@@ -27,7 +27,6 @@ from outstation.core.readings import (
     Millis,
     Note,
     Reading,
-    Switch,
     Switched,
     Tick,
 )
@@ -138,14 +137,18 @@ class Decisions:
     def switched(self, event: Switched) -> list[Effect]:
         """Take in what an output's driver did."""
         self._look(event.at, event.now)
-        effects = self._outputs(actuation.switched(self.actuators, event), [event.actuator])
+        seen = actuation.see(self.actuators, event)
+        # Rules first: an output that one of them takes back at once would only click.
+        effects = self._step(self._calm(event.actuator, event.now))
+        driven = [*actuation.review(self.actuators, [event.actuator], event), *seen]
+        effects += self._outputs(driven, [event.actuator])
         state = self.actuators[event.actuator]
         if state.error:
             text = f"{event.actuator} does not obey, so nobody knows whether it is on: {state.error}"
             effects += self.alerts.start("output", event.actuator, "critical", text, self.sight)
         else:
             effects += self.alerts.clear("output", event.actuator, self.sight)
-        return _latest(effects + self._step(self._calm(event.actuator, event.now)))
+        return effects
 
     def adjust(self, event: Adjust) -> list[Effect]:
         """Change a setting. Raises UnknownNameError, RefusedError."""
@@ -357,12 +360,6 @@ def _by(states: Iterable[RuleState], keys: Callable[[RuleState], Iterable[str]])
 
 def _looked_at(names: Callable[[Condition], frozenset[str]]) -> Callable[[RuleState], Iterable[str]]:
     return lambda rule: names(rule.spec.when) | names(rule.spec.until or rule.spec.when)
-
-
-def _latest(effects: list[Effect]) -> list[Effect]:
-    """Leave out what an output is told before something else in the same moment: it would only click."""
-    last = {effect.actuator: effect for effect in effects if isinstance(effect, Switch)}
-    return [effect for effect in effects if not isinstance(effect, Switch) or last[effect.actuator] is effect]
 
 
 def _is_due(state: ActuatorState, now: Millis) -> bool:

@@ -45,6 +45,7 @@ class Clerks:
         self._store = store
         self._all: set[_Clerk] = set()
         self._idle: dict[_Clerk, asyncio.TimerHandle] = {}
+        self._busy = 0
         self._not_before: Millis = 0
         self._is_closed = self._is_told = False
 
@@ -52,7 +53,7 @@ class Clerks:
         """Return the page, or None: no clerk can answer. Raises StoreError, RefusedError."""
         asked = Asked(self._store.opened, question)
         packed = msgspec.msgpack.encode(asked)
-        if self._is_closed or len(packed) > QUESTION_AT_MOST or clock.now() < self._not_before:
+        if self._is_closed or self._busy == MOST or len(packed) > QUESTION_AT_MOST or clock.now() < self._not_before:
             return None
         try:
             said, page = await self._ask(packed)
@@ -67,30 +68,46 @@ class Clerks:
         return page
 
     async def close(self) -> None:
-        """End them all; from now on none answers."""
+        """End them all; from now on none answers. Whoever waits for one sees its end."""
         self._is_closed = True
-        for clerk in list(self._all):
+        clerks = list(self._all)
+        for clerk in clerks:
+            clerk.kill()
+        for clerk in list(self._idle):
             self._end(clerk)
+        for clerk in clerks:
             await clerk.process.wait()
 
     async def _ask(self, packed: bytes) -> tuple[Answered, memoryview]:
-        clerk = self._idle.popitem()[0] if self._idle else await self._start()
-        is_well = False
+        self._busy += 1
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                answered = await clerk.ask(packed)
-            is_well = not self._is_closed
-        finally:  # cancelled too: what it says next would be the answer to nobody's question
-            if is_well:
-                self._idle[clerk] = asyncio.get_running_loop().call_later(IDLE_S, self._end, clerk)
-            else:
+            clerk = self._called() or await self._start()
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    answered = await clerk.ask(packed)
+            except BaseException:  # cancelled too: what it says next would be the answer to nobody's question
                 self._end(clerk)
+                raise
+        finally:
+            self._busy -= 1
+        self._rest(clerk)
         return answered
+
+    def _called(self) -> _Clerk | None:
+        if not self._idle:
+            return None
+        clerk, leaving = self._idle.popitem()
+        leaving.cancel()
+        return clerk
+
+    def _rest(self, clerk: _Clerk) -> None:
+        if self._is_closed:
+            self._end(clerk)
+        else:
+            self._idle[clerk] = asyncio.get_running_loop().call_later(IDLE_S, self._end, clerk)
 
     async def _start(self) -> _Clerk:
         """Start another one. Raises OSError."""
-        if len(self._all) >= MOST:
-            raise BlockingIOError(None, "all of them are at work")
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         words = (sys.executable, "-P", "-m", "outstation.store.clerk_child", str(self._store.path))
@@ -110,11 +127,12 @@ class Clerks:
     def _end(self, clerk: _Clerk) -> None:
         self._idle.pop(clerk, None)
         self._all.discard(clerk)
-        clerk.end()
+        clerk.kill()
+        clerk.close()
 
     def _fail(self, error: Exception) -> None:
         self._not_before = clock.now() + AGAIN
-        if not self._is_told:
+        if not (self._is_told or self._is_closed):
             log.warning("the node makes big pages of the history itself for now: its clerk failed: %r", error)
         self._is_told = True
 
@@ -133,9 +151,12 @@ class _Clerk:
         said = _decode(await self._receive(min(length, _HEAD_AT_MOST)))
         return said, memoryview(await self._receive(min(said.page, PAGE_AT_MOST)))  # no copy: that is 1 ms of the loop
 
-    def end(self) -> None:
-        """Kill it: it only reads, and leaves nothing behind."""
+    def close(self) -> None:
+        """Close the socket; nobody is asking."""
         self._link.close()
+
+    def kill(self) -> None:
+        """End it: it only reads, and leaves nothing behind."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 

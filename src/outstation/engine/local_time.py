@@ -23,13 +23,15 @@ class LocalTime:
         self._setting = setting
         self._offset = _system_offset if timezone is None else _offset_in(ZoneInfo(timezone))
         self._place = place
-        self._sun: tuple[datetime.date, int | None, int | None] | None = None
+        self._believed = False
+        self._sun: tuple[tuple[datetime.date, Millis], int | None, int | None] | None = None
 
     def zone(self, at: Millis) -> Zone | None:
-        """Return the zone at a moment; None while this machine's clock is not to be believed."""
-        if clock.trust(self._setting) is clock.Trust.UNSET:
-            return None
-        return self.zone_at(at)
+        """Return the zone at a moment; None until this machine's clock is to be believed."""
+        # Once set it goes wrong by seconds a day. The kernel takes its word back after nine hours without a network
+        # (adjtimex(2): STA_UNSYNC when the maximum error, 500 us more each second, is above 16 s).
+        self._believed = self._believed or clock.trust(self._setting) is not clock.Trust.UNSET
+        return self.zone_at(at) if self._believed else None
 
     def zone_at(self, at: Millis) -> Zone:
         """Return the zone at any moment of the past, whose clock is believed."""
@@ -37,8 +39,9 @@ class LocalTime:
         if self._place is None:
             return Zone(offset)
         day = datetime.datetime.fromtimestamp((at + offset) / 1000, datetime.UTC).date()
-        if self._sun is None or self._sun[0] != day:
-            self._sun = (day, *_sun(self._place, day, offset))
+        # By the offset too: clocks that are put forward before sunrise put it forward with them.
+        if self._sun is None or self._sun[0] != (day, offset):
+            self._sun = ((day, offset), *_sun(self._place, day, offset))
         return Zone(offset, *self._sun[1:])
 
 

@@ -131,7 +131,8 @@ class Runner:
     def report(self, event: Event) -> None:
         """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
         effects = self.node.handle(event)
-        self.do(effects)
+        # That outputs go safe at a stop is no decision: what rules make of it is neither told nor kept.
+        self.do([one for one in effects if not isinstance(one, Keep | Alerted)] if self._closed else effects)
         records = [effect.reading for effect in effects if type(effect) is Record]
         if records:
             self.store.record_soon(records)
@@ -150,6 +151,8 @@ class Runner:
         self._wake()
         if driving := self._driving.get(command.actuator):
             await asyncio.wait({driving}, timeout=_PATIENCE)
+        if self._closed:
+            raise DeviceError(f"{command.actuator} was not driven: the node is stopping.")
         if state.error:
             raise DeviceError(state.error)
         level, standing = state.level, state.claim
@@ -218,6 +221,8 @@ class Runner:
 
     def _drive(self, name: str, level: Level) -> None:
         """Have an output driven; what is asked for while its driver is busy comes right after it."""
+        if self._closed:
+            return  # it was told to be safe, and is told nothing else
         if name not in self._driving and self._drive_at_once(name, level):
             return
         self._asked[name] = level
@@ -240,6 +245,8 @@ class Runner:
         try:
             while (level := self._asked.pop(name, None)) is not None:
                 error = await self._set(name, level)
+                if self._closed:  # what became of it, whoever made it safe will tell
+                    return
                 moment = clock.moment()
                 self.report(Switched(name, None if error else level, moment.at, moment.now, error))
                 self._show_output(name)

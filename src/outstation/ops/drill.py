@@ -136,19 +136,10 @@ def _afterwards(blow: Blow, seen: Seen) -> str:
 
 
 def _story(node: DrilledNode, eye: Pins, pins: Sequence[Pin], blow: Blow) -> Iterator[Outcome]:
-    for pin in pins:
-        node.command(pin.name, not pin.safe)
-    if not _until(lambda: all(_is_away(eye, pin) for pin in pins), _SWITCHED_WITHIN_S):
-        left = ", ".join(sorted({pin.actuator for pin in pins if not _is_away(eye, pin)}))
-        raise OutstationError(
-            f"The node says that it has switched {left}, and the pin does not show it.",
-            cure=f"Look whether {LEVELS} names it: some chips print their lines in a way of their own."
-            if _are_real(pins)
-            else "",
-        )
+    _switch_away(node, eye, pins)
     server = node.server()
     if server is None:
-        raise OutstationError(f"The server has ended before the drill was {blow.words}.")
+        raise OutstationError("The drilled node has lost its server before anything was done to it.")
     struck_ns = time.monotonic_ns()
     os.kill(server if blow.at_server else node.pid, blow.signum)
     safe = _until(lambda: all(_is_safe(eye, pin, struck_ns) for pin in pins), blow.limit_s)
@@ -162,15 +153,33 @@ def _story(node: DrilledNode, eye: Pins, pins: Sequence[Pin], blow: Blow) -> Ite
         yield judge(pin, blow, Seen(struck_ns, _since(eye, pin, struck_ns), next_ns))
 
 
+def _switch_away(node: DrilledNode, eye: Pins, pins: Sequence[Pin]) -> None:
+    """Drive each output to where it is not safe. Raises OutstationError when that is not seen at its pin."""
+    for pin in pins:
+        node.command(pin.name, not pin.safe)
+    if _until(lambda: all(_is_away(eye, pin) for pin in pins), _SWITCHED_WITHIN_S):
+        return
+    left = ", ".join(sorted({pin.actuator for pin in pins if not _is_away(eye, pin)}))
+    cure = f"Look whether {LEVELS} names it: some chips print their lines in a way of their own."
+    raise OutstationError(
+        f"The node says that it has switched {left}, and the pin does not show it.",
+        cure=cure if _are_real(pins) else "",
+    )
+
+
 def _next_born(node: DrilledNode, before: int) -> int | None:
-    """Wait until the next server answers; return when it was born."""
+    """Wait until a server answers again; return when the first one after the blow was born."""
+    born: list[int] = []
 
     def follows() -> bool:
-        return node.server() not in (None, before) and node.answers()
+        following = node.server()
+        if following in (None, before):
+            return False
+        born.append(born_ns(following))
+        return node.answers()
 
-    _until(lambda: follows() or node.has_ended(), _FOLLOWS_WITHIN_S)
-    following = node.server()
-    return None if following in (None, before) else born_ns(following)
+    followed = _until(lambda: follows() or node.has_ended(), _FOLLOWS_WITHIN_S) and not node.has_ended()
+    return min(born) if followed else None
 
 
 def _is_away(eye: Pins, pin: Pin) -> bool:

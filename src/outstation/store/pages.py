@@ -130,7 +130,7 @@ class Instants:
                 continue
             for row, columns in chunk.columns(connection):
                 self._take(row, columns, chunk.offset)
-                self._trim()
+            self._trim()  # not before its last row: that may take back what an earlier one said
 
     def page(self) -> tuple[list[tuple[Millis, dict[int, Value]]], bool]:
         """Return the instants, oldest first, and whether there are older ones."""

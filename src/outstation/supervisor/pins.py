@@ -1,4 +1,7 @@
-"""The output lines of the node: requested once, at their safe level, and never let go while this process lives."""
+"""The output lines of the node: requested once, at their safe level, and never let go while this process lives.
+
+Requested when a server first asks for one, or has ended without asking.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,16 @@ class Pin:
         return self._line
 
     def make_safe(self) -> str:
-        """Drive the line to its safe level if it is held; return what went wrong, "" where nothing did."""
-        if self._line is None:
-            return ""
+        """Drive the line to its safe level; return what went wrong, "" where nothing did.
+
+        A server that never came as far as its outputs leaves them as those before it did: then it is requested now.
+        """
         try:
+            if self._line is None:
+                self.line()
             self._set(self.output.safe)
         except RefusedError as refusal:
-            return os.strerror(refusal.number)
+            return "" if self._is_absent(refusal) else os.strerror(refusal.number)
         except OSError as error:
             return error.strerror or str(error)
         return ""
@@ -56,6 +62,10 @@ class Pin:
             simulated.ask(self._chip, "set", str(int(level)))
         elif self._line is not None:
             kernel.set_level(self._line, level)
+
+    def _is_absent(self, refusal: RefusedError) -> bool:
+        """A simulated chip that does not run drives nothing."""
+        return self.output.kind == "simulated" and refusal.number in (errno.ENOENT, errno.ECONNREFUSED)
 
     def _works(self) -> bool:
         """A chip may have been unplugged and come back: then what was requested of it is dead."""
@@ -91,6 +101,6 @@ class Pins:
         return found.line()
 
     def make_safe(self) -> list[str]:
-        """Drive all that are held to their safe levels, at once; return the complaints."""
+        """Drive all to their safe levels, at once; return the complaints."""
         failed = {pin.output.name: pin.make_safe() for pin in self._pins.values()}
         return [f"{name} may not be in its safe state: {why}" for name, why in failed.items() if why]

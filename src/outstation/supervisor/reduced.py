@@ -40,11 +40,12 @@ class Reduced:
     def __init__(self, port: socket.socket, log: bytes, why: str) -> None:
         self._port, self._log, self._why = port, log, why
         self._peers: dict[int, Peer] = {}
+        self._parent = os.getppid()
         port.setblocking(False)
 
     def run(self) -> None:
-        """Serve until killed."""
-        while True:
+        """Serve until killed, or the supervisor is gone: an orphan would keep the port from the next node."""
+        while os.getppid() == self._parent:
             poll = select.poll()
             if len(self._peers) < _MOST:
                 poll.register(self._port, select.POLLIN)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypedDict
 
@@ -96,6 +97,7 @@ def build(site: Site) -> FastAPI:
     _add_decisions(api, site, desk)
     _add_keys(api, site)
     _add_simulation(api, site)
+    gc.freeze()  # as at the start (app.py): the framework came only now
     return api
 
 

@@ -1,0 +1,45 @@
+"""What the supervisor makes safe: every output, also one that no server of this run has come as far as to open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from outstation.devices.lines.simulated import SimulatedChip, start
+from outstation.supervisor.pins import Pins
+from outstation.wire import simulated
+from outstation.wire.outputs import Output
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "gpiochip0.sim"
+    start(path)
+    yield path
+    with SimulatedChip(path) as chip:
+        chip.stop()
+
+
+def vent(path: Path) -> Pins:
+    return Pins([Output("simulated", "vent", str(path), 17, active_low=False, safe=False)])
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a supervisor never lets go of a line
+def test_an_output_that_a_killed_node_left_on_is_safe_when_the_next_one_dies_before_it_opens_it(path: Path) -> None:
+    simulated.request_output(str(path), 17, level=True, active_low=False, holder="a node that was killed").close()
+    with SimulatedChip(path) as chip:
+        assert chip.level(17) is True
+        pins = vent(path)
+        assert pins.make_safe() == []
+        assert (chip.level(17), chip.holder(17)) == (False, "outstation vent")
+
+
+def test_an_output_that_somebody_else_holds_is_complained_of(path: Path) -> None:
+    with simulated.request_output(str(path), 17, level=True, active_low=False, holder="somebody else"):
+        assert vent(path).make_safe() == ["vent may not be in its safe state: Device or resource busy"]
+
+
+def test_a_simulated_chip_that_does_not_run_drives_nothing(tmp_path: Path) -> None:
+    assert vent(tmp_path / "gpiochip0.sim").make_safe() == []
