@@ -3,9 +3,9 @@
     python benchmarks/rules.py
 
 The core is driven as the runner drives it: a Tick whenever it asked for one, and each output that is switched reports
-back. A backtest is the command's own, of a data file and of a table. Times are CPU times of this thread, so that they do not
-contain what others do meanwhile; of several runs the best counts. The last table is of whole nodes that get their
-readings over HTTP, all processes counted.
+back. A backtest is the command's own, of a data file and of a table. Times are CPU times of this thread, so that they
+do not contain what others do meanwhile; of several runs the best counts. The last table is of whole nodes that get
+their readings over HTTP, all processes counted.
 """
 
 from __future__ import annotations

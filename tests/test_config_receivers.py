@@ -40,6 +40,8 @@ def test_places_times_and_receivers_arrive(place: Path, monkeypatch: pytest.Monk
     [
         (webhook('timeout = "2m"'), '[[webhooks]] 1 "phone", key "timeout": expected "60s" or shorter, found "2m".'),
         (webhook('secret = ""'), 'key "secret": expected a text that is not empty, found one of 0 characters.'),
+        (webhook("secret = 8812334455"), 'key "secret": expected a text in quotes, found one that is no text.'),
+        (webhook('secret = ["8812334455"]'), 'key "secret": expected a text in quotes, found one that is no text.'),
         (webhook() + webhook(), 'found "phone", which [[webhooks]] 1 "phone" has.'),
         (
             webhook() + '[[apprise]]\nname = "phone"\nurl = "ntfy://a"',

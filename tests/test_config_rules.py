@@ -170,6 +170,10 @@ def test_a_device_that_may_come_may_be_named_and_one_that_may_not_is_a_mistake()
         ),
         (HOUSE + rule('alert = { message = "x", repeat = "soon" }'), 'key "alert.repeat": expected a duration such as'),
         (
+            HOUSE + rule('alert = { message = "x", repeat = "59s" }'),
+            'key "alert.repeat": expected "1m" or longer, found "59s".',
+        ),
+        (
             HOUSE + '[[rules]]\nname = "x"\nclaim = { vent = "on" }',
             '[[rules]] 1 "x", key "when": expected, but missing.',
         ),

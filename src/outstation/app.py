@@ -95,6 +95,8 @@ async def _main(
         supervision.when_lost(partial(_stop_alone, stopping))
     # A terminal that is closed hangs up: without this the process would be gone, and its outputs stay on.
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signum == signal.SIGHUP and signal.getsignal(signum) is signal.SIG_IGN:
+            continue  # nohup(1): it is meant to outlive its terminal
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
     with Store(place.data, lose_at_most=config.store.lose_at_most, boot=boot_now(config.node.clock)) as store:
         parts = build(config, place, store)

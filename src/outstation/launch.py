@@ -36,7 +36,9 @@ def supervise(
     temporary: the data are removed at the end. Raises OutstationError when the node cannot start.
     """
     _keep_standard_streams_free()
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # Ctrl-Z: a node that stands still holds its outputs where they are
+    # Ctrl-Z, and what a terminal does to those in its background: a node that stands still holds its outputs as they are.
+    for signum in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(signum, signal.SIG_IGN)
     owner = Owner(data).__enter__()
     try:
         web = config.web
@@ -78,7 +80,8 @@ def _keep_standard_streams_free() -> None:
 
 def _outputs(config: Config, data: Path) -> int:
     """Write down the outputs and their safe states; return a file of them in memory, which no full disk keeps away."""
-    known = [_output(table, data.resolve()) for table in config.actuators]
+    # Off first: of two that are interlocked, the one is off before the other is on.
+    known = sorted((_output(table, data.resolve()) for table in config.actuators), key=lambda each: each.safe)
     try:
         outputs.write(str(data / outputs.NAME), known)
     except OSError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from outstation.__main__ import root
-from outstation.cli import backtest as command
 from outstation.store.database import Store
 from tests.store.given import in_store, own
 
@@ -65,11 +66,11 @@ def test_it_says_when_a_rule_would_have_fired() -> None:
         "60 readings from 2026-01-05 01:00 to 2026-01-05 01:59, 59m. Times are local (UTC+01:00 at the end).",
         "",
         "ventilate: air > vent_at",
-        "  fired 6 times (146.4 a day), 11m in all, 6 alerts",
+        "  fired 6 times, 11m in all, 6 alerts",
         *[f"    2026-01-05 01:{minute}8  2m         28 °C" for minute in range(5)],
         "    2026-01-05 01:58  1m and on  28 °C",
         "",
-        "vent: switched 11 times (268.5 a day), on for 11m, at most 2m at a stretch",
+        "vent: switched 11 times, on for 11m, at most 2m at a stretch",
     ]
 
 
@@ -78,8 +79,8 @@ def test_two_versions_side_by_side() -> None:
     lines = result.stdout.splitlines()
     assert lines[2:5] == [
         "ventilate",
-        "  new.toml  fired 3 times (149.0 a day), 5m in all, 3 alerts: air > vent_at",
-        "  old.toml  fired 3 times (149.0 a day), 14m in all, 3 alerts: air > vent_at",
+        "  new.toml  fired 3 times, 5m in all, 3 alerts: air > vent_at",
+        "  old.toml  fired 3 times, 14m in all, 3 alerts: air > vent_at",
     ]
     assert lines[5:7] == [
         "    2026-01-05 01:35  5m         old.toml  25 °C",
@@ -127,6 +128,7 @@ def test_it_tries_what_a_node_has_stored(files: Path) -> None:
         (("nowhere.toml", "--csv", "air.csv"), 1, "nowhere.toml cannot be read"),
         (("new.toml", "--csv", "air.csv", "--end", "2020-01-01"), 1, "Nothing was recorded"),
         (("new.toml", "--csv", "air.csv", "--rule", "nobody"), 2, "there is no rule 'nobody'; rules: ventilate."),
+        (("new.toml", "--csv", "air.csv", "--start", "2026-02-01", "--end", "2026-01-01"), 2, "a time after --start"),
         (("new.toml", "--csv", "air.csv", "--start", "soon"), 2, "expected a time such as 2026-03-01"),
         (("new.toml", "--csv", "air.csv", "--where", "node"), 2, "expected NAME=VALUE, found 'node'"),
         (("new.toml", "--sensor", "air=x"), 2, "name it with --csv"),
@@ -155,11 +157,17 @@ def test_rows_that_go_back_in_time_are_told(files: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "1 row that goes back in time was left out.\n")
 
 
-def test_a_person_sees_how_far_it_has_got(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_SHOW_EVERY_S", 0)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    result = called("new.toml", "--csv", "air.csv")
-    assert result.exit_code == 0
+def test_a_person_sees_how_far_it_has_got_and_a_pipe_does_not(files: Path) -> None:
+    script = (
+        "from outstation.cli import backtest; from outstation.__main__ import root; backtest._SHOW_EVERY_S = 0; "
+        "root(['backtest', 'new.toml', '--csv', 'air.csv'])"
+    )
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    assert os.read(ours, 1_000) == b"\r2026-01-05\r"
+    os.close(ours)
+    assert called("new.toml", "--csv", "air.csv").stderr == ""
 
 
 def test_it_loads_no_web() -> None:

@@ -148,6 +148,14 @@ def test_only_some_rules(tmp_path: Path) -> None:
     assert [rule.name for rule in one.run(recording).rules] == ["warm"]
 
 
+def test_a_rule_that_is_not_enabled_is_tried_if_it_is_named(tmp_path: Path) -> None:
+    recording = Played(every("air", MINUTE, 31, 32))
+    asleep = WARM.replace("when", "enabled = false\nwhen")
+    assert len(trial(tmp_path, asleep, recording, only=["warm"]).run(recording).rules) == 1
+    with pytest.raises(OutstationError, match="no sensor at all"):
+        trial(tmp_path, asleep, recording).run(recording)
+
+
 def test_a_board_that_never_spoke_is_told(tmp_path: Path) -> None:
     rules = WARM.replace("air > 30", "air > porch/air + 5").replace('until = "air < 28"\n', "")
     assert tried(tmp_path, rules, Played(every("air", MINUTE, 31, 32))).unheard == ("porch/air",)

@@ -173,6 +173,10 @@ def test_limits_that_fit() -> None:
             [output(default=True, interlock=(VALVE,)), output(VALVE, default=True), output(HEATER, default=True)],
             [(PUMP, "default"), (VALVE, "default")],
         ),
+        (
+            [output(safe=True, interlock=(VALVE,)), output(VALVE, safe=True), output(HEATER, safe=True)],
+            [(PUMP, "safe"), (VALVE, "safe")],
+        ),
     ],
 )
 def test_limits_that_contradict_themselves(specs: list[ActuatorSpec], found: list[tuple[str, str]]) -> None:

@@ -10,7 +10,15 @@ from outstation.core import messages
 from outstation.core.conditions import ConditionError
 from outstation.core.readings import Value
 
-SHOWN: dict[str, Value | None] = {"t": 30.04, "n": 3, "door": True, "word": "wet", "big": 10**15 + 0.5, "nobody": None}
+SHOWN: dict[str, Value | None] = {
+    "t": 30.04,
+    "n": 3,
+    "door": True,
+    "word": "wet",
+    "big": 10**15 + 0.5,
+    "nobody": None,
+    "odd": "wet\r\nERROR \x1b[31m{t}\u2028",
+}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +37,7 @@ SHOWN: dict[str, Value | None] = {"t": 30.04, "n": 3, "door": True, "word": "wet
         ("{big}", "1e+15"),
         ("{door}, {door:.1f}", "on, on"),
         ("{word:.1f}", "wet"),
+        ("{odd}", "wet??ERROR ?[31m{t}?"),
         ("{nobody} and {nobody:.1f}", "unknown and unknown"),
         ("{{t}} is {t}", "{t} is 30.04"),
         ("{t:d}", "30.04"),

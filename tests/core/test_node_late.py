@@ -6,6 +6,7 @@ import pytest
 
 from outstation.core.filters import Limits
 from outstation.core.readings import Quality, Record
+from outstation.core.sensors import SensorSpec
 from tests.core.story import (
     AIR,
     HOUR,
@@ -55,6 +56,39 @@ def test_the_end_of_a_backlog_is_fresh_and_counts() -> None:
     story(node, *steady(60, 10))
     story(node, *[sent(measured, 30, arrived=HOUR) for measured in range(10 * MINUTE, HOUR, 60)])
     assert newest(node) == sent(59 * MINUTE, 30, arrived=HOUR)
+
+
+def test_twelve_hours_of_backlog_of_a_sensor_that_nobody_has_heard_of_move_nothing_to_their_end() -> None:
+    node = node_of()
+    now = 12 * HOUR
+    story(node, *[sent(measured, 99, arrived=now) for measured in range(0, now - 30, 10)])
+    assert node.sensors[PORCH].newest is None
+    story(node, sent(now - 30, 21, arrived=now))
+    assert newest(node).value == 21
+
+
+def test_what_a_board_has_saved_up_during_a_restart_moves_nothing_though_its_rhythm_is_not_known_any_more() -> None:
+    node = node_of()
+    remembered = sent(0, 20)
+    node.learn(SensorSpec(PORCH), remembered)
+    now = 10 * MINUTE
+    story(node, *[sent(measured, 99, arrived=now) for measured in range(10, now - 30, 10)])
+    assert newest(node) == remembered
+    story(node, sent(now - 30, 21, arrived=now))
+    assert newest(node).value == 21
+
+
+def test_a_slow_board_that_is_half_a_minute_underway_counts_from_its_first_word_after_a_restart() -> None:
+    node = node_of()
+    node.learn(SensorSpec(PORCH), sent(0, 20))
+    story(node, sent(10 * MINUTE, 21, arrived=10 * MINUTE + 40))
+    assert newest(node).value == 21
+
+
+def test_a_backlog_of_hours_does_not_make_a_reading_count_for_longer() -> None:
+    node = node_of()
+    story(node, *[sent(hour * HOUR, 20, arrived=12 * HOUR) for hour in range(6)])
+    assert node.sensors[PORCH].stale_limit() == ms(15 * MINUTE)
 
 
 def test_the_first_word_of_a_sensor_may_be_late() -> None:

@@ -199,6 +199,18 @@ def test_a_text_decides_nothing() -> None:
     assert garden.output().wants[0].decided is False
 
 
+def test_a_text_and_a_spike_count_in_no_span() -> None:
+    garden = Garden(rule(f"mean({AIR}, 1m) > 30"), sensors=[sensor(limits=SPIKE)])
+    garden.steady(0, 50, 31)
+    garden.says(55, "warm")
+    garden.says(56, 31)
+    garden.says(57, 90)
+    assert garden.node.sensors[AIR].spans is not None
+    found = garden.node.decisions.sight.span(AIR, ms(60))
+    assert found is not None
+    assert (found.count, found.highest) == (7, 31)
+
+
 def test_a_rule_over_a_span_is_looked_at_when_readings_leave_it() -> None:
     garden = Garden(rule(f"count({AIR}, 1m) < 3 and {AIR} > 0"))
     garden.steady(0, 30, 20)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import uvloop
 
 from outstation.core.readings import Millis, Value
 from outstation.engine import clerk as engine
@@ -23,7 +24,7 @@ from outstation.store.answers import Question, answer
 from outstation.store.database import Store
 from outstation.store.history import History
 from tests.engine.receiving import until
-from tests.store.given import MORNING, in_store, own, sent
+from tests.store.given import BOOT, MORNING, own, sent
 
 T = TypeVar("T")
 
@@ -59,7 +60,8 @@ def told(folder: Path, story: Callable[[Store, Clerks], Awaitable[T]]) -> T:
         finally:
             await clerks.close()
 
-    return in_store(folder, whole)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, Store(folder, boot=BOOT) as store:
+        return runner.run(whole(store))
 
 
 def by_node(store: Store, question: Question) -> bytes | str:
@@ -84,11 +86,6 @@ def processes(clerks: Clerks) -> list[int]:
 
 def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
-
-
-def held(pid: int) -> set[str]:
-    """What its descriptors stand for."""
-    return {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 def test_a_clerk_answers_what_the_node_would_answer(tmp_path: Path) -> None:
@@ -233,20 +230,6 @@ def test_all_end_with_the_node(tmp_path: Path) -> None:
         assert await clerks.answer(Question(limit=600)) is None
 
     told(tmp_path, story)
-
-
-def test_it_holds_nothing_of_the_nodes(tmp_path: Path) -> None:
-    """No pin, no lock, no port: a clerk that lives on for a moment keeps nothing busy."""
-
-    async def story(store: Store, clerks: Clerks) -> None:
-        await by_clerk(clerks, Question(limit=600))
-        found = held(processes(clerks)[0])
-        assert any(each.startswith("socket:") for each in found)
-        assert not any("lock" in each for each in found)
-
-    with (tmp_path / "lock").open("w") as lock:
-        os.set_inheritable(lock.fileno(), True)
-        told(tmp_path, story)
 
 
 def test_what_it_does_not_need_is_not_loaded() -> None:

@@ -253,6 +253,24 @@ def test_the_last_of_many_on_one_slow_bus_becomes_safe_too(short: None) -> None:
     assert all(relay.done == [("open", False), ("close", None)] for relay in relays.values())
 
 
+def test_what_goes_off_does_so_before_the_other_comes_on() -> None:
+    order: list[str] = []
+
+    class Direction(Relay):
+        def set(self, level: Level) -> None:
+            order.append("on" if level else "off")
+
+    outputs = Outputs({"up": Direction(bus="one"), "down": Direction(bus="one")})
+
+    async def story() -> None:
+        await outputs.open_all({"up": False, "down": True})
+        assert await outputs.make_safe({"up": True, "down": False}) == {}
+
+    run(story())
+    outputs.close()
+    assert order == ["off", "on"]
+
+
 def test_an_error_that_passes_is_tried_again_at_the_stop() -> None:
     led = Relay()
     outputs = Outputs({"led": led})

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from outstation.core.readings import Keep
 from outstation.errors import DiskFullError
 from outstation.store import writer
 from outstation.store.database import Recorded, Store
@@ -118,6 +119,28 @@ def test_a_start_on_a_full_disk_says_so_and_goes_on_when_there_is_room(small_dis
             await asyncio.sleep(0.05)
         assert await store.record([own("a", 1)]) == Recorded(1)
 
+    in_store(small_disk, story)
+
+
+def test_what_was_kept_is_known_at_a_start_on_a_full_disk(small_disk: Path) -> None:
+    """A full disk is no reason to forget that an output is locked out."""
+    locked = Keep("output", "pump", b'{"lock":1}')
+
+    async def before(store: Store) -> None:
+        store.keep([locked])
+        await store.flush()
+
+    async def story(store: Store) -> None:
+        assert isinstance(store.stats().error, DiskFullError)
+        assert store.kept()[0] == {("output", "pump"): locked.body}
+        (small_disk / "ballast").unlink()
+        while store.stats().error:  # noqa: ASYNC110  nobody asks: it must mend by itself
+            await asyncio.sleep(0.05)
+        assert await store.record([own("a", 1)]) == Recorded(1)
+        assert len(History(store).of_sensor("a").rows) == 1
+
+    in_store(small_disk, before)
+    fill_up(small_disk)
     in_store(small_disk, story)
 
 

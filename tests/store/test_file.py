@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 from outstation.clock import Trust
+from outstation.core.readings import Keep
 from outstation.errors import NewerFileError, StoreError
 from outstation.store import file, log
 from outstation.store.database import Store
@@ -21,12 +22,16 @@ from outstation.store.keys import Keys
 from tests.store.given import BOOT, in_store, own, sent
 
 
+LOCKED = Keep("output", "pump", b'{"lock":1}')
+
+
 def filled(folder: Path, readings: int = 3_000) -> Path:
-    """Make a data file with readings, a key and a channel."""
+    """Make a data file with readings, a key, a channel, and an output that is locked out."""
 
     async def story(store: Store) -> None:
         await store.record([sent("b/x", at, at) for at in range(readings)])
         await Keys(store).create("kept", ["read"])
+        store.keep([LOCKED])
         await store.write(lambda connection: connection.execute("INSERT INTO channels VALUES (1, 77, '{}')").get)
 
     in_store(folder, story)
@@ -209,8 +214,8 @@ def test_one_bad_page_in_the_middle_of_the_log_is_found_at_the_start(
 _LEAVES = "SELECT pageno FROM dbstat WHERE name = 'log' AND pagetype = 'leaf'"
 
 
-def test_keys_and_channels_are_taken_over_from_a_damaged_file(tmp_path: Path) -> None:
-    """Boards and people keep their keys: what is damaged is mostly the log, since it is mostly log."""
+def test_keys_channels_and_locks_are_taken_over_from_a_damaged_file(tmp_path: Path) -> None:
+    """Boards and people keep their keys, and an output its lock: what is damaged is mostly the log."""
     path = filled(tmp_path)
     connection = apsw.Connection(str(path))
     page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'log'").get
@@ -224,6 +229,9 @@ def test_keys_and_channels_are_taken_over_from_a_damaged_file(tmp_path: Path) ->
         assert [key.name for key in Keys(store).list()] == ["kept"]
         with store.read() as connection:
             assert connection.execute("SELECT last_entry_id FROM channels").get == 77
+        rows, stamp = store.kept()
+        assert rows == {("output", "pump"): LOCKED.body}
+        assert stamp is not None
 
     in_store(tmp_path, story)
 

@@ -43,3 +43,16 @@ def test_an_output_that_somebody_else_holds_is_complained_of(path: Path) -> None
 
 def test_a_simulated_chip_that_does_not_run_drives_nothing(tmp_path: Path) -> None:
     assert vent(tmp_path / "gpiochip0.sim").make_safe() == []
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_an_output_whose_chip_was_unplugged_is_safe_when_it_is_back(path: Path) -> None:
+    pins = Pins([Output("simulated", "vent", str(path), 17, active_low=False, safe=True)])
+    assert pins.make_safe() == []
+    with SimulatedChip(path) as chip:
+        chip.stop()
+    assert "may not be in its safe state" in pins.make_safe()[0]
+    start(path)
+    assert pins.make_safe() == []
+    with SimulatedChip(path) as chip:
+        assert chip.level(17) is True

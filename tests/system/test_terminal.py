@@ -45,3 +45,11 @@ def test_ctrl_z_does_not_leave_an_output_on(node: Running) -> None:
     os.killpg(node.pid, signal.SIGTSTP)
     time.sleep(0.5)
     assert node.post("/api/pump", {"action": "off"}).status == 200
+
+
+def test_nohup_means_that_it_outlives_its_terminal(tmp_path: Path) -> None:
+    with Running(tmp_path / "data", CONFIG, wrapper=("setsid", "nohup")) as node:
+        os.killpg(node.pid, signal.SIGHUP)
+        time.sleep(1)
+        assert node.post("/api/pump", {"action": "on"}).status == 200
+        assert node.stop() == 0

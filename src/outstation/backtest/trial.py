@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from math import inf
 
+import msgspec
+
 from outstation.backtest.findings import Findings, OutputFinding, RuleFinding, Spell
 from outstation.backtest.recording import EARLIEST, LATEST, Recording
 from outstation.config import Config, SensorTable, specs
@@ -50,9 +52,10 @@ class Trial:
     """The rules of one file."""
 
     def __init__(self, config: Config, only: Collection[str] = ()) -> None:
-        """only: the names of the rules to try; empty: all that are enabled."""
-        self.rules = [rule.name for rule in specs.rule_specs(config)]
-        rules = [rule for rule in specs.rule_specs(config) if rule.enabled and (not only or rule.name in only)]
+        """only: the names of the rules to try, enabled or not; empty: all that are enabled."""
+        every = specs.rule_specs(config)
+        self.rules = [rule.name for rule in every]
+        rules = [rule for rule in every if rule.enabled] if not only else _named(every, only)
         claimed = frozenset(name for rule in rules for name in rule.claims)
         outputs = [specs.actuator_spec(table, dimmable=True, ruled=table.name in claimed) for table in config.actuators]
         settings = specs.setting_specs(config)
@@ -256,6 +259,10 @@ class _Watch:
     def _off(self, output: str, at: Millis) -> None:
         lasted, known = at - self._on_since.pop(output, at), self._outputs[output]
         self._outputs[output] = OutputFinding(output, known.switches, known.on + lasted, max(known.longest, lasted))
+
+
+def _named(rules: Iterable[RuleSpec], names: Collection[str]) -> list[RuleSpec]:
+    return [msgspec.structs.replace(rule, enabled=True) for rule in rules if rule.name in names]
 
 
 def _looked_at(rules: Iterable[RuleSpec]) -> frozenset[str]:

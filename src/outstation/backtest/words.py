@@ -57,6 +57,12 @@ def of_two(names: Sequence[str], both: Sequence[Findings], zone: Zones) -> Itera
         yield from (f"{name}: {line}" if line else line for line in _others(found))
 
 
+def of_rows(left_out: int) -> str:
+    """Return the line about rows that were not used."""
+    rows = "1 row that goes back in time was" if left_out == 1 else f"{left_out} rows that go back in time were"
+    return f"{rows} left out."
+
+
 def _heading(found: Findings, zone: Zones) -> Iterator[str]:
     offset = zone(found.end).offset
     hours, minutes = divmod(abs(offset) // 60_000, 60)
@@ -72,7 +78,7 @@ def _summary(rule: RuleFinding, found: Findings) -> str:
     if not count:
         words = "never fired"
     else:
-        times = "once" if count == 1 else f"{count} times ({_number(found.a_day(count))} a day)"
+        times = "once" if count == 1 else f"{count} times{_daily(count, found)}"
         words = f"fired {times}, {duration_words(rule.lasted)} in all"
     alerts = f", {rule.alerts} alert{'' if rule.alerts == 1 else 's'}" if rule.alerts else ""
     return f"{words}{alerts}" + (f"; disabled on the way: {rule.failed}" if rule.failed else "")
@@ -95,10 +101,9 @@ def _lasted(spell: Spell) -> str:
 def _of_output(output: OutputFinding, found: Findings) -> str:
     if not output.switches:
         return "never switched"
-    times = "once" if output.switches == 1 else f"{output.switches} times"
-    daily = f"{_number(found.a_day(output.switches))} a day"
+    times = "once" if output.switches == 1 else f"{output.switches} times{_daily(output.switches, found)}"
     longest = f", at most {duration_words(output.longest)} at a stretch" if output.longest else ""
-    return f"switched {times} ({daily}), on for {duration_words(output.on)}{longest}"
+    return f"switched {times}, on for {duration_words(output.on)}{longest}"
 
 
 def _others(found: Findings) -> Iterator[str]:
@@ -109,8 +114,10 @@ def _others(found: Findings) -> Iterator[str]:
     yield from found.others
 
 
-def _number(count: float) -> str:
-    return f"{count:.1f}" if count >= 1 else f"{count:.2g}"
+def _daily(count: int, found: Findings) -> str:
+    """Return how often that is a day; of less than a day nobody knows."""
+    daily = found.a_day(count)
+    return "" if found.days < 1 else f" ({daily:.1f} a day)" if daily >= 1 else f" ({daily:.2g} a day)"
 
 
 def _moment(at: Millis, zone: Zones) -> str:

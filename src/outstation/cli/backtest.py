@@ -58,6 +58,8 @@ def backtest(rules: Path, against: Path | None, data: Path, *, as_json: bool, **
     from outstation.backtest.findings import document
 
     start, end = _moment(asked["start"], "--start"), _moment(asked["end"], "--end")
+    if start is not None and end is not None and start >= end:
+        raise click.BadParameter("expected a time after --start.", param_hint="--end")
     files = [rules] if against is None else [rules, against]
     with _recording(data, asked) as recording:
         trials = [_trial(file, recording, asked["only"]) for file in files]
@@ -65,9 +67,8 @@ def backtest(rules: Path, against: Path | None, data: Path, *, as_json: bool, **
         if start is None:
             start = min(trial.begin(recording, end) for trial in trials)
         found = [trial.run(recording, start, end, _progress()) for trial in trials]
-    if count := recording.left_out:
-        words_ = "row that goes back in time was" if count == 1 else "rows that go back in time were"
-        click.echo(f"{count} {words_} left out.", err=True)
+    if recording.left_out:
+        click.echo(words.of_rows(recording.left_out), err=True)
     names = [str(file) for file in files]
     if as_json:
         print_json(

@@ -140,6 +140,8 @@ def _inside(value: Any, location: tuple[int | str, ...]) -> Any:
 
 
 def _found(key: str, value: object, *, with_kind: bool) -> str:
+    if is_secret(key) and not isinstance(value, str):
+        return "one that is no text"  # without quotes it is a secret all the same
     if is_secret(key) and isinstance(value, str) and not value.startswith(("env:", "file:")):
         return f"one of {len(value)} characters"
     return told(value) if with_kind else shown(value)

@@ -26,6 +26,7 @@ from outstation.config.values import (
     Priority,
     Quiet,
     Range,
+    Repeat,
     RuleName,
     Secret,
     Timeout,
@@ -101,7 +102,7 @@ class AlertsTable(Table):
     """[alerts]: quiet: minutes since midnight, local, in which only what is critical is sent. repeat: for all rules."""
 
     quiet: Quiet | None = None
-    repeat: Duration | None = None
+    repeat: Repeat | None = None
 
 
 class SensorTable(DriverTable):
@@ -152,7 +153,7 @@ class AlertClause(Table):
 
     message: str
     severity: Severity = "warning"
-    repeat: Duration | None = None
+    repeat: Repeat | None = None
 
 
 class RuleTable(Table):

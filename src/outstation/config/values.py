@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from outstation.core.addresses import is_forbidden
+from outstation.core.alerts import APART
 from outstation.core.readings import Level, Millis
 
 EVERY_AT_LEAST: Millis = 100
@@ -91,6 +92,12 @@ def _positive(value: Millis) -> Millis:
 def _not_too_often(value: Millis) -> Millis:
     if value < EVERY_AT_LEAST:
         raise ValueError(f'expected "{EVERY_AT_LEAST}ms" or longer')
+    return value
+
+
+def _not_told_too_often(value: Millis) -> Millis:
+    if value < APART:
+        raise ValueError('expected "1m" or longer')
     return value
 
 
@@ -300,6 +307,7 @@ def _board_key(key: str) -> str:
 Duration = Annotated[Millis, BeforeValidator(parse_duration), AfterValidator(_positive)]
 Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Every = Annotated[Duration, AfterValidator(_not_too_often)]
+Repeat = Annotated[Duration, AfterValidator(_not_told_too_often)]
 Name = Annotated[str, AfterValidator(_name)]
 DeviceName = Annotated[str, AfterValidator(_device_name)]
 Label = Annotated[str, AfterValidator(_label)]

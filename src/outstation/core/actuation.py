@@ -9,7 +9,7 @@ and a command that is refused changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from outstation.core import claims, interlock, standing
 from outstation.core.claims import RETRY_FIRST, ActuatorSpec, ActuatorState, Claim, Lock, Want, is_on
@@ -60,12 +60,17 @@ def command(states: States, event: Command) -> list[Effect]:
     return [*effects, Note("command", state.spec.name, text, event.at)]
 
 
-def claim(states: States, wants: Mapping[str, tuple[Want, ...]], event: Event) -> list[Effect]:
-    """Take in which rules claim these outputs from now on: all that do, each time; others keep theirs."""
+def claim(
+    states: States, wants: Mapping[str, tuple[Want, ...]], event: Event, also: Sequence[str] = ()
+) -> list[Effect]:
+    """Take in which rules claim these outputs from now on: all that do, each time; others keep theirs.
+
+    also: outputs to decide anew over in any case.
+    """
     changed = [name for name, found in wants.items() if states[name].wants != found]
     for name in changed:
         hold(states[name], wants[name], event.now)
-    return review(states, changed, event) if changed else []
+    return review(states, [*changed, *also], event) if changed or also else []
 
 
 def hold(state: ActuatorState, wants: tuple[Want, ...], now: Millis) -> None:

@@ -7,7 +7,7 @@ a restart comes with them. A rule looks at outputs as they are, not as they will
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -138,10 +138,8 @@ class Decisions:
         """Take in what an output's driver did."""
         self._look(event.at, event.now)
         seen = actuation.see(self.actuators, event)
-        # Rules first: an output that one of them takes back at once would only click.
-        effects = self._step(self._calm(event.actuator, event.now))
-        driven = [*actuation.review(self.actuators, [event.actuator], event), *seen]
-        effects += self._outputs(driven, [event.actuator])
+        # Rules look before anything is driven: an output that one of them takes back at once would only click.
+        effects = [*self._step(self._calm(event.actuator, event.now), moved=[event.actuator]), *seen]
         state = self.actuators[event.actuator]
         if state.error:
             text = f"{event.actuator} does not obey, so nobody knows whether it is on: {state.error}"
@@ -228,8 +226,8 @@ class Decisions:
     def _look(self, at: Millis, now: Millis) -> None:
         self.sight.at, self.sight.now = at, now
 
-    def _step(self, states: Iterable[RuleState]) -> list[Effect]:
-        """Look at rules at this moment; have their outputs follow."""
+    def _step(self, states: Iterable[RuleState], moved: Sequence[str] = ()) -> list[Effect]:
+        """Look at rules at this moment; have their outputs follow, and those that were seen to move."""
         outputs: dict[str, tuple[Want, ...]] = {}
         effects: list[Effect] = []
         for state in states:
@@ -244,10 +242,11 @@ class Decisions:
                 effects += self._broken(state)
             if state.firing or state.asked is not None or ("rule", state.spec.name) in self._kept:
                 effects += self._keep("rule", state.spec.name, rules.saved(state))
-        if outputs:
+        if outputs or moved:
             wants = {name: self._wants(name) for name in outputs}
             moment = Tick(self.sight.at, self.sight.now)
-            return [*self._outputs(actuation.claim(self.actuators, wants, moment), wants), *effects]
+            driven = actuation.claim(self.actuators, wants, moment, moved)
+            return [*self._outputs(driven, [*outputs, *moved]), *effects]
         return effects
 
     def _calm(self, actuator: str, now: Millis) -> list[RuleState]:

@@ -47,3 +47,6 @@ def _of_tie(spec: ActuatorSpec, specs: Sequence[ActuatorSpec]) -> Iterator[tuple
     for name in partners(spec, specs) if spec.default else ():
         if any(other.default for other in others if other.name == name):
             yield "default", f'it is interlocked with {name}: only one of the two can be "on" by default.'
+    for name in partners(spec, specs) if spec.safe else ():
+        if any(other.safe for other in others if other.name == name):
+            yield "safe", f'it is interlocked with {name}: only one of the two can be "on" when the program dies.'

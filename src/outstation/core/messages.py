@@ -1,7 +1,7 @@
 """The words of an alert: a text with the names of what it shows, `{air_temperature:.1f} °C in the greenhouse`.
 
 The law of this file: a message never fails. What is unknown is shown as such, and what cannot be
-shown in the form asked for is shown plainly.
+shown in the form asked for is shown plainly. What a board has sent as a text begins no new line.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _shown(value: Value | None, form: str) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, str):
-        return value
+        return "".join(character if character.isprintable() else "?" for character in value)
     try:
         return format(value, form) if form else f"{value:g}" if isinstance(value, float) else str(value)
     except ValueError:  # `d` of a number with a fraction

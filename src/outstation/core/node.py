@@ -38,6 +38,7 @@ from outstation.core.sensors import (
     judged,
     keep_in_spans,
     keep_interval,
+    learn_from_late,
     of_quality,
 )
 from outstation.core.spans import Spans
@@ -155,6 +156,7 @@ class Node:
         if reading.sender_stamped and newest is not None and is_same(reading, newest):
             return [Record(of_quality(reading, newest.quality))]
         if reading.sender_stamped and is_late(reading, state):
+            learn_from_late(state, reading)
             return [Record(of_quality(reading, filters.in_range(state.spec.limits, reading.value)))]
         if state.memory is not None or reading.value is None:
             reading = judged(reading, state)

@@ -18,6 +18,9 @@ STALE_UNTIL_KNOWN: Millis = 15 * 60_000
 MAX_AHEAD: Millis = 600_000
 """How far ahead of this node's a sender's clock may be: a reading from further ahead makes no later one late."""
 
+_KNOWN = 2
+"""So many intervals are a rhythm."""
+
 _INTERVALS_KEPT = 9
 """Odd, so that one stands in the middle; few, so that a new rhythm is known after five."""
 
@@ -43,8 +46,8 @@ class SensorState(msgspec.Struct):
     """One sensor now. newest: the reading that counts. error: why its driver failed, while it does.
 
     stored: the last that was kept, where a dead band compares with it. memory: None where there is
-    nothing to judge. intervals: between the latest readings of a board. spans: None where no
-    condition asks for any.
+    nothing to judge. intervals: between the latest readings of a board. late: the last that came too
+    late, while these are not known. spans: None where no condition asks for any.
     """
 
     spec: SensorSpec
@@ -53,6 +56,7 @@ class SensorState(msgspec.Struct):
     error: str = ""
     memory: Memory | None = None
     intervals: list[Millis] = []
+    late: Reading | None = None
     spans: Spans | None = None
 
     def __post_init__(self) -> None:
@@ -73,7 +77,7 @@ class SensorState(msgspec.Struct):
         if self.spec.every is not None:
             return max(3 * self.spec.every, STALE_AT_LEAST)
         count = len(self.intervals)
-        if count < 2:
+        if count < _KNOWN:
             return STALE_UNTIL_KNOWN
         # Of two in the middle the shorter: one long silence is no rhythm.
         return max(3 * sorted(self.intervals)[(count - 1) // 2], STALE_AT_LEAST)
@@ -102,7 +106,18 @@ def is_late(reading: Reading, state: SensorState) -> bool:
     if newest is not None and reading.at < newest.at <= reading.arrived + MAX_AHEAD:
         return True
     underway = reading.arrived - reading.at
-    return underway > STALE_AT_LEAST and underway > state.stale_limit()
+    return underway > STALE_AT_LEAST and underway > _late_limit(reading, state)
+
+
+def _late_limit(reading: Reading, state: SensorState) -> Millis:
+    """Return the age past which a reading is late: while no rhythm is known, also by how long after the newest it is.
+
+    After a restart a board's rhythm is not known, and what it has saved up meanwhile must not look fresh.
+    """
+    limit, newest = state.stale_limit(), state.newest
+    if state.spec.every is not None or len(state.intervals) >= _KNOWN or newest is None or not newest.sender_stamped:
+        return limit
+    return min(limit, 3 * (reading.at - newest.at))
 
 
 def judged(reading: Reading, state: SensorState) -> Reading:
@@ -133,6 +148,18 @@ def keep_interval(intervals: list[Millis], newest: Reading, reading: Reading) ->
         intervals.append(interval)
         if len(intervals) > _INTERVALS_KEPT:
             del intervals[0]
+
+
+def learn_from_late(state: SensorState, reading: Reading) -> None:
+    """Learn a board's rhythm also from what comes too late, until it is known: else the end of a backlog looks fresh.
+
+    A long one is not learnt so: it would only have readings count for longer.
+    """
+    if state.spec.every is not None or len(state.intervals) >= _KNOWN:
+        return
+    before, state.late = state.late or state.newest, reading
+    if before is not None and 3 * (reading.at - before.at) < STALE_UNTIL_KNOWN:
+        keep_interval(state.intervals, before, reading)
 
 
 def keep_in_spans(state: SensorState, reading: Reading) -> None:

@@ -45,6 +45,7 @@ class Clerks:
         self._store = store
         self._all: set[_Clerk] = set()
         self._idle: dict[_Clerk, asyncio.TimerHandle] = {}
+        self._ending: set[asyncio.Task[int]] = set()
         self._busy = 0
         self._not_before: Millis = 0
         self._is_closed = self._is_told = False
@@ -70,13 +71,12 @@ class Clerks:
     async def close(self) -> None:
         """End them all; from now on none answers. Whoever waits for one sees its end."""
         self._is_closed = True
-        clerks = list(self._all)
-        for clerk in clerks:
-            clerk.kill()
+        for clerk in list(self._all):
+            self._kill(clerk)
         for clerk in list(self._idle):
             self._end(clerk)
-        for clerk in clerks:
-            await clerk.process.wait()
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     async def _ask(self, packed: bytes) -> tuple[Answered, memoryview]:
         self._busy += 1
@@ -126,9 +126,15 @@ class Clerks:
 
     def _end(self, clerk: _Clerk) -> None:
         self._idle.pop(clerk, None)
-        self._all.discard(clerk)
-        clerk.kill()
+        self._kill(clerk)
         clerk.close()
+
+    def _kill(self, clerk: _Clerk) -> None:
+        if clerk in self._all:
+            self._all.remove(clerk)
+            ending = asyncio.get_running_loop().create_task(clerk.end())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def _fail(self, error: Exception) -> None:
         self._not_before = clock.now() + AGAIN
@@ -155,10 +161,11 @@ class _Clerk:
         """Close the socket; nobody is asking."""
         self._link.close()
 
-    def kill(self) -> None:
-        """End it: it only reads, and leaves nothing behind."""
+    async def end(self) -> int:
+        """Kill it: it only reads, and leaves nothing behind."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+        return await self.process.wait()
 
     async def _receive(self, size: int) -> bytearray:
         loop, body = asyncio.get_running_loop(), bytearray(size)

@@ -29,7 +29,7 @@ class LocalTime:
     def zone(self, at: Millis) -> Zone | None:
         """Return the zone at a moment; None until this machine's clock is to be believed."""
         # Once set it goes wrong by seconds a day. The kernel takes its word back after nine hours without a network
-        # (adjtimex(2): STA_UNSYNC when the maximum error, 500 us more each second, is above 16 s).
+        # (kernel/time/ntp.c, second_overflow: the maximum error grows by 500 us a second, and may be 16 s).
         self._believed = self._believed or clock.trust(self._setting) is not clock.Trust.UNSET
         return self.zone_at(at) if self._believed else None
 

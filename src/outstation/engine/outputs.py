@@ -108,7 +108,8 @@ class Outputs:
         self._stopping = True
         orders = {name: _SafeOrder(level) for name, level in levels.items()}
         self._safe.update(orders)
-        for name, order in orders.items():
+        # Off first: of two that are interlocked, the one is off before the other is on.
+        for name, order in sorted(orders.items(), key=lambda each: each[1].level):
             self._queue_safe(name, order)
         waiting = [asyncio.wrap_future(order.done) for order in orders.values()]
         try:

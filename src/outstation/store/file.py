@@ -78,12 +78,26 @@ def parts(path: Path) -> Parts:
 def open_for_reading(path: Path) -> apsw.Connection:
     """Open a connection that can only read, and never checkpoints."""
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.set_busy_timeout(_BUSY_TIMEOUT)
-        connection.pragma("query_only", 1)
+        return _open_to_read(str(path.absolute()))
+    except apsw.Error as error:
+        # On a full disk there is no room for the index of a write-ahead log. Where the log is empty nobody needs one:
+        # what is locked out has to stay so. "immutable" is for a file that nobody writes (sqlite.org/uri.html).
+        log = path.with_name(path.name + "-wal")
+        if not isinstance(error, apsw.IOError) or (log.exists() and log.stat().st_size):
+            raise as_store_error(path, error) from error
+    try:
+        return _open_to_read(f"{path.absolute().as_uri()}?immutable=1")
     except apsw.Error as error:
         raise as_store_error(path, error) from error
+
+
+def _open_to_read(name: str) -> apsw.Connection:
+    connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.set_busy_timeout(_BUSY_TIMEOUT)
+    connection.pragma("query_only", 1)
+    with contextlib.suppress(*DAMAGE):  # whoever asks finds that, and knows what to do about it
+        connection.pragma("schema_version")  # reads: only now it shows whether it can
     return connection
 
 
@@ -250,6 +264,11 @@ _TAKEN_OVER = (
     (
         "SELECT id, last_entry_id, texts FROM channels",
         "INSERT INTO channels (id, last_entry_id, texts) VALUES (?, ?, ?)",
+    ),
+    ("SELECT kind, name, body FROM kept", "INSERT INTO kept (kind, name, body) VALUES (?, ?, ?)"),
+    (
+        "SELECT id, kernel, now, at, trusted FROM stamp",
+        "INSERT INTO stamp (id, kernel, now, at, trusted) VALUES (?, ?, ?, ?, ?)",
     ),
     ("SELECT id, state, body FROM alerts", "INSERT INTO alerts (id, state, body) VALUES (?, ?, ?)"),
     (

@@ -64,6 +64,8 @@ class Supervisor:
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for signum in STOPPING:
+            if signum == signal.SIGHUP and signal.getsignal(signum) is signal.SIG_IGN:
+                continue  # nohup(1): it is meant to outlive its terminal
             signal.signal(signum, self._asked_to_stop)
 
     def run(self) -> int:

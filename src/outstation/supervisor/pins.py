@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import socket
 
 
+_GONE = (errno.ENODEV, errno.EPIPE, errno.ECONNRESET)
+"""What a request of a chip answers that was unplugged, real or simulated."""
+
+
 class Pin:
     """One output line of this machine."""
 
@@ -54,6 +58,8 @@ class Pin:
         except RefusedError as refusal:
             return "" if self._is_absent(refusal) else os.strerror(refusal.number)
         except OSError as error:
+            if error.errno in _GONE:
+                self._forget()  # it may come back: then the line is requested anew
             return error.strerror or str(error)
         return ""
 

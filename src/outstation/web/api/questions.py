@@ -40,8 +40,8 @@ AT_ONCE, MOST_WAITING = 2, 32
 """Questions to the history: a page of 10,000 rows is tens of megabytes while it is put together, and its thread
 takes its turns from the loop. Past these that wait, whoever asks is told to come back."""
 
-BIG = 500
-"""Values in a page that a clerk puts together: fewer take the loop's thread a few milliseconds, and no process."""
+FEW = 200
+"""Rows: a page of so many takes the loop a few milliseconds, and whoever asks for these again and again no process."""
 
 PIECE = 1 << 16
 """Bytes that are sent before others have their turn."""
@@ -116,7 +116,7 @@ class Desk:
         """The same for a page of readings: a big one is a clerk's work, where there is one who can do it."""
 
         async def page() -> bytes | memoryview:
-            found = await site.clerks.answer(question) if site.clerks and _is_big(site, question) else None
+            found = await site.clerks.answer(question) if site.clerks and question.limit > FEW else None
             return await to_thread.run_sync(answer, site.history, question) if found is None else found
 
         return await self._in_turn(page)
@@ -274,11 +274,6 @@ def _question(site: Site, sensor: str | None, span: Span) -> Question:
     limits = {name: sensors[name].stale_limit() if name in sensors else None for name in site.flat}
     limits |= dict.fromkeys(outputs)
     return Question(None, **span, flat=site.flat, limits=limits, outputs=frozenset(outputs))
-
-
-def _is_big(site: Site, question: Question) -> bool:
-    columns = 1 if question.sensor is not None else len(site.node.sensors)
-    return question.limit * columns > BIG
 
 
 def _one_sensor(site: Site, name: str) -> Response:
