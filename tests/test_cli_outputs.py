@@ -77,9 +77,9 @@ def test_in_words(tmp_path: Path) -> None:
     end_chips(tmp_path)
     (data / "gpiochip0.sim").unlink(missing_ok=True)
     done = outputs(data, "--safe")
-    assert done.stdout.splitlines() == [
-        "vent (on is safe): absent: its simulated chip does not run, so nothing drives it.",
+    assert done.stdout.splitlines() == [  # off first: of two that are interlocked, one is off before the other is on
         "heater (off is safe): absent: its simulated chip does not run, so nothing drives it.",
+        "vent (on is safe): absent: its simulated chip does not run, so nothing drives it.",
     ]
     assert (outputs(data).returncode, done.returncode) == (2, 0)
 

@@ -36,7 +36,7 @@ def supervise(
     temporary: the data are removed at the end. Raises OutstationError when the node cannot start.
     """
     _keep_standard_streams_free()
-    # Ctrl-Z, and what a terminal does to those in its background: a node that stands still holds its outputs as they are.
+    # Ctrl-Z, and what a terminal does to its background: a node that stands still holds its outputs where they are.
     for signum in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(signum, signal.SIG_IGN)
     owner = Owner(data).__enter__()

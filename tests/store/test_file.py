@@ -21,7 +21,6 @@ from outstation.store.journal import Journal
 from outstation.store.keys import Keys
 from tests.store.given import BOOT, in_store, own, sent
 
-
 LOCKED = Keep("output", "pump", b'{"lock":1}')
 
 

@@ -105,6 +105,14 @@ def test_a_frozen_server_is_ended_and_replaced(vent: Vent) -> None:
     assert "said nothing for 8 s" in vent.node.log.read_text()
 
 
+def test_to_stop_a_frozen_server_makes_nothing_later(vent: Vent) -> None:
+    began = time.monotonic()
+    os.kill(vent.node.server_pid, signal.SIGSTOP)
+    time.sleep(6)
+    os.kill(vent.node.pid, signal.SIGTERM)
+    vent.safe_within(FROZEN_S - (time.monotonic() - began))
+
+
 def test_a_chip_that_was_pulled_out_and_put_back_is_had_again(vent: Vent) -> None:
     vent.chip.stop()
     action = {"action": "off" if vent.safe else "on"}

@@ -44,6 +44,9 @@ def test_the_file_is_replaced_as_a_whole_and_closed_to_strangers(tmp_path: Path)
     try:
         with pytest.raises(OSError, match="too large"):
             outputs.write(str(path), [first, first])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))  # the beginning of it fits
+        with pytest.raises(OSError, match="No space left"):
+            outputs.write(str(path), [first, first])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [seen(each) for each in outputs.read(str(path))] == [seen(first)]
@@ -52,3 +55,8 @@ def test_the_file_is_replaced_as_a_whole_and_closed_to_strangers(tmp_path: Path)
 def test_what_is_no_such_file_is_said() -> None:
     with pytest.raises(ValueError, match="values to unpack"):
         outputs.parsed("nonsense\n")
+    with pytest.raises(ValueError, match="cut off"):
+        outputs.parsed("gpio\tvent\t\t17\t0\t1\ngpio\theater\t\t18\t0")
+    for line in ("pigo\tvent\t\t17\t0\t1\n", "gpio\tvent\t\t17\t0\tyes\n"):
+        with pytest.raises(ValueError, match="outstation run"):
+            outputs.parsed(line)

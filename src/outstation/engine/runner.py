@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +21,7 @@ from outstation.core.node import Node
 from outstation.core.readings import (
     Acknowledge,
     Adjust,
+    Alert,
     Alerted,
     Command,
     Effect,
@@ -62,6 +63,9 @@ _LEVELS = {"output failed": logging.WARNING, "sensor failed": logging.DEBUG, "se
 _STAMP_EVERY = 60_000
 """How often it is kept that an output is still on: what max_on has counted at a power cut is known to the minute."""
 
+_UNSTORED_AT_MOST = 1_000
+"""Alerts in memory that could not be stored yet: as many as whoever delivers them carries."""
+
 _PATIENCE = 6.0
 """Seconds that a command waits for its output: while others command it too, its driver may be busy for long."""
 
@@ -95,6 +99,7 @@ class Runner:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, Level] = {}
         self._answered: deque[Switched] = deque()
+        self._unstored: dict[int, Alert] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0
         self._look_at = 0
@@ -201,22 +206,29 @@ class Runner:
     def _tell(self, told: Alerted) -> None:
         """Store an alert with the messages about it; whoever delivers them begins when they are on disk."""
         messages = self._notifier.deliveries(told) if self._notifier and told.tell else []
-
-        def work(connection: Any) -> None:
-            alerts.put(connection, told.alert)
-            deliveries.add(connection, messages)
-
-        stored = self.store.write(work)
-        stored.add_done_callback(lambda done: self._deliver(done, messages))
+        self._store_alerts({**self._unstored, told.alert.id: told.alert}, messages)
         if self.feed.watched:
             self.feed.publish([Happening("alert", {"happened": told.happened, **alerts.document(told.alert)})])
 
-    def _deliver(self, stored: asyncio.Future[None], messages: Sequence[deliveries.Delivery]) -> None:
-        if self._notifier is None or stored.cancelled():
+    def _store_alerts(self, found: Mapping[int, Alert], messages: Sequence[deliveries.Delivery] = ()) -> None:
+        def work(connection: Any) -> None:
+            for alert in found.values():
+                alerts.put(connection, alert)
+            deliveries.add(connection, messages)
+
+        self.store.write(work).add_done_callback(lambda done: self._deliver(done, found, messages))
+
+    def _deliver(
+        self, stored: asyncio.Future[None], found: Mapping[int, Alert], messages: Sequence[deliveries.Delivery]
+    ) -> None:
+        if stored.cancelled():
             return
-        if stored.exception():
+        failed = stored.exception() is not None
+        others = {number: alert for number, alert in self._unstored.items() if number not in found}
+        self._unstored = dict([*others.items(), *(found.items() if failed else ())][-_UNSTORED_AT_MOST:])
+        if self._notifier and failed:
             self._notifier.carry(messages)
-        else:
+        elif self._notifier:
             self._notifier.wake()
 
     def _drive(self, name: str, level: Level) -> None:
@@ -276,6 +288,8 @@ class Runner:
         if now >= self._stamp_at:
             self._stamp_at = now + _STAMP_EVERY
             self.store.keep(self.node.decisions.still_kept())
+            if self._unstored:
+                self._store_alerts(self._unstored)
 
     def _watch_clock(self, moment: clock.Moment) -> None:
         """Tell the store when the clock was set, or is trusted from now on: it knows what to re-stamp."""

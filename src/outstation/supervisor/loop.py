@@ -24,6 +24,9 @@ _LOOK_MS, _SOON_MS = 1_000, 100
 _ASLEEP_S = 2.0
 """Longer than this between two looks, and this process was stopped itself: it knows nothing about the server."""
 
+_LATE_S = 2.0
+"""Seconds of silence that a server may add to its time to stop: outputs are safe 12 s after the last beat."""
+
 _DYING_S = 2.0
 """A killed process has gone by then, unless the kernel itself is held up."""
 
@@ -291,6 +294,8 @@ class Supervisor:
         self._notify.say("STOPPING=1")
         self._stop_until = now + self._times.stop
         if self._server is not None:
+            if self._server.beats:  # who stops a node because it is frozen shall not wait for longer than who does not
+                self._stop_until = min(self._stop_until, self._server.heard + self._times.stop + _LATE_S)
             try:
                 os.kill(self._server.pid, signal.SIGTERM)
             except ProcessLookupError:

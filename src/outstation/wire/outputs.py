@@ -7,9 +7,12 @@ chip: a device such as /dev/gpiochip0, empty for the header's; for a simulated o
 
 from __future__ import annotations
 
+import errno
 import os
 
 NAME = "outputs"
+
+_KINDS = ("gpio", "simulated", "driver")
 
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"))
 
@@ -36,7 +39,10 @@ def text(outputs: list[Output]) -> str:
 
 def parsed(written: str) -> list[Output]:
     """Return the outputs of a file's text. Raises ValueError where it is not such a text."""
-    return [_output(line) for line in written.split("\n")[:-1]]
+    *lines, cut_off = written.split("\n")
+    if cut_off:
+        raise ValueError("its last line is cut off")
+    return [_output(line) for line in lines]
 
 
 def write(path: str, outputs: list[Output]) -> None:
@@ -44,7 +50,9 @@ def write(path: str, outputs: list[Output]) -> None:
     draft = f"{path}.new"
     opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
-        os.write(opened, text(outputs).encode())
+        whole = text(outputs).encode()
+        if os.write(opened, whole) < len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(opened)
     finally:
         os.close(opened)
@@ -69,6 +77,8 @@ def _row(each: Output) -> str:
 
 def _output(line: str) -> Output:
     kind, name, chip, pin, active_low, safe = map(_plain, line.split("\t"))
+    if kind not in _KINDS or {active_low, safe} - {"0", "1"}:
+        raise ValueError("it is not what `outstation run` writes")
     return Output(kind, name, chip, int(pin), active_low=active_low == "1", safe=safe == "1")
 
 

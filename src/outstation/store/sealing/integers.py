@@ -40,6 +40,9 @@ BYTE = 256
 RADIXES = (BYTE, 250, 200, 125, 100, 50, 20, 10, 4)
 """Timers tick in ms: 4 and 10 are Linux's (CONFIG_HZ 250 and 100), the others what people write into a loop."""
 
+TICKS_BELOW = 1 << 32
+"""What is further apart is no time between two readings."""
+
 SAMPLE = 1_024
 """Numbers that the radix is chosen by."""
 
@@ -48,14 +51,15 @@ RANKED_FROM = 4
 
 
 def pack(numbers: Sequence[int]) -> bytes:
-    """Return the column in the fewest bytes known here. Each number within 64 bits, with its sign."""
+    """Return the column in the fewest bytes known here. Raises ValueError for a number of more than 64 bits."""
     if not numbers:
         return b""
-    found = [_plain(numbers, order) for order in range(min(MOST_ORDER + 1, len(numbers)))]
+    if min(numbers) < LEAST or max(numbers) > MOST:
+        raise ValueError("A number has more than 64 bits.")
     distinct = sorted(set(numbers))
     if 1 < len(distinct) <= len(numbers) // RANKED_FROM:
-        found.append(_ranked(numbers, distinct))
-    return min((packed for packed in found if packed), key=len)
+        return min(_plain(numbers), _ranked(numbers, distinct), key=len)
+    return _plain(numbers)
 
 
 def unpack(cursor: Cursor, count: int) -> list[int]:
@@ -76,23 +80,93 @@ def unpack(cursor: Cursor, count: int) -> list[int]:
 def _ranked(numbers: Sequence[int], distinct: list[int]) -> bytes:
     rank = {number: place for place, number in enumerate(distinct)}
     ranks = list(map(rank.__getitem__, numbers))
-    return bytes((RANKED,)) + varint(len(distinct)) + _shortest(distinct) + _shortest(ranks)
+    return bytes((RANKED,)) + varint(len(distinct)) + _plain(distinct) + _plain(ranks)
 
 
-def _shortest(numbers: Sequence[int]) -> bytes:
-    return min(filter(None, (_plain(numbers, order) for order in range(min(2, len(numbers))))), key=len)
-
-
-def _plain(numbers: Sequence[int], order: int) -> bytes:
-    """Return the column by differences; nothing where these do not fit in 64 bits."""
+def _plain(numbers: Sequence[int]) -> bytes:
     firsts = b""
+    order = _order(numbers[:SAMPLE])
     for _ in range(order):
         firsts += signed(numbers[0])
-        numbers = list(map(sub, numbers[1:], numbers))
-    low, high = min(numbers), max(numbers)
-    if high - low > MOST:
-        return b"" if order else _wide(numbers, low)
-    radix = _radix(numbers, low) if high - low >= BYTE else BYTE
-    base = low - _room(numbers, low, radix) if high > low else low
-    planes = [plane(digits) for digits in _digits(numbers, base, radix)]
+        numbers = _differences(numbers)
+    radix, base = _measure(numbers)
+    planes = [plane(digits) for digits in _digits(numbers, radix, base)]
     return bytes((order,)) + firsts + signed(base) + bytes((radix - 1, len(planes))) + b"".join(planes)
+
+
+def _differences(numbers: Sequence[int]) -> list[int]:
+    return list(map(sub, numbers[1:], numbers))
+
+
+def _order(sample: Sequence[int]) -> int:
+    """Return how often to take differences."""
+    costs = []
+    for _ in range(min(MOST_ORDER + 1, len(sample))):
+        costs.append(_bits(sample, BYTE, _centred(sample, BYTE)))
+        sample = _differences(sample)
+    return costs.index(min(costs))
+
+
+def _measure(numbers: Sequence[int]) -> tuple[int, int]:
+    """Return radix and base."""
+    low, high = min(numbers), max(numbers)
+    if low == high:
+        return BYTE, low
+    sample = numbers[:SAMPLE]
+    radixes = RADIXES if BYTE <= high - low < TICKS_BELOW else RADIXES[:1]
+    radix = min(radixes, key=lambda radix: _bits(sample, radix, _centred(sample, radix)))
+    common = _centred(sample, radix)
+    return radix, low - (low - common) % radix
+
+
+def _centred(numbers: Sequence[int], radix: int) -> int:
+    """Return the base below all of these that has the commonest in the middle of a digit, its neighbours around it."""
+    low, common = min(numbers), Counter(numbers).most_common(1)[0][0]
+    return low - (radix // 2 - (common - low)) % radix
+
+
+def _bits(numbers: Sequence[int], radix: int, base: int) -> float:
+    """Return how many bits all digits of these take at least (Shannon)."""
+    counts = [Counter(digits).values() for digits in _digits(numbers, radix, base)]
+    return sum(count * log2(len(numbers) / count) for digit in counts for count in digit)
+
+
+def _digits(numbers: Sequence[int], radix: int, base: int) -> Iterator[bytes]:
+    rest = list(map(sub, numbers, repeat(base)))
+    most = max(rest)
+    if not most:
+        return
+    yield bytes(map(mod, rest, repeat(radix)))
+    quotients = struct.pack(f"<{len(rest)}Q", *map(floordiv, rest, repeat(radix)))
+    for place in range(((most // radix).bit_length() + 7) // 8):
+        yield quotients[place::8]
+
+
+def _read_plain(cursor: Cursor, order: int, count: int) -> list[int]:
+    if order > min(MOST_ORDER, count - 1):
+        raise msgspec.DecodeError(f"A sealed block has a column of kind {order}.")
+    firsts = [cursor.signed() for _ in range(order)]
+    base, radix, planes = cursor.signed(), cursor.byte() + 1, cursor.byte()
+    if planes > MOST_PLANES:
+        raise msgspec.DecodeError(f"A sealed block has numbers of {planes} bytes.")
+    digits = [cursor.plane(count - order) for _ in range(planes)]
+    numbers: Iterable[int] = map(add, repeat(base), _composed(digits, radix)) if digits else [base] * (count - order)
+    for first in reversed(firsts):
+        numbers = accumulate(numbers, initial=first)
+    column = list(numbers)
+    if min(column) < LEAST or max(column) > MOST:
+        raise msgspec.DecodeError("A sealed block has a number of more than 64 bits.")
+    return column
+
+
+def _composed(digits: list[bytes], radix: int) -> Iterable[int]:
+    """Return what stands in these planes."""
+    lowest, *higher = digits
+    if not higher:
+        return lowest
+    if len(higher) == 1:
+        return map(add, lowest, map(mul, higher[0], repeat(radix)))
+    quotients = bytearray(8 * len(lowest))
+    for place, digit in enumerate(higher):
+        quotients[place::8] = digit
+    return map(add, lowest, map(mul, struct.unpack(f"<{len(lowest)}Q", quotients), repeat(radix)))
