@@ -1,4 +1,4 @@
-"""Gorilla's codec, for `benchmarks.codecs` to compare with.
+"""Gorilla's codec, for `sealing.py` to compare with.
 
 T. Pelkonen et al., "Gorilla: A Fast, Scalable, In-Memory Time Series Database", VLDB 2015, section 4.1: differences
 of differences of times in buckets of 7, 9, 12 and 32 bits; values XORed with the one before, within its window of bits.

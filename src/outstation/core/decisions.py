@@ -105,10 +105,14 @@ class Decisions:
         """Tell whether any rule looks at a sensor."""
         return sensor in self._of_sensor
 
-    def reading(self, reading: Reading) -> list[Effect]:
-        """Look at the rules of a sensor that has spoken."""
-        self._look(reading.arrived, reading.now)
-        return self._step(self._of_sensor[reading.sensor])
+    def readings(self, readings: Sequence[Reading]) -> list[Effect]:
+        """Look at the rules of sensors that have spoken, at the same moment: each of them once."""
+        latest = readings[-1]
+        self._look(latest.arrived, latest.now)
+        if len(readings) == 1:
+            return self._step(self._of_sensor[latest.sensor])
+        due = {rule.spec.name: rule for reading in readings for rule in self._of_sensor[reading.sensor]}
+        return self._step(due.values())
 
     def failed(self, sensor: str, at: Millis, now: Millis) -> list[Effect]:
         """Look at the rules of a sensor whose driver failed."""

@@ -78,7 +78,7 @@ def touched(start: Millis, end: Millis, reach: Millis) -> list[Window]:
     reach: how long a reading speaks. The last may be heard in later windows than its own.
     """
     first = start - start % FIVE_MINUTES
-    return [Window(at, FIVE_MINUTES) for at in range(first, end + reach + 1, FIVE_MINUTES)]
+    return [Window(at, FIVE_MINUTES) for at in range(first, end + max(reach, 1), FIVE_MINUTES)]
 
 
 def pieces(

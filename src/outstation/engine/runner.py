@@ -121,12 +121,10 @@ class Runner:
 
     def take(self, readings: Sequence[Reading]) -> asyncio.Future[Recorded]:
         """Take in readings from outside; the future ends when they are on disk. May raise StoreError."""
-        records: list[Reading] = []
-        for reading in readings:
-            effects = self.node.handle(reading)
-            if len(effects) > 1:
-                self.do(effects)
-            records += [effect.reading for effect in effects if type(effect) is Record]
+        effects = self.node.handle_all(readings)
+        if len(effects) > len(readings):
+            self.do(effects)
+        records = [effect.reading for effect in effects if type(effect) is Record]
         if self.node.next_due_before(self._wakes_at):
             self._wake()
         if self.feed.watched:
