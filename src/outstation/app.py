@@ -133,8 +133,8 @@ async def _stop(parts: Parts) -> None:
     await parts.hardware.stop()
 
 
-def _stop_alone(stopping: asyncio.Event) -> None:
-    log.error("the supervising process is gone: nobody would make the outputs safe after a crash")
+def _stop_alone(stopping: asyncio.Event, how: str) -> None:
+    log.error("the supervising process %s: nobody would make the outputs safe after a crash", how)
     stopping.set()
 
 

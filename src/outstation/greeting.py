@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import shlex
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import TextIO
 
@@ -58,22 +60,33 @@ def greet(urls: list[str], key: str | None, output: str | None, data: Path, note
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print at once, on stdout unless told otherwise. Whether a node runs is not for who listens to decide.
+    """Print soon, on stdout unless told otherwise. Whether a node runs is not for who listens to decide.
 
-    A stream can be absent (closed by who started the program), broken or full: then it is given up for good, since
-    what is left in it would be tried again at the exit, and fail that.
+    A stream can be absent (closed by who started the program), broken, or a pipe that nobody empties, a terminal
+    after Ctrl-S: what is said waits in a thread of its own, one word after the other.
     """
     stream = stream or sys.stdout
     if stream is None:
         return
-    try:
-        print(text, file=stream, flush=True)
-    except (OSError, UnicodeError) as error:
-        log.warning("nothing could be printed: %s", error)
-        with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+    _said.put((stream.fileno(), f"{text}\n".encode(stream.encoding, "replace")))
+    if not _speaker.is_alive():
+        with contextlib.suppress(RuntimeError):  # the machine has no thread left: then nothing is said
+            _speaker.start()
+
+
+def _speak() -> None:
+    while True:
+        descriptor, words = _said.get()
+        try:
+            # Past Python's own buffer: at the exit that one is waited for, and tried again.
+            while words:
+                words = words[os.write(descriptor, words) :]
+        except OSError as error:
+            log.warning("nothing could be printed: %s", error)
+
+
+_said: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
+_speaker = threading.Thread(target=_speak, name="greeting", daemon=True)
 
 
 def program() -> str:

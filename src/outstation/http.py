@@ -155,6 +155,8 @@ def from_error(error: BaseException, refuse: Callable[..., Response] = problem) 
         return refuse(400, f"The body is not JSON: {error}.")
     if isinstance(error, UnicodeDecodeError):
         return refuse(400, "The body is not JSON: it is not UTF-8.")
+    if isinstance(error, asyncio.CancelledError):
+        return refuse(503, "This node is stopping.")
     for kind, status in _STATUS_OF_ERROR:
         if isinstance(error, kind):
             return _known(error, status, refuse)

@@ -6,11 +6,13 @@ are, who has the port. A second node on the same data ends here, and the first o
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
+import zlib
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +20,7 @@ from outstation import plugins
 from outstation.config import ActuatorTable, Config
 from outstation.devices.gpio import GpioActuator, GpioOptions, line_of
 from outstation.owner import Owner
+from outstation.plugins import ActuatorDriver
 from outstation.supervised import Supervision
 from outstation.web.listen import open_port
 from outstation.wire import outputs
@@ -44,6 +47,8 @@ def supervise(
         web = config.web
         bound = open_port(web.host if host is None else host, web.port if port is None else port)
         known = _outputs(config, data)
+        write_down(known, data)
+        memory = _in_memory(known)
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         reading, writing = os.pipe()
         os.set_blocking(writing, False)  # who reads may be stopped: a server waits for nobody's ear
@@ -55,16 +60,30 @@ def supervise(
         mine.close()
         os.environ.pop("NOTIFY_SOCKET", None)  # the supervisor speaks for both
         os.dup2(writing, 2)
-        for descriptor in (reading, writing, known):
+        for descriptor in (reading, writing, memory):
             os.close(descriptor)
         return Supervision(theirs, owner.fileno(), bound, data)
     theirs.close()
-    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, known]
+    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory]
     for descriptor in given:
         os.set_inheritable(descriptor, True)
     words = [*map(str, given), str(child), str(data), str(data) if temporary else ""]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
+
+
+def join(config: Config) -> Supervision | None:
+    """Return the supervision of a server that was started in the place of one that died; None for any other process.
+
+    The config may have been edited since the first server began: before anything is opened the supervisor
+    holds what is in it now. Raises OutstationError.
+    """
+    supervision = Supervision.inherited()
+    if supervision is not None:
+        known = _outputs(config, supervision.folder)
+        supervision.adopt(outputs.text(known), _drivers(config))
+        write_down(known, supervision.folder)
+    return supervision
 
 
 def _become(command: list[str]) -> NoReturn:
@@ -78,28 +97,56 @@ def _keep_standard_streams_free() -> None:
     os.close(opened)
 
 
-def _outputs(config: Config, data: Path) -> int:
-    """Write down the outputs and their safe states; return a file of them in memory, which no full disk keeps away."""
+def _outputs(config: Config, data: Path) -> list[outputs.Output]:
     # Off first: of two that are interlocked, the one is off before the other is on.
-    known = sorted((_output(table, data.resolve()) for table in config.actuators), key=lambda each: each.safe)
+    return sorted((_output(table, data.resolve()) for table in config.actuators), key=lambda each: each.safe)
+
+
+def _drivers(config: Config) -> str:
+    """Return what is another one when an option of an output that is no pin has changed."""
+    kept = [table for table in config.actuators if not issubclass(_kind(table), GpioActuator)]
+    return str(zlib.crc32(repr([(table.name, table.options) for table in kept]).encode()))
+
+
+def write_down(known: list[outputs.Output], data: Path) -> None:
+    """Have DATA/outputs say these. On a full disk no file is better than one with the pins of an older config."""
+    path = data / outputs.NAME
+    if _says(path, known):
+        return
     try:
-        outputs.write(str(data / outputs.NAME), known)
+        outputs.write(str(path), known)
     except OSError as error:
-        log.warning(
-            "`outstation outputs --safe` will not know the outputs: %s cannot be written: %s",
-            data / outputs.NAME,
-            os.strerror(error.errno or 0).lower(),
-        )
+        with contextlib.suppress(OSError):
+            path.unlink()
+        left = "drives those of an older config" if path.exists() else "will not know the outputs"
+        why = os.strerror(error.errno or 0).lower()
+        log.warning("`outstation outputs --safe` %s: %s cannot be written: %s", left, path, why)
+
+
+def _says(path: Path, known: list[outputs.Output]) -> bool:
+    try:
+        return path.read_bytes() == outputs.text(known).encode()
+    except OSError:
+        return False
+
+
+def _in_memory(known: list[outputs.Output]) -> int:
+    """Return a file of the outputs in memory, which no full disk keeps away."""
     memory = os.memfd_create(outputs.NAME)
     os.write(memory, outputs.text(known).encode())
     return memory
 
 
 def _output(table: ActuatorTable, data: Path) -> outputs.Output:
-    kind = plugins.load("actuators", table.driver)
+    kind = _kind(table)
     safe = table.safe == "on"
     if not issubclass(kind, GpioActuator):
         return outputs.Output("driver", table.name, table.driver, -1, active_low=False, safe=safe)
     options: GpioOptions = kind.Options.model_validate(table.options)
     where, chip = line_of(options, data)
     return outputs.Output(where, table.name, chip, options.pin, active_low=options.active_low, safe=safe)
+
+
+def _kind(table: ActuatorTable) -> type[ActuatorDriver]:
+    found: type[ActuatorDriver] = plugins.load("actuators", table.driver)
+    return found

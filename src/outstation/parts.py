@@ -45,6 +45,7 @@ def build(config: Config, place: plugins.Place, store: Store) -> Parts:
     remember(node, history)
     where = config.node.place if node.decisions.ask_for_the_sun else None
     local = LocalTime(config.node.clock, config.node.timezone, where)
+    local.believed = store.was_trusted()
     runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, notifier)
     resume(runner, config.node.clock)
     refill(runner, config.node.clock)

@@ -6,12 +6,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from outstation.wire import supervision
+from outstation.errors import OutstationError
+from outstation.wire import RefusedError, supervision
+
+_UNANSWERED = 10
+"""Beats without an answer, and the supervisor stands still. A beat counts once a second."""
 
 
 class Supervision:
@@ -24,6 +30,9 @@ class Supervision:
             os.set_inheritable(descriptor, False)
         # Python closes its sockets before the process has ended; the end that the supervisor sees is the kernel's.
         self._until_the_end = os.dup(channel.fileno())
+        self._unanswered, self._counted = 0, time.monotonic()
+        self._lost: Callable[[str], None] = lambda _: None
+        os.register_at_fork(after_in_child=self._leave)
 
     @staticmethod
     def inherited() -> Supervision | None:
@@ -37,8 +46,16 @@ class Supervision:
         return Supervision(sockets[0], int(lock), sockets[1], Path(folder))
 
     def beat(self) -> None:
-        """Say that the rules are alive."""
+        """Say that the rules are alive. Called in the loop that `when_lost` has.
+
+        Beats are counted, not seconds: while this process stood still itself, nobody was silent.
+        """
         supervision.say(self._channel, supervision.BEAT)
+        now = time.monotonic()
+        if now - self._counted >= 1:
+            self._counted, self._unanswered = now, self._unanswered + 1
+        if self._unanswered > _UNANSWERED:
+            self._lose(f"did not answer {_UNANSWERED} beats")
 
     def refuse(self) -> None:
         """Say that this process will end by itself and has told why."""
@@ -48,19 +65,43 @@ class Supervision:
         """Return a descriptor of an output line's request. Raises RefusedError, OSError."""
         return supervision.ask_line(self._channel, kind, chip, pin, active_low=active_low)
 
-    def when_lost(self, act: Callable[[], None]) -> None:
-        """Have `act` called in the running loop when the supervisor is gone."""
-        loop = asyncio.get_running_loop()
+    def adopt(self, outputs: str, drivers: str) -> None:
+        """Have the supervisor hold these outputs from now on, written as DATA/outputs is. Raises OutstationError."""
+        try:
+            supervision.ask_to_adopt(self._channel, outputs, drivers)
+        except (RefusedError, OSError) as error:
+            why = error.detail if isinstance(error, RefusedError) else str(error)
+            raise OutstationError(
+                f"The supervising process does not hold the outputs of the config: {why}.",
+                cure="Stop the node and start it again.",
+            ) from error
 
-        def look() -> None:
-            try:
-                told = self._channel.recv(1, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError:
-                told = b""
-            if not told:
-                loop.remove_reader(self._channel)
-                act()
+    def when_lost(self, act: Callable[[str], None]) -> None:
+        """Have `act` called in the running loop when the supervisor is gone or stands still, with words for which."""
+        self._lost = act
+        asyncio.get_running_loop().add_reader(self._channel, self._look)
 
-        loop.add_reader(self._channel, look)
+    def _look(self) -> None:
+        try:
+            told = self._channel.recv(64, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            told = b""
+        if told:
+            self._unanswered = 0
+        else:
+            self._lose("is gone")
+
+    def _lose(self, how: str) -> None:
+        asyncio.get_running_loop().remove_reader(self._channel)
+        act, self._lost = self._lost, lambda _: None
+        act(how)
+
+    def _leave(self) -> None:
+        """Part from all of it: a process that a driver has forked must not keep the data and the port from others."""
+        for descriptor in (self._lock, self._until_the_end):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._channel.close()
+        self.port.close()

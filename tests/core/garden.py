@@ -37,8 +37,9 @@ from outstation.core.readings import (
     Zone,
 )
 from outstation.core.restarts import Stamp
-from outstation.core.rules import AlertSpec, RuleSpec, SettingSpec
+from outstation.core.rules import AlertSpec, RuleSpec
 from outstation.core.sensors import SensorSpec
+from outstation.core.settings import SettingSpec
 from tests.core.story import AIR, START, ms
 
 VENT, HEATER = "vent", "heater"

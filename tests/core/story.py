@@ -9,7 +9,6 @@ from __future__ import annotations
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.filters import Limits
 from outstation.core.node import Node
-from outstation.core.sensors import SensorSpec
 from outstation.core.readings import (
     Command,
     Effect,
@@ -26,6 +25,7 @@ from outstation.core.readings import (
     Tick,
     Value,
 )
+from outstation.core.sensors import SensorSpec
 
 START: Millis = 1_767_225_600_000
 """2026-01-01T00:00:00Z."""

@@ -10,7 +10,7 @@ import pytest
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.node import Node
 from outstation.core.readings import Keep, Note, Record, Switch
-from outstation.core.rules import SettingSpec
+from outstation.core.settings import SettingSpec
 from outstation.errors import RefusedError, UnknownNameError
 from tests.core.garden import HEATER, OUTPUTS, VENT, Garden, alarm, condition, rule
 from tests.core.story import AIR, HOUR, ms, said, tick
@@ -174,4 +174,7 @@ def test_what_is_kept_is_small() -> None:
     garden = Garden(rule(hold=60))
     assert garden.rows == {("output", VENT): b'{"off_since":0}', ("output", HEATER): b'{"off_since":0}'}
     garden.says(0, 31)
-    assert msgspec.json.decode(garden.rows["rule", "ventilate"]) == {"asked": 0}
+    assert msgspec.json.decode(garden.rows["rule", "ventilate"]) == {
+        "asked": 0,
+        "text": garden.node.decisions.rules["ventilate"].spec.when.text,
+    }

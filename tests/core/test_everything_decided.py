@@ -34,8 +34,9 @@ from outstation.core.readings import (
     Tick,
     Zone,
 )
-from outstation.core.rules import AlertSpec, RuleSpec, SettingSpec
+from outstation.core.rules import AlertSpec, RuleSpec
 from outstation.core.sensors import SensorSpec
+from outstation.core.settings import SettingSpec
 from outstation.errors import RefusedError
 from tests.core import foretold
 from tests.core.foretold import Asks, Drawn, Fact, Life

@@ -15,8 +15,9 @@ from outstation.core.conditions import Condition, parse
 from outstation.core.explaining import Claimed, Explanation
 from outstation.core.node import Node
 from outstation.core.readings import Command, Failed, Millis, Quality, Reading, Switch, Switched, Tick, Value, Zone
-from outstation.core.rules import RuleSpec, SettingSpec
+from outstation.core.rules import RuleSpec
 from outstation.core.sensors import SensorSpec
+from outstation.core.settings import SettingSpec
 from tests.core.story import START, ms
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "rules.md").read_text()

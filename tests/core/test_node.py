@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.filters import Limits
 from outstation.core.node import SENSORS_A_DEVICE, SENSORS_A_NODE, Node
-from outstation.core.sensors import SensorSpec, SensorState
 from outstation.core.readings import Quality, Reading, Record, Value
+from outstation.core.sensors import SensorSpec, SensorState
 from outstation.errors import RefusedError, UnknownNameError
 from tests.core.story import (
     AIR,

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from outstation.core.actuation import ActuatorSpec
-from outstation.core.readings import Keep
-from outstation.core.rules import SettingSpec
+from outstation.core.readings import Keep, Note
+from outstation.core.settings import SettingSpec
 from tests.core.garden import HEATER, NIGHT, OUTPUTS, VENT, VENT_AT, Garden, alarm, rule
 from tests.core.story import AIR, HOUR, MINUTE, ms
 
@@ -317,18 +317,38 @@ def test_a_crash_before_the_rows_are_written_restores_to_what_was_before() -> No
 
 
 @pytest.mark.parametrize("kind", ["rule", "output", "setting", "alert"])
-def test_a_row_that_cannot_be_read_leaves_the_node_as_it_was(kind: str) -> None:
+def test_a_row_that_cannot_be_read_takes_nothing_else_with_it(kind: str) -> None:
     garden = Garden(HYSTERESIS)
     garden.says(0, 31)
     garden.adjust(0, 20)
     garden.order(0, "lock")
-    rows = garden.rows | {(kind, VENT): b'{"since": "long ago", "alert": 1, "lock": 2}'}
+    rows = garden.rows | {(kind, "gone"): b'{"since": "long ago", "alert": 1, "lock": 2, "value": "a"}'}
     fresh = Garden(HYSTERESIS).node
-    before = msgspec.to_builtins([fresh.actuators, fresh.decisions.settings])
-    with pytest.raises(msgspec.DecodeError):
-        fresh.restore(rows, garden.stamp, garden.here())
-    assert msgspec.to_builtins([fresh.actuators, fresh.decisions.settings]) == before
-    assert not fresh.decisions.alerts.standing
+    effects = fresh.restore(rows, garden.stamp, garden.here())
+    assert [effect.subject for effect in effects if isinstance(effect, Note)] == ["gone"]
+    assert fresh.actuators[VENT].lock
+    assert fresh.decisions.rules["ventilate"].firing
+    assert fresh.decisions.settings == garden.node.decisions.settings
+    assert Keep(kind, "gone", None) in effects
+
+
+def test_a_lock_on_an_output_that_is_gone_is_noted() -> None:
+    garden = Garden(HYSTERESIS)
+    garden.order(0, "lock")
+    rows = {("output", "renamed"): garden.rows["output", VENT]}
+    effects = Garden(HYSTERESIS).node.restore(rows, garden.stamp, garden.here())
+    notes = [(effect.subject, effect.text) for effect in effects if isinstance(effect, Note)]
+    assert [subject for subject, _ in notes] == ["renamed"]
+    assert notes[0][1].startswith("it was locked by")
+
+
+def test_a_rule_that_was_written_anew_begins_anew() -> None:
+    garden = Garden(rule(f"{AIR} > 30", f"{AIR} < 28"))
+    garden.says(0, 31)
+    assert garden.fires()
+    fresh = Garden(rule(f"{AIR} > 90", f"{AIR} < 1")).node
+    fresh.restore(garden.rows, garden.stamp, garden.here())
+    assert not fresh.decisions.rules["ventilate"].firing
 
 
 def test_while_an_output_with_a_limit_is_on_that_is_kept_again_and_again() -> None:

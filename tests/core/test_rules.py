@@ -219,3 +219,12 @@ def test_a_rule_over_a_span_is_looked_at_when_readings_leave_it() -> None:
     assert garden.second == 60
     assert garden.node.decisions.spans_of(AIR) == (ms(60),)
     assert garden.node.decisions.spans_of("other") == ()
+
+
+def test_a_rule_does_not_fire_where_it_would_clear_at_once() -> None:
+    """As settings may have it: it would move its output to and fro with every reading."""
+    garden = Garden(rule(f"{AIR} > 30", f"{AIR} < 35"))
+    garden.steady(0, 60, 31)
+    assert garden.switchings == []
+    garden.says(70, 36)
+    assert garden.is_on()

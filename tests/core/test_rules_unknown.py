@@ -125,7 +125,7 @@ def test_age_and_quality_are_always_known() -> None:
 def test_a_rule_that_fails_while_running_is_disabled_and_the_others_go_on(firing: bool) -> None:
     # There is no such setting as `ghost`: it fails when it gets that far.
     begin = f"{AIR} > 30" if firing else f"{AIR} > 30 and {AIR} > ghost"
-    bad = rule(begin, f"{AIR} < 20 or {AIR} < ghost", name="bad", alert=alarm())
+    bad = rule(begin, f"{AIR} < 30 and {AIR} < ghost", name="bad", alert=alarm())
     good = rule(name="good", claims={HEATER: True})
     garden = Garden(bad, good)
     garden.says(0, 31)

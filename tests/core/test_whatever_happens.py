@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from outstation.core.actuation import ActuatorSpec
 from outstation.core.filters import Limits
 from outstation.core.node import Node
-from outstation.core.sensors import MAX_AHEAD, SensorSpec, SensorState
 from outstation.core.readings import (
     Command,
     Effect,
@@ -31,6 +30,7 @@ from outstation.core.readings import (
     Switched,
     Tick,
 )
+from outstation.core.sensors import MAX_AHEAD, SensorSpec, SensorState
 from outstation.errors import RefusedError
 from tests.core.story import DAY, HOUR, START, YEARS_20, ms
 

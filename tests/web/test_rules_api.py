@@ -172,7 +172,7 @@ def test_a_stale_sensor_is_explained(node: Running) -> None:
     found = why(node, "smoke")
     assert found["truth"] == "unknown"
     assert found["sensors"]["porch/smoke"]["quality"] == "stale"
-    assert "porch/smoke is stale (nothing heard for 9m58s, and it counts for 30s)" in found["text"][1]
+    assert "porch/smoke is stale (nothing heard for 10m, and it counts for 30s)" in found["text"][1]
 
 
 def test_a_persons_claim_is_explained(node: Running) -> None:

@@ -37,18 +37,15 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
     from outstation import defaults, keeper
     from outstation.config import find, load
     from outstation.devices.gpio import has_header
-    from outstation.supervised import Supervision
 
     file = find(config)
     loaded = load(file) if file else defaults.device(simulate=not has_header())
     make_folder(data)
     if kept := keeper.inherited():
         click.get_current_context().exit(keeper.keep(loaded, file.parent if file else Path(), *kept))
-    supervision = Supervision.inherited()
-    if supervision is None:
-        from outstation.launch import supervise
+    from outstation.launch import join, supervise
 
-        supervision = supervise(loaded, data=data, host=host, port=port)
+    supervision = join(loaded) or supervise(loaded, data=data, host=host, port=port)
     click.get_current_context().exit(_serve(supervision, loaded, file, ""))
 
 
@@ -72,15 +69,13 @@ def demo(port: int | None, speed: float | None) -> None:
     """
     from outstation import defaults
     from outstation.greeting import program, say
-    from outstation.supervised import Supervision
+    from outstation.launch import join, supervise
 
     speed = speed or defaults.DEMO_SPEED
     config = defaults.greenhouse(speed=speed)
     remark = f"The air is a recording of a real room, played {speed:g} times as fast as it was."
-    supervision = Supervision.inherited()
+    supervision = join(config)
     if supervision is None:
-        from outstation.launch import supervise
-
         folder = tempfile.mkdtemp(prefix="outstation-demo-")
         try:
             supervision = supervise(config, data=Path(folder), host=None, port=port, temporary=True)

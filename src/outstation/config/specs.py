@@ -12,7 +12,8 @@ from outstation.core.claims import ActuatorSpec
 from outstation.core.conditions import Condition, parse, written
 from outstation.core.conditions.tree import Sensor
 from outstation.core.readings import Millis
-from outstation.core.rules import AlertSpec, RuleSpec, SettingSpec
+from outstation.core.rules import AlertSpec, RuleSpec
+from outstation.core.settings import SettingSpec
 
 
 def actuator_spec(table: ActuatorTable, *, dimmable: bool, ruled: bool) -> ActuatorSpec:

@@ -93,14 +93,16 @@ class Closing:
             del self._waiting[heapq.heappop(heap)[2]]
         return heap[0][0] if heap else None
 
+    def learn(self, sensor: str, newest: Millis) -> None:
+        """Begin anew with a sensor whose newest stored reading is that old: after a start, or after a new stamp.
+
+        What may not have been made by then is to be named by touch().
+        """
+        self._begin(sensor, newest)
+
     def touch(self, sensor: str, start: Millis, end: Millis, at: Millis) -> list[Made]:
         """Have the windows made anew that readings from `start` to `end` (included) change: they came, or went."""
         return self._anew(sensor, touched(start, end, self._reach(sensor)), at)
-
-    def moved(self, sensor: str, start: Millis, end: Millis, *, by: Millis, at: Millis) -> list[Made]:
-        """Have the windows made anew, old and new, of readings that were stamped anew: they stand `by` later now."""
-        self._running.pop(sensor, None)
-        return [*self.touch(sensor, start, end, at), *self.touch(sensor, start + by, end + by, at)]
 
     def _onward(self, running: Running | None, reading: Reading) -> list[Made]:
         """Go on to the window of a reading that is later than the open one, if there is one."""
@@ -110,25 +112,27 @@ class Closing:
             self._waiting[running.window].pop(sensor)
             made += self._close(sensor, running, here)
         if running is None:
-            running = self._running[sensor] = Running(_five_minutes(at), self._reach(sensor))
-            # What came before this program started, or before readings were stamped anew, is in the store alone.
-            running.clean = False
-            self._wait(sensor, running.window, here)
-        elif not running.is_open:
+            running = self._begin(sensor, at)
+        if not running.is_open:
             self._open(sensor, running, _five_minutes(at), here)
         running.add(at, reading.value, reading.quality)
         return made
 
+    def _begin(self, sensor: str, newest: Millis) -> Running:
+        running = self._running[sensor] = Running(_five_minutes(newest), self._reach(sensor))
+        running.since = running.end = newest
+        # What came before, into the first window or to speak in it, is in the store alone.
+        running.is_open = running.clean = False
+        return running
+
     def _late(self, running: Running, reading: Reading) -> list[Made]:
-        at = reading.at
+        sensor, at, here = reading.sensor, reading.at, reading.arrived
         if at == running.since:
-            # The newest once more, or corrected: then the next window must know what holds now.
-            running.add(at, reading.value, reading.quality)
-            running.clean = False
-            return []
+            # The newest once more, or corrected: the store knows which, and what holds from now on.
+            self.learn(sensor, at)
+            return self.touch(sensor, at, at, here)
         # It speaks until the next one at the latest, and that is no later than the newest.
-        reach = min(running.reach, running.since - at)
-        return self._anew(reading.sensor, touched(at, at, reach), reading.arrived)
+        return self._anew(sensor, touched(at, at, min(running.reach, running.since - at)), here)
 
     def _open(self, sensor: str, running: Running, window_: Window, at: Millis) -> None:
         running.open(window_, self._reach(sensor))
@@ -137,6 +141,7 @@ class Closing:
     def _close(self, sensor: str, running: Running, at: Millis) -> list[Made]:
         """Close a window, and open the next if what was said last still holds there."""
         window_, clean, summary = running.window, running.clean, running.close()
+        running.clean = True
         if running.goes_on:
             self._open(sensor, running, Window(window_.end, window_.width), at)
         made: Made = Closed(sensor, summary) if clean else Stale(sensor, window_)

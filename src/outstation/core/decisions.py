@@ -6,16 +6,15 @@ a restart comes with them. A rule looks at outputs as they are, not as they will
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from outstation.core import actuation, claims, conditions, messages, restarts, rules, standing
+from outstation.core import actuation, claims, conditions, messages, restarts, restoring, rules, standing
 from outstation.core.actuation import ActuatorSpec, ActuatorState, Want
 from outstation.core.agenda import Agenda
-from outstation.core.alerts import Alerts, Quiet, Standing
+from outstation.core.alerts import Alerts, Quiet
 from outstation.core.conditions import Condition
 from outstation.core.interlock import tied
 from outstation.core.readings import (
@@ -30,15 +29,13 @@ from outstation.core.readings import (
     Switched,
     Tick,
 )
-from outstation.core.restarts import Saved, Snapshot, Stamp
-from outstation.core.rules import RuleSpec, RuleState, SavedRule, SettingSpec
+from outstation.core.restarts import Stamp
+from outstation.core.restoring import Kept
+from outstation.core.rules import RuleSpec, RuleState
 from outstation.core.sensors import SensorState
+from outstation.core.settings import SavedSetting, SettingSpec, out_of_bounds
 from outstation.core.sight import Sight
 from outstation.errors import RefusedError, UnknownNameError
-
-Kept = Mapping[tuple[str, str], bytes]
-"""What was kept of each rule, output, setting and alert: by kind and name, as JSON."""
-
 
 T = TypeVar("T")
 
@@ -47,14 +44,6 @@ TURNS_APART: Millis = 1_000
 
 STEP: Millis = 1_000
 """A clock that moves by more than this against the time since boot was set: what waits for an hour looks again."""
-
-
-class SavedSetting(msgspec.Struct, frozen=True):
-    """What people have set, and who."""
-
-    value: float
-    who: str
-    at: Millis
 
 
 class Decisions:
@@ -156,17 +145,17 @@ class Decisions:
         """Change a setting. Raises UnknownNameError, RefusedError."""
         spec = self.setting(event.setting)
         value = spec.default if event.value is None else event.value
-        if reason := _out_of_bounds(spec, value):
+        if reason := out_of_bounds(spec, value):
             raise RefusedError(f"{spec.name}: {reason}")
         self._look(event.at, event.now)
         before, self.settings[spec.name] = self.settings[spec.name], value
         effects: list[Effect] = []
         if event.value is None:
             self.set_by.pop(spec.name, None)
-            effects += self._keep("setting", spec.name, None)
+            effects += self.keep("setting", spec.name, None)
         else:
             self.set_by[spec.name] = SavedSetting(value, event.who, event.at)
-            effects += self._keep("setting", spec.name, self.set_by[spec.name])
+            effects += self.keep("setting", spec.name, self.set_by[spec.name])
         note = Note(
             "setting", spec.name, f"from {before:g} to {value:g} {spec.unit}".rstrip() + f" by {event.who}", event.at
         )
@@ -196,21 +185,24 @@ class Decisions:
         """Go on after a restart, before anything is driven: outputs are to be opened where they are `wanted`.
 
         Returns everything that is kept from now on, with times of this boot, and what of the old is not.
-        Raises msgspec.DecodeError where a row is no such thing.
         """
-        # All is read before any of it counts: half of what was kept would be worse than nothing.
-        settings, saved = _kept(kept, "setting", SavedSetting), _kept(kept, "rule", SavedRule)
-        stood, outputs = _kept(kept, "alert", Standing), _kept(kept, "output", Saved)
-        way = restarts.passage(then, here)
         self._look(here.at, here.now)
-        for name in settings.keys() & self.settings.keys():
-            self._restore_setting(name, settings[name])
-        for name in saved.keys() & self.rules.keys():
-            rules.restore(self.rules[name], saved[name], way.shift, known=way.known)
-        self.alerts.restore(stood.values(), way.shift)
-        wants = {name: self._wants(name) for name in self._claimed}
-        notes = restarts.restore(self.actuators, Snapshot(then, outputs), here, wants)
-        return [*self._all_kept(kept), *notes]
+        return restoring.restore(self, kept, then, here)
+
+    def wants(self) -> dict[str, tuple[Want, ...]]:
+        """Return the claims of all rules that fire, by output."""
+        return {name: self._wants(name) for name in self._claimed}
+
+    def keep(self, kind: str, name: str, value: msgspec.Struct | None) -> list[Keep]:
+        """Return that this is to be kept from now on, unless it is already."""
+        body = None if value is None else msgspec.json.encode(value)
+        if self._kept.get((kind, name)) == body:
+            return []
+        if body is None:
+            del self._kept[kind, name]
+        else:
+            self._kept[kind, name] = body
+        return [Keep(kind, name, body)]
 
     def still_kept(self) -> list[Keep]:
         """Return something to keep once more while an output is on for a limited time, for the sake of its stamp."""
@@ -245,7 +237,7 @@ class Decisions:
             elif state.failed and not before[1]:
                 effects += self._broken(state)
             if state.firing or state.asked is not None or ("rule", state.spec.name) in self._kept:
-                effects += self._keep("rule", state.spec.name, rules.saved(state))
+                effects += self.keep("rule", state.spec.name, rules.saved(state))
         if outputs or moved:
             wants = {name: self._wants(name) for name in outputs}
             moment = Tick(self.sight.at, self.sight.now)
@@ -296,7 +288,7 @@ class Decisions:
         """Add what has to be kept of outputs that something was done about, and who is told of it."""
         for name in tied(self.actuators, names):
             state = self.actuators[name]
-            effects += self._keep("output", name, restarts.saved(state))
+            effects += self.keep("output", name, restarts.saved(state))
             effects += self._cut_off(state)
         return effects
 
@@ -310,21 +302,6 @@ class Decisions:
         text = f"{name} is kept {standing.words(state, decision.ask, self.sight.now)}"
         return self.alerts.start("max_on", name, "warning", text, self.sight)
 
-    def _keep(self, kind: str, name: str, value: msgspec.Struct | None) -> list[Keep]:
-        """Return that this is to be kept from now on, unless it is already."""
-        body = None if value is None else msgspec.json.encode(value)
-        if self._kept.get((kind, name)) == body:
-            return []
-        if body is None:
-            del self._kept[kind, name]
-        else:
-            self._kept[kind, name] = body
-        return [Keep(kind, name, body)]
-
-    def _restore_setting(self, name: str, saved: SavedSetting) -> None:
-        if not _out_of_bounds(self.setting_specs[name], saved.value):
-            self.settings[name], self.set_by[name] = saved.value, saved
-
     def _forgotten_alerts(self) -> list[Effect]:
         """Clear what nobody will: alerts of rules that do not fire any more, or raise none, and of outputs gone."""
         effects: list[Effect] = []
@@ -334,22 +311,6 @@ class Decisions:
             stands = rule.firing and rule.spec.alert is not None if rule else of_output
             effects += [] if stands else self.alerts.clear(alert.kind, alert.subject, self.sight)
         return effects
-
-    def _all_kept(self, before: Kept) -> list[Effect]:
-        effects: list[Effect] = list(self.alerts.kept())
-        for name, rule in self.rules.items():
-            effects += self._keep("rule", name, rules.saved(rule))
-        for name, saved in self.set_by.items():
-            effects += self._keep("setting", name, saved)
-        for name, state in self.actuators.items():
-            effects += self._keep("output", name, restarts.saved(state))
-        known = {(effect.kind, effect.name) for effect in effects if isinstance(effect, Keep)}
-        return [*effects, *(Keep(kind, name, None) for kind, name in before if (kind, name) not in known)]
-
-
-def _kept(kept: Kept, kind: str, type_: type[T]) -> dict[str, T]:
-    """Return what was kept of one kind, by name."""
-    return {name: msgspec.json.decode(body, type=type_) for (found, name), body in kept.items() if found == kind}
 
 
 def _by(states: Iterable[RuleState], keys: Callable[[RuleState], Iterable[str]]) -> dict[str, list[RuleState]]:
@@ -375,12 +336,3 @@ def _all_names(spec: RuleSpec) -> frozenset[str]:
     """Return all that a rule looks at."""
     looks = (conditions.sensors, conditions.actuators, conditions.settings)
     return frozenset(name for look in looks for name in look(spec.when))
-
-
-def _out_of_bounds(spec: SettingSpec, value: float) -> str:
-    """Tell why a setting cannot be set so."""
-    low = -math.inf if spec.low is None else spec.low
-    high = math.inf if spec.high is None else spec.high
-    if low <= value <= high and math.isfinite(value):
-        return ""
-    return f"expected a number from {low:g} to {high:g}, found {value:g}."

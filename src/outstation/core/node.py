@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from outstation.core import filters
 from outstation.core.actuation import ActuatorSpec, ActuatorState
 from outstation.core.alerts import Quiet
-from outstation.core.decisions import Decisions, Kept
+from outstation.core.decisions import Decisions
 from outstation.core.readings import (
     Acknowledge,
     Adjust,
@@ -28,7 +28,8 @@ from outstation.core.readings import (
     Tick,
 )
 from outstation.core.restarts import Stamp
-from outstation.core.rules import RuleSpec, SettingSpec
+from outstation.core.restoring import Kept
+from outstation.core.rules import RuleSpec
 from outstation.core.sensors import (
     SensorSpec,
     SensorState,
@@ -41,6 +42,7 @@ from outstation.core.sensors import (
     learn_from_late,
     of_quality,
 )
+from outstation.core.settings import SettingSpec
 from outstation.core.spans import Spans
 from outstation.errors import RefusedError, UnknownNameError
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from outstation.core.claims import Want
+from outstation.core.claims import Want, earlier
 from outstation.core.conditions import Condition, Decide, Look, Minutes, ager, decider, minuter
 from outstation.core.messages import Message
 from outstation.core.readings import Level, Millis, Severity
@@ -45,23 +45,13 @@ class RuleSpec(msgspec.Struct, frozen=True):
     hold_anew: bool = False
 
 
-class SettingSpec(msgspec.Struct, frozen=True):
-    """A number that people change: its default and its bounds, both included."""
-
-    name: str
-    default: float
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    label: str = ""
-
-
 class SavedRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of a rule; the times are on `now`."""
+    """What is kept of a rule; the times are on `now`. text: its conditions, by which it is the same rule."""
 
     since: Millis | None = None
     asked: Millis | None = None
     unknown: Millis | None = None
+    text: str = ""
 
 
 class RuleState(msgspec.Struct):
@@ -149,19 +139,26 @@ def saved(state: RuleState) -> SavedRule | None:
     """Return what must outlive a restart; None: nothing."""
     if state.since is None and state.asked is None:
         return None
-    return SavedRule(state.since, state.asked, state.unknown)
+    return SavedRule(state.since, state.asked, state.unknown, _text(state.spec))
 
 
 def restore(state: RuleState, kept: SavedRule, shift: Millis, *, known: bool) -> None:
     """Give a rule what was kept of it. shift: what to add to its times. known: the time off is known, and counts.
 
     A rule that fired goes on firing, and the lease of its claim goes on. A hold does, unless it is to begin anew.
+    Whoever has changed its conditions meanwhile has made it another rule.
     """
+    if kept.text != _text(state.spec):
+        return
     state.since = _later(kept.since, shift)
     if known:
         state.unknown = _later(kept.unknown, shift)
     if known and not state.spec.hold_anew:
         state.asked = _later(kept.asked, shift)
+
+
+def _text(spec: RuleSpec) -> str:
+    return f"{spec.when.text} / {spec.until.text}" if spec.until else spec.when.text
 
 
 def _decide(state: RuleState, sight: Sight) -> bool:
@@ -172,7 +169,7 @@ def _decide(state: RuleState, sight: Sight) -> bool:
     _resume(state, sight.now)
     if state.firing:
         return _clears(state, truth, sight.now)
-    return _fires(state, truth, sight.now)
+    return _fires(state, truth, sight)
 
 
 def _pause(state: RuleState, now: Millis) -> None:
@@ -191,12 +188,14 @@ def _resume(state: RuleState, now: Millis) -> None:
         state.asked = None if paused > state.spec.hold else state.asked + paused
 
 
-def _fires(state: RuleState, truth: bool, now: Millis) -> bool:
+def _fires(state: RuleState, truth: bool, sight: Sight) -> bool:
+    now = sight.now
     if not truth:
         state.asked = None
         return False
     state.asked = now if state.asked is None else state.asked
-    if now - state.asked < state.spec.hold:
+    if now - state.asked < state.spec.hold or (state.spec.until and state.decide_until(sight)):
+        # Where both are true, as settings may have it, it would fire and clear with every reading.
         return False
     state.since, state.asked, state.turned = now, None, now
     return True
@@ -211,16 +210,23 @@ def _clears(state: RuleState, truth: bool, now: Millis) -> bool:
 
 def _due(state: RuleState, sight: Sight) -> Millis | None:
     """Return when the rule could change by itself: its hold ends, its condition ages, a minute begins."""
-    now, firing = sight.now, state.firing
-    soonest = _hold_end(state) if state.asked is not None else None
-    ages = (state.look_until if firing else state.look)(sight)
-    if ages is not None and (soonest is None or now + ages < soonest):
-        soonest = now + ages
-    minutes = state.minutes_until if firing else state.minutes
-    if minutes is not None and (local := sight.local()) is not None:
-        begins = now + sight.until_minute(minutes(local))
-        soonest = begins if soonest is None else min(soonest, begins)
-    return soonest
+    if state.firing:
+        return _change(state.look_until, state.minutes_until, sight)
+    soonest = _change(state.look, state.minutes, sight)
+    if state.asked is None:
+        return soonest
+    end = _hold_end(state)
+    # After the hold it waits for `until` to be false, if for anything.
+    return earlier(soonest, end if end > sight.now else _change(state.look_until, state.minutes_until, sight))
+
+
+def _change(look: Look, minutes: Minutes | None, sight: Sight) -> Millis | None:
+    """Return when a condition could change by itself."""
+    ages = look(sight)
+    soonest = None if ages is None else sight.now + ages
+    if minutes is None or (local := sight.local()) is None:
+        return soonest
+    return earlier(soonest, sight.now + sight.until_minute(minutes(local)))
 
 
 def _hold_end(state: RuleState) -> Millis:

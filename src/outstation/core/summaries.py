@@ -56,7 +56,7 @@ class Summary(msgspec.Struct, frozen=True, gc=False):
     """What one sensor said in a window. numbers: None where it said no good one.
 
     heard: the milliseconds for which there was a good value: a reading speaks until the next one, or as long
-    as it is not stale. on: those for which it was on; None of a sensor that says neither on nor off.
+    as it is not stale. on: those for which it was on; None where it said neither on nor off for a while.
     texts: how many, for they are only counted. bad: how many of each quality from OUT_OF_RANGE on.
     """
 

@@ -54,6 +54,7 @@ class Running:
     def __init__(self, window: Window, reach: Millis) -> None:
         self._until = window.start
         self._says: bool | None = None
+        self.clean = True
         self.open(window, reach)
 
     def open(self, window: Window, reach: Millis) -> None:
@@ -61,7 +62,7 @@ class Running:
         self.window, self.end = window, window.end
         start = self.since = window.start
         self.reach = min(reach, LONGEST_REACH)
-        self.clean = self.is_open = True
+        self.is_open = True
         self._count = self._heard = self._texts = self._first_at = self._last_at = 0
         self._mean = self._squares = 0.0
         self._lowest: Number = math.inf
@@ -140,7 +141,8 @@ class Running:
         return Numbers(self._count, self._mean, self._squares, *values, self._first_at, self._last_at)
 
     def _hear_on(self, spoke: Millis) -> None:
-        self._on = (self._on or 0) + (spoke if self._says else 0)
+        if spoke:
+            self._on = (self._on or 0) + (spoke if self._says else 0)
 
     def _add_text(self, at: Millis) -> None:
         self._until = at + self.reach

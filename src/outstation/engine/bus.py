@@ -42,11 +42,10 @@ class Bus:
             heapq.heappush(self._calendar, (when, next(self._order), work))
             self._changed.notify()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"bus {self.name}", daemon=True)
-                self._thread.start()
+                self._thread = self._started()
 
     def at_once(self, work: Work) -> bool:
-        """Do work in the caller's thread, if nothing else is being done or due; tell whether it was. Raises what it does."""
+        """Do work in the caller's thread, unless other work is under way or due; tell whether it was done."""
         if not self._working.acquire(blocking=False):
             return False
         try:
@@ -62,6 +61,16 @@ class Bus:
         with self._changed:
             self._closing = True
             self._changed.notify()
+
+    def _started(self) -> threading.Thread | None:
+        """Return a thread that does what is in the calendar; None where the machine has none left: the next may be."""
+        thread = threading.Thread(target=self._run, name=f"bus {self.name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.error("Bus %s stands still: %s.", self.name, error)
+            return None
+        return thread
 
     def _run(self) -> None:
         while (work := self._next()) is not None:

@@ -18,8 +18,9 @@ from outstation.core.explaining import Claimed, Explanation
 from outstation.core.filters import Limits
 from outstation.core.node import Node
 from outstation.core.readings import Event, Failed, Millis, Note, Quality, Reading, Switched, Tick, Zone
-from outstation.core.rules import RuleSpec, RuleState, SettingSpec
+from outstation.core.rules import RuleSpec, RuleState
 from outstation.core.sensors import SensorSpec, SensorState
+from outstation.core.settings import SettingSpec
 from outstation.engine.local_time import LocalTime
 from outstation.engine.site import Site
 from outstation.errors import RefusedError, UnknownNameError

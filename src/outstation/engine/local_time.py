@@ -15,7 +15,10 @@ Place = tuple[float, float]
 
 
 class LocalTime:
-    """The local time of one node. timezone None: the system's. place None: nobody asks for the sun."""
+    """The local time of one node. timezone None: the system's. place None: nobody asks for the sun.
+
+    believed: this boot's clock was right once, and is believed from then on.
+    """
 
     def __init__(
         self, setting: clock.Setting = "auto", timezone: str | None = None, place: Place | None = None
@@ -23,15 +26,15 @@ class LocalTime:
         self._setting = setting
         self._offset = _system_offset if timezone is None else _offset_in(ZoneInfo(timezone))
         self._place = place
-        self._believed = False
+        self.believed = False
         self._sun: tuple[tuple[datetime.date, Millis], int | None, int | None] | None = None
 
     def zone(self, at: Millis) -> Zone | None:
         """Return the zone at a moment; None until this machine's clock is to be believed."""
         # Once set it goes wrong by seconds a day. The kernel takes its word back after nine hours without a network
         # (kernel/time/ntp.c, second_overflow: the maximum error grows by 500 us a second, and may be 16 s).
-        self._believed = self._believed or clock.trust(self._setting) is not clock.Trust.UNSET
-        return self.zone_at(at) if self._believed else None
+        self.believed = self.believed or clock.trust(self._setting) is not clock.Trust.UNSET
+        return self.zone_at(at) if self.believed else None
 
     def zone_at(self, at: Millis) -> Zone:
         """Return the zone at any moment of the past, whose clock is believed."""

@@ -97,7 +97,7 @@ class Outputs:
             return False
         try:
             return self._buses[driver.bus].at_once(lambda: self._drive(name, level))
-        except Exception as error:  # noqa: BLE001 - a stranger's driver may raise anything; the others go on
+        except Exception as error:
             raise _as_device_error(name, error) from error
 
     async def make_safe(self, levels: Mapping[str, Level]) -> dict[str, DeviceError]:
@@ -198,8 +198,12 @@ class Outputs:
         # Not by the bus's calendar: there it would come after all that is overdue, not ahead of it.
         timer = threading.Timer(order.pause, self._queue_safe, (name, order))
         timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:  # the machine has no thread left: later than it should be, but not never
+            again = time.monotonic() + order.pause
+            self._buses[self._drivers[name].bus].at(again, lambda: self._queue_safe(name, order))
         order.pause = min(order.pause * 2, _LONGEST_PAUSE_S)
-        timer.start()
 
     def _drive(self, name: str, level: Level) -> None:
         driver = self._drivers[name]

@@ -9,11 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import msgspec
-
 from outstation import clock
 from outstation.core.node import Node
-from outstation.core.readings import Keep, Reading
+from outstation.core.readings import Reading
 from outstation.core.sensors import SensorSpec
 from outstation.engine.runner import Runner, stamp_now
 from outstation.errors import StoreError
@@ -38,14 +36,7 @@ def resume(runner: Runner, setting: clock.Setting) -> None:
         return
     if then is None:
         return
-    try:
-        effects = node.restore(kept, then, stamp_now(setting))
-    except msgspec.DecodeError as error:
-        log.error("what outputs, rules and settings were before cannot be read, so they begin anew: %s", error)  # noqa: TRY400
-        # All of it: what would stay is in the time of another boot than what is kept from now on.
-        runner.do(Keep(kind, name, None) for kind, name in kept)
-        return
-    runner.do(effects)
+    runner.do(node.restore(kept, then, stamp_now(setting)))
 
 
 def remember(node: Node, history: History) -> None:

@@ -15,10 +15,11 @@ from typing import Self, TypeVar
 import apsw
 import msgspec
 
+from outstation.clock import Trust
 from outstation.core.readings import Keep, Millis, Reading
 from outstation.core.restarts import Stamp
 from outstation.errors import StoreError
-from outstation.store import file, kept, retention
+from outstation.store import boots, file, kept, retention
 from outstation.store.boots import Boot
 from outstation.store.draft import Recorded
 from outstation.store.readers import Readers
@@ -91,6 +92,15 @@ class Store:
         """Return what has outlived the restart. Blocks. Raises StoreError."""
         with self.read() as connection:
             return kept.load(connection)
+
+    def was_trusted(self) -> bool:
+        """Tell whether the clock of this boot was ever believed, by this process or one before it. Blocks."""
+        try:
+            with self.read() as connection:
+                known = boots.newest(connection)
+        except StoreError:
+            return False
+        return known is not None and known.trust is not Trust.UNSET
 
     def write(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
         """Do `work` in the next commit, in the writer's thread. What it raises is the future's alone."""

@@ -31,6 +31,13 @@ class Keeper:
         self._busy_until: float | None = None
         self._next_at, self._pause = 0.0, _FIRST_PAUSE_S
 
+    def renew(self, start: Callable[[], tuple[int, socket.socket]] | None) -> None:
+        """End the one there is, which has loaded another config: the next one is started in this way."""
+        self.end()
+        self._part()
+        self._start, self._pid = start, None
+        self._next_at, self._pause = 0.0, _FIRST_PAUSE_S
+
     def fileno(self) -> int:
         """Return the descriptor on which it answers; -1 where there is none."""
         return -1 if self._channel is None else self._channel.fileno()
@@ -61,8 +68,7 @@ class Keeper:
         elif word == supervision.DONE:
             self._busy_until = None
         elif not said:
-            self._channel.close()
-            self._channel = None
+            self._part()
 
     def busy(self, now: float) -> bool:
         """Tell whether it is still at work: no server may touch its outputs meanwhile. Past its time it is killed."""
@@ -87,12 +93,15 @@ class Keeper:
         """Take note that a child has ended."""
         if pid == self._pid:
             self._pid, self._busy_until, self._limit = None, None, _LOADS_S
-            if self._channel is not None:
-                self._channel.close()
-                self._channel = None
+            self._part()
 
     def end(self) -> None:
         """Kill it, so that it cannot come late and undo what a server has done."""
         if self._pid is not None:
             children.end(self._pid)
         self._busy_until = None
+
+    def _part(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None

@@ -6,6 +6,8 @@ the simulated chip's answers excepted, which have a second.
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import select
 import signal
@@ -17,8 +19,9 @@ from outstation.supervisor.keeper import Keeper
 from outstation.supervisor.notify import Notify
 from outstation.supervisor.passage import Passage
 from outstation.supervisor.pins import Pins
+from outstation.supervisor.substitute import Substitute
 from outstation.supervisor.times import Times
-from outstation.wire import RefusedError, supervision
+from outstation.wire import RefusedError, outputs, supervision
 
 _LOOK_MS, _SOON_MS = 1_000, 100
 _ASLEEP_S = 2.0
@@ -26,6 +29,9 @@ _ASLEEP_S = 2.0
 
 _LATE_S = 2.0
 """Seconds of silence that a server may add to its time to stop: outputs are safe 12 s after the last beat."""
+
+_MESSAGES = 64
+"""As many of a server are heard in a turn: one that speaks without end must not keep the others from being heard."""
 
 _DYING_S = 2.0
 """A killed process has gone by then, unless the kernel itself is held up."""
@@ -52,7 +58,8 @@ class Supervisor:
         self._pins, self._passage, self._times, self._again = pins, passage, times, again
         self._notify = Notify()
         self._keeper = Keeper(again.keeper if pins.others else None)
-        self._reduced: int | None = None
+        self._drivers = b""
+        self._substitute = Substitute(again.reduced)
         self._next_at: float | None = None
         self._crashes: list[float] = []
         self._failed_tries = -1
@@ -123,7 +130,7 @@ class Supervisor:
 
     def _listen(self, server: Server) -> None:
         """Take the server's messages. The end of them is the server's end, of which its exit tells in a moment."""
-        while True:
+        for _ in range(_MESSAGES):
             try:
                 message, answers, _, _ = socket.recv_fds(server.channel, supervision.LONGEST, 4)
             except OSError:
@@ -145,9 +152,12 @@ class Supervisor:
         elif message.startswith(supervision.LINE) and answers and not server.frozen:
             server.heard, server.drives = time.monotonic(), True
             self._give_line(message, answers[0])
+        elif message.startswith(supervision.OUTPUTS) and len(answers) == 2 and not server.frozen:
+            self._adopt(message, answers[0], answers[1])
 
     def _take_beat(self, server: Server) -> None:
         server.heard = time.monotonic()
+        supervision.say(server.channel, supervision.HEARD)
         if not server.beats:
             server.beats = True
             self._proven = True
@@ -164,6 +174,28 @@ class Supervisor:
                 supervision.answer_line(answer_to, line)
         except (OSError, ValueError):
             return  # who asked is gone, or gave up
+
+    def _adopt(self, drivers: bytes, answer_to: int, written: int) -> None:
+        """Take over the outputs of a server whose config may be another one than that of those before it."""
+        try:
+            try:
+                wanted = outputs.read_from(written)
+            except ValueError as error:
+                supervision.answer_refusal(answer_to, RefusedError("config", errno.EINVAL, str(error)))
+            else:
+                self._hold(wanted, drivers)
+                supervision.answer_adopted(answer_to)
+        except OSError:
+            return  # as above
+
+    def _hold(self, wanted: list[outputs.Output], drivers: bytes) -> None:
+        others = outputs.text(wanted) != outputs.text(self._pins.outputs)
+        if others:
+            self._passage.say("the config has changed: its outputs and safe states count from now on")
+            self._complain(self._pins.adopt(wanted))
+        if others or drivers != self._drivers:
+            self._drivers = drivers
+            self._keeper.renew(self._again.keeper if self._pins.others else None)
 
     def _look(self, now: float) -> None:
         """Do what is due."""
@@ -182,6 +214,7 @@ class Supervisor:
             self._make_safe()
         if self._stop_until is None:
             self._keeper.look(now)
+            self._substitute.look(now)
 
     def _judge(self, server: Server, now: float) -> None:
         # From its first output on it is a danger: all of them are open within 7 s, and then it beats.
@@ -217,8 +250,7 @@ class Supervisor:
             if not pid:
                 return
             self._keeper.buried(pid)
-            if pid == self._reduced:
-                self._reduced = None
+            self._substitute.buried(pid)
             if self._server is not None and pid == self._server.pid:
                 self._buried(self._server, os.waitstatus_to_exitcode(status))
 
@@ -241,8 +273,9 @@ class Supervisor:
     def _plan(self, server: Server, how: str) -> None:
         """Decide what comes after a crash: the next server soon, or the reduced node for longer."""
         now = time.monotonic()
-        healthy = self._times.healthy
-        self._crashes = [*(at for at in self._crashes if now - at < healthy), now]
+        if self._crashes and now - self._crashes[-1] >= self._times.healthy:
+            self._crashes.clear()
+        self._crashes.append(now)
         if self._failed_tries < 0 and len(self._crashes) < self._times.crashes:
             pause = self._times.pause(len(self._crashes))
             self._passage.say(f"the server {how}: {self._state()}, the next one starts in {pause:g} s")
@@ -251,7 +284,7 @@ class Supervisor:
         self._failed_tries += 1
         pause = self._times.again[min(self._failed_tries, len(self._times.again) - 1)]
         self._next_at = now + pause
-        often = f"ended {len(self._crashes)} times within {healthy:g} s"
+        often = f"ended {len(self._crashes)} times within {math.ceil(now - self._crashes[0])} s"
         often = "was tried once more and ended again" if self._failed_tries else often
         why = f"The node {often}; the last one {how}. The {self._state()}. It is tried again in {pause:g} s."
         self._passage.say(why)
@@ -259,9 +292,7 @@ class Supervisor:
 
     def _start(self) -> None:
         self._next_at = None
-        if self._reduced is not None:
-            children.end(self._reduced)
-            self._reduced = None
+        self._substitute.end()
         self._make_safe()
         self._refused = False
         try:
@@ -274,13 +305,15 @@ class Supervisor:
 
     def _start_reduced(self, why: str) -> None:
         try:
-            self._reduced = self._again.reduced(why, bytes(self._passage.ring))
+            self._substitute.begin(why, bytes(self._passage.ring))
         except OSError as error:
             self._passage.say(f"nobody answers meanwhile: {error.strerror}")
         self._notify.say("READY=1", "STATUS=" + why)
 
     def _make_safe(self) -> None:
-        complaints = self._pins.make_safe()
+        self._complain(self._pins.make_safe())
+
+    def _complain(self, complaints: list[str]) -> None:
         for complaint in complaints:
             if complaint not in self._complaints:
                 self._passage.say(complaint)
@@ -302,8 +335,7 @@ class Supervisor:
                 return
 
     def _end(self) -> int:
-        if self._reduced is not None:
-            children.end(self._reduced)
+        self._substitute.end()
         self._keeper.end()
         self._make_safe()
         self._passage.carry()

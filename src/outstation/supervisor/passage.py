@@ -9,6 +9,9 @@ import stat
 KEPT = 65_536
 """Bytes of the past that are kept for whoever asks what went wrong; as many wait for a slow reader at most."""
 
+_READS = 4
+"""At once: a server that writes without end must not keep its supervisor from all else."""
+
 _AT_ONCE = 4_096
 """PIPE_BUF: a pipe that poll(2) calls writable takes as many without blocking (pipe(7))."""
 
@@ -32,8 +35,8 @@ class Passage:
         return self._source
 
     def carry(self) -> None:
-        """Take what waits in the pipe."""
-        while True:
+        """Take what waits in the pipe, or the first of it."""
+        for _ in range(_READS):
             try:
                 found = os.read(self._source, KEPT)
             except OSError:  # nothing waits

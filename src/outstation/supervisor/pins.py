@@ -32,7 +32,7 @@ class Pin:
         """Return the descriptor of the request, made now if there is none that works. Raises RefusedError."""
         if self._line is not None and self._works():
             return self._line
-        self._forget()
+        self.forget()
         wanted, name = self.output, self.output.holder
         if wanted.kind == "simulated":
             self._chip = simulated.request_output(
@@ -45,6 +45,10 @@ class Pin:
                 chip, wanted.pin, level=wanted.safe, active_low=wanted.active_low, holder=name
             )
         return self._line
+
+    def is_line_of(self, output: Output | None) -> bool:
+        """Tell whether an output may have the request as it is; None may not. The holder's name stays the first one."""
+        return output is not None and output.active_low == self.output.active_low
 
     def make_safe(self) -> str:
         """Drive the line to its safe level; return what went wrong, "" where nothing did.
@@ -59,7 +63,7 @@ class Pin:
             return "" if self._is_absent(refusal) else os.strerror(refusal.number)
         except OSError as error:
             if error.errno in _GONE:
-                self._forget()  # it may come back: then the line is requested anew
+                self.forget()  # it may come back: then the line is requested anew
             return error.strerror or str(error)
         return ""
 
@@ -84,7 +88,8 @@ class Pin:
             return False
         return True
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Let go of the line; the next request is a new one."""
         if self._chip is not None:
             self._chip.close()
         elif self._line is not None:
@@ -96,8 +101,30 @@ class Pins:
     """All of them. Whatever one does, the others are made safe."""
 
     def __init__(self, outputs: list[Output]) -> None:
-        self.others = [each.name for each in outputs if each.kind == "driver"]
-        self._pins = {(each.kind, each.chip, each.pin): Pin(each) for each in outputs if each.kind != "driver"}
+        self.outputs = outputs
+        self._pins = {place: Pin(output) for place, output in self._places().items()}
+
+    @property
+    def others(self) -> list[str]:
+        """The outputs that are no lines of this machine."""
+        return [each.name for each in self.outputs if each.kind == "driver"]
+
+    def adopt(self, outputs: list[Output]) -> list[str]:
+        """Hold these from now on, at their safe levels; return the complaints.
+
+        A line that stays is not let go of; one that is gone is driven to the level that was safe for it until now.
+        """
+        self.outputs, before = outputs, self._pins
+        wanted = self._places()
+        stay = {place: pin for place, pin in before.items() if pin.is_line_of(wanted.get(place))}
+        gone = [pin for place, pin in before.items() if place not in stay]
+        failed = _made_safe(gone)
+        for pin in gone:
+            pin.forget()
+        self._pins = {place: stay.get(place) or Pin(output) for place, output in wanted.items()}
+        for place, pin in self._pins.items():
+            pin.output = wanted[place]
+        return [*failed, *self.make_safe()]
 
     def line(self, kind: str, chip: str, pin: int, *, active_low: bool) -> int:
         """Return the descriptor of a line that the start found in the config. Raises RefusedError."""
@@ -108,5 +135,12 @@ class Pins:
 
     def make_safe(self) -> list[str]:
         """Drive all to their safe levels, at once; return the complaints."""
-        failed = {pin.output.name: pin.make_safe() for pin in self._pins.values()}
-        return [f"{name} may not be in its safe state: {why}" for name, why in failed.items() if why]
+        return _made_safe(list(self._pins.values()))
+
+    def _places(self) -> dict[tuple[str, str, int], Output]:
+        return {(each.kind, each.chip, each.pin): each for each in self.outputs if each.kind != "driver"}
+
+
+def _made_safe(pins: list[Pin]) -> list[str]:
+    failed = {pin.output.name: pin.make_safe() for pin in pins}
+    return [f"{name} may not be in its safe state: {why}" for name, why in failed.items() if why]

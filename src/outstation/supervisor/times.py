@@ -21,7 +21,7 @@ class Times:
     """After as long without a crash, all earlier ones are forgotten."""
 
     crashes = 5
-    """As many within `healthy` seconds, and the reduced node takes over."""
+    """As many, and never `healthy` seconds without one: the reduced node takes over."""
 
     first_pause, longest_pause = 0.1, 5.0
     """Before the next server starts: doubled with each crash."""

@@ -70,6 +70,13 @@ def read(path: str) -> list[Output]:
         return parsed(file.read())
 
 
+def read_from(descriptor: int) -> list[Output]:
+    """Return the outputs of a file in memory. Raises OSError; ValueError where it is not such a file."""
+    with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.seek(0)
+        return parsed(file.read())
+
+
 def _row(each: Output) -> str:
     fields = [each.kind, each.name, each.chip, str(each.pin), str(int(each.active_low)), str(int(each.safe))]
     return "\t".join(map(_escaped, fields)) + "\n"

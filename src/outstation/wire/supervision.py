@@ -7,14 +7,19 @@ newline, the data folder. The first server is forked, and has them without that.
     beat                                 after each `handle` of a Tick, at least once a second: rules are alive
     refused                              it will end and has told why: no crash, if no server has run before
     line \t KIND \t CHIP \t PIN \t LOW   wants an output line; carries a socket for the answer (SCM_RIGHTS)
+    outputs \t DRIVERS                   each server but the first, before it opens anything: the outputs of its config;
+                                         carries a socket for the answer and a file in memory, written as DATA/outputs
+                                         is. DRIVERS stands for the options of those that are no pins: another one,
+                                         and the keeper is started anew
 
 and is answered on that socket, so that any thread may ask at any time:
 
-    ok                                   with the descriptor of the request, for which either may set the level
+    ok                                   to `line` with its request's descriptor, by which either may set the level
     refused \t STAGE \t ERRNO \t DETAIL  as in RefusedError
 
-The supervisor says nothing by itself. The end of the pair is the message: when the server's end is gone, so is the
-server; when the supervisor's is, the server makes its outputs safe and stops.
+The supervisor says "heard" to each beat, and nothing by itself. The end of the pair is the message: when the server's
+end is gone, so is the server; when the supervisor's is, or it hears beats no more, the server makes its outputs safe
+and stops.
 
 The keeper, a process for outputs that are no pins, has a pair of its own, by OUTSTATION_KEEPER: the number of its
 end, a newline, the data folder. It says "ready SECONDS", how long its slowest driver may take; it is told "safe",
@@ -33,11 +38,15 @@ ENVIRONMENT = "OUTSTATION_SUPERVISED"
 
 KEEPER = "OUTSTATION_KEEPER"
 
-BEAT, REFUSED, LINE = b"beat", b"refused", b"line"
+BEAT, REFUSED, LINE, OUTPUTS = b"beat", b"refused", b"line", b"outputs"
+HEARD = b"heard"
 READY, SAFE, DONE = b"ready", b"safe", b"done"
 
 ANSWER_S = 1.5
 """What the supervisor has for an answer: less than the 2 s that an output has for all of its order."""
+
+ADOPTION_S = 10.0
+"""What the supervisor has to take over the outputs of another config: each simulated chip has a second for it."""
 
 LONGEST = 4_096
 """Bytes of a message: a path has at most as many (PATH_MAX)."""
@@ -63,10 +72,30 @@ def ask_line(channel: socket.socket, kind: str, chip: str, pin: int, *, active_l
     if lines:
         os.set_inheritable(lines[0], False)
         return lines[0]
-    if not answer:
-        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-    _, stage, number, detail = answer.decode().split("\t", 3)
-    raise RefusedError(stage, int(number), detail)
+    _raise_refusal(answer)
+    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+
+def ask_to_adopt(channel: socket.socket, text: str, drivers: str) -> None:
+    """Have the supervisor hold the outputs of this text from now on. Raises RefusedError, OSError."""
+    memory = os.memfd_create("outputs", os.MFD_CLOEXEC)
+    try:
+        os.write(memory, text.encode())
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with mine:
+            mine.settimeout(ADOPTION_S)
+            with theirs:
+                words = OUTPUTS + b"\t" + drivers.encode()
+                socket.send_fds(channel, [words], [theirs.fileno(), memory], socket.MSG_NOSIGNAL)
+            _raise_refusal(mine.recv(LONGEST))
+    finally:
+        os.close(memory)
+
+
+def answer_adopted(answer_to: int) -> None:
+    """Say that the outputs were taken over. Raises OSError."""
+    with socket.socket(fileno=os.dup(answer_to)) as there:
+        there.send(b"ok", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 def answer_line(answer_to: int, line: int) -> None:
@@ -80,3 +109,12 @@ def answer_refusal(answer_to: int, refusal: RefusedError) -> None:
     with socket.socket(fileno=os.dup(answer_to)) as there:
         text = "\t".join(["refused", refusal.stage, str(refusal.number), refusal.detail])
         there.send(text.encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+def _raise_refusal(answer: bytes) -> None:
+    if not answer:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    word, *refusal = answer.decode().split("\t", 3)
+    if word == "refused":
+        stage, number, detail = refusal
+        raise RefusedError(stage, int(number), detail)

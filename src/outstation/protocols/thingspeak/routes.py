@@ -16,8 +16,8 @@ from functools import partial
 
 from outstation import clock
 from outstation.config import DeviceTable
-from outstation.core.sensors import MAX_AHEAD
 from outstation.core.readings import Millis, Reading
+from outstation.core.sensors import MAX_AHEAD
 from outstation.engine.site import Site
 from outstation.errors import StoreError
 from outstation.http import TEXT, Answer, Later, Request, Response

@@ -14,7 +14,7 @@ or, where few numbers come again and again, by their ranks:
 
     0x03 varint(d) plain(d) plain(n)    the d numbers that there are, in order; the rank of each of the n
 
-How many numbers there are is known beforehand; none take no bytes. A radix other than 256 is for
+How many numbers there are, one at least, is known beforehand. A radix other than 256 is for
 times that a sender's or a kernel's timer made: ticks in one plane, what is random in the other.
 """
 
@@ -52,8 +52,6 @@ RANKED_FROM = 4
 
 def pack(numbers: Sequence[int]) -> bytes:
     """Return the column in the fewest bytes known here. Raises ValueError for a number of more than 64 bits."""
-    if not numbers:
-        return b""
     if min(numbers) < LEAST or max(numbers) > MOST:
         raise ValueError("A number has more than 64 bits.")
     distinct = sorted(set(numbers))
@@ -64,8 +62,6 @@ def pack(numbers: Sequence[int]) -> bytes:
 
 def unpack(cursor: Cursor, count: int) -> list[int]:
     """Return the next `count` numbers. Raises msgspec.DecodeError where that is impossible."""
-    if not count:
-        return []
     how = cursor.byte()
     if how != RANKED:
         return _read_plain(cursor, how, count)

@@ -8,7 +8,7 @@ import msgspec
 
 from outstation import clock
 from outstation.core.readings import Adjust
-from outstation.core.rules import SettingSpec
+from outstation.core.settings import SettingSpec
 from outstation.engine.site import Site
 from outstation.http import Answer, Later, Request, Response, json
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from outstation.core.decisions import Decisions
 from outstation.core.readings import SEVERITIES, Alert
-from outstation.core.rules import RuleState, SettingSpec
+from outstation.core.rules import RuleState
+from outstation.core.settings import SettingSpec
 from outstation.web.dashboard import wording
 from outstation.web.dashboard.view import View, text, time_element
 
