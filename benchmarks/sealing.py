@@ -3,9 +3,9 @@
 Names, of codecs or recordings, choose what is run. Needs the recordings in the folder $RECORDINGS, and for the rows of
 other people's codecs `pip install pcodec numpy zstandard` (a codec that is not installed is left out with a word).
 
-Bytes are those of an SQLite file with pages of 1 KiB, as the store has them, divided by the readings in it: times,
-values, flags, columns of the row, its index and the unused ends of pages are in. Each case runs in a process of its
-own; memory is by how much it grew at most (VmHWM, proc(5)), all bodies and the libraries counted in.
+Bytes are those by which an SQLite file (pages of 1 KiB, as the store has) grows, divided by the readings: times,
+values, flags, the other columns of a row, its index and the unused ends of pages are in. Each case runs in a process of
+its own; memory is by how much that grew at most (VmHWM, proc(5)), all bodies and the libraries counted in.
 docs/decisions/0008 rests on this table.
 """
 
@@ -24,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,14 @@ def window() -> list[Sensor]:
     return [sensor for sensor in _room() if isinstance(sensor[1][0], bool)]
 
 
-def room_every(step: int) -> list[Sensor]:
-    """Return the first reading in each `step` milliseconds of the room, with its own time."""
+def sampled(step: int) -> list[Sensor]:
+    """Return the room as a node of ours would have asked it every `step` milliseconds, up to some ms late."""
+    chance = random.Random(2)  # noqa: S311  the same each time
+    return [_sampled(sensor, step, chance) for sensor in room()]
+
+
+def thinned(step: int) -> list[Sensor]:
+    """Return the first reading in each `step` milliseconds of the room, with its own time: some seconds of chance."""
     return [_thinned(sensor, step) for sensor in room()]
 
 
@@ -68,7 +75,7 @@ def second(places: int | None = 2) -> list[Sensor]:
     """Return a temperature at 1 Hz for three days, woken up to 2 ms late, of so many decimals; None: of all bits."""
     chance = random.Random(1)  # noqa: S311  the same each time
     drift = list(accumulate(chance.gauss(0, 0.002) for _ in range(3 * 86_400)))
-    times = [1_000 * place + int(chance.expovariate(1.5)) for place in range(len(drift))]
+    times = [1_000 * place + _late(chance) for place in range(len(drift))]
     exact = [20 + 5 * math.sin(place / 13_751) + at + chance.gauss(0, 0.01) for place, at in enumerate(drift)]
     column: Column = [value if places is None else round(value, places) for value in exact]
     return [(times, column)]
@@ -76,8 +83,10 @@ def second(places: int | None = 2) -> list[Sensor]:
 
 READINGS: dict[str, Callable[[], list[Sensor]]] = {
     "room": room,
-    "room, every 10 s": lambda: room_every(10_000),
-    "room, every 5 min": lambda: room_every(300_000),
+    "room, asked in 10 s": lambda: sampled(10_000),
+    "room, asked in 5 min": lambda: sampled(300_000),
+    "room, one in 10 s": lambda: thinned(10_000),
+    "room, one in 5 min": lambda: thinned(300_000),
     "window open or shut": window,
     "machine, 5 min": machine,
     "1 Hz, hundredths": second,
@@ -85,6 +94,7 @@ READINGS: dict[str, Callable[[], list[Sensor]]] = {
 }
 
 
+@cache
 def _room() -> list[Sensor]:
     sensors: dict[tuple[str, int], Sensor] = {}
     with gzip.open(RECORDINGS / "room-climate.csv.gz", "rt") as lines:
@@ -100,6 +110,15 @@ def _thinned(sensor: Sensor, step: int) -> Sensor:
     first = {at // step: place for place, at in reversed(list(enumerate(sensor[0])))}
     kept = sorted(first.values())
     return [sensor[0][place] for place in kept], [sensor[1][place] for place in kept]
+
+
+def _sampled(sensor: Sensor, step: int, chance: random.Random) -> Sensor:
+    last = {at // step + 1: place for place, at in enumerate(sensor[0])}
+    return [step * turn + _late(chance) for turn in last], [sensor[1][place] for place in last.values()]
+
+
+def _late(chance: random.Random) -> int:
+    return int(chance.expovariate(1.5))
 
 
 class Measured(msgspec.Struct):
@@ -169,9 +188,10 @@ def case(sensors: list[Sensor], name: str, size: str) -> Measured:
         assert list(times_read) == times
         assert list(column_read) == column
     with tempfile.TemporaryDirectory() as folder:
-        size_of_file = _stored(Path(folder) / "blocks.db", blocks, bodies).stat().st_size
+        empty, full = _stored(Path(folder) / "empty.db", [], []), _stored(Path(folder) / "blocks.db", blocks, bodies)
+        grown = full.stat().st_size - empty.stat().st_size
     body = sum(map(len, bodies)) / count
-    return Measured(body, size_of_file / count, count / packed / 1e3, count / unpacked / 1e3, peak / 1024)
+    return Measured(body, grown / count, count / packed / 1e3, count / unpacked / 1e3, peak / 1024)
 
 
 def day() -> str:

@@ -99,9 +99,7 @@ async def _main(
             continue  # nohup(1): it is meant to outlive its terminal
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
     with Store(place.data, lose_at_most=config.store.lose_at_most, boot=boot_now(config.node.clock)) as store:
-        parts = build(config, place, store)
-        if supervision:
-            parts.runner.heartbeat = supervision.beat
+        parts = build(config, place, store, supervision)
         try:
             await _start(parts)
             await _live(parts, bound, control, stopping, place.data, remark)

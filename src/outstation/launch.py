@@ -48,7 +48,7 @@ def supervise(
         bound = open_port(web.host if host is None else host, web.port if port is None else port)
         known = _outputs(config, data)
         write_down(known, data)
-        memory = _in_memory(known)
+        memory, notebook = _in_memory(known), os.memfd_create("kept")
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         reading, writing = os.pipe()
         os.set_blocking(writing, False)  # who reads may be stopped: a server waits for nobody's ear
@@ -62,9 +62,9 @@ def supervise(
         os.dup2(writing, 2)
         for descriptor in (reading, writing, memory):
             os.close(descriptor)
-        return Supervision(theirs, owner.fileno(), bound, data)
+        return Supervision(theirs, owner.fileno(), bound, data, notebook)
     theirs.close()
-    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory]
+    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook]
     for descriptor in given:
         os.set_inheritable(descriptor, True)
     words = [*map(str, given), str(child), str(data), str(data) if temporary else ""]

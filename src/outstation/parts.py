@@ -13,6 +13,7 @@ from outstation.config import Config
 from outstation.engine.clerk import Clerks
 from outstation.engine.feed import Feed
 from outstation.engine.local_time import LocalTime
+from outstation.engine.notebook import Notebook
 from outstation.engine.refill import refill
 from outstation.engine.resuming import remember, resume
 from outstation.engine.runner import Runner
@@ -22,6 +23,7 @@ from outstation.store.deliveries import Deliveries
 from outstation.store.history import History
 from outstation.store.journal import Journal
 from outstation.store.keys import Keys
+from outstation.supervised import Supervision
 
 if TYPE_CHECKING:
     from outstation.engine.notifier import Notifier
@@ -38,7 +40,7 @@ class Parts(msgspec.Struct, frozen=True):
     clerks: Clerks
 
 
-def build(config: Config, place: plugins.Place, store: Store) -> Parts:
+def build(config: Config, place: plugins.Place, store: Store, supervision: Supervision | None = None) -> Parts:
     """Return a node that knows what it knew before: its outputs can be opened, and its rules can decide."""
     node, hardware = assemble(config, place)
     history, notifier = History(store), _notifier(config, store)
@@ -47,6 +49,8 @@ def build(config: Config, place: plugins.Place, store: Store) -> Parts:
     local = LocalTime(config.node.clock, config.node.timezone, where)
     local.believed = store.was_trusted()
     runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, notifier)
+    if supervision:
+        runner.heartbeat, runner.notebook = supervision.beat, Notebook(supervision.notebook)
     resume(runner, config.node.clock)
     refill(runner, config.node.clock)
     return Parts(config, hardware, history, runner, notifier, Clerks(store))

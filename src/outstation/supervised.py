@@ -23,10 +23,11 @@ _UNANSWERED = 10
 class Supervision:
     """This process is a server below a supervisor; `folder` is its data folder. Any thread may ask for lines."""
 
-    def __init__(self, channel: socket.socket, lock: int, port: socket.socket, folder: Path) -> None:
+    def __init__(self, channel: socket.socket, lock: int, port: socket.socket, folder: Path, notebook: int) -> None:
+        """notebook: a descriptor of memory that the supervisor holds for the next server."""
         self._channel, self._lock, self.port = channel, lock, port
-        self.folder = folder
-        for descriptor in (channel.fileno(), lock, port.fileno()):
+        self.folder, self.notebook = folder, notebook
+        for descriptor in (channel.fileno(), lock, port.fileno(), notebook):
             os.set_inheritable(descriptor, False)
         # Python closes its sockets before the process has ended; the end that the supervisor sees is the kernel's.
         self._until_the_end = os.dup(channel.fileno())
@@ -41,9 +42,9 @@ class Supervision:
         if given is None:
             return None
         words, _, folder = given.partition("\n")
-        channel, lock, port = words.split()
+        channel, lock, port, notebook = words.split()
         sockets = [socket.socket(fileno=int(number)) for number in (channel, port)]
-        return Supervision(sockets[0], int(lock), sockets[1], Path(folder))
+        return Supervision(sockets[0], int(lock), sockets[1], Path(folder), int(notebook))
 
     def beat(self) -> None:
         """Say that the rules are alive. Called in the loop that `when_lost` has.

@@ -11,7 +11,8 @@ from outstation.core.readings import Millis, Quality, Value
 from outstation.core.summaries import NO_BAD, Number, Said, Summary
 from outstation.core.windows import Window
 
-FIVE = Millis(300_000)
+TINY = 1e-150
+"""The square of a number much below is 0, and the last bits of the smallest floats are large."""
 
 
 def is_good(said: Said) -> bool:
@@ -51,10 +52,9 @@ def same(found: Summary, window: Window, readings: Sequence[Said], reach: Millis
     assert (found.numbers.first_at, found.numbers.first) == numbers[0]
     assert (found.numbers.last_at, found.numbers.last) == numbers[-1]
     size = max(abs(float(value)) for value in values)
-    assert found.numbers.mean == pytest.approx(statistics.fmean(values), rel=1e-12, abs=1e-12 * size)
+    assert found.numbers.mean == pytest.approx(statistics.fmean(values), rel=1e-12, abs=max(1e-12 * size, TINY))
     exact = statistics.stdev(map(float, values)) if len(values) > 1 else 0.0
-    # The square of a number below 1e-160 is 0.
-    assert found.numbers.stdev == pytest.approx(exact, rel=1e-9, abs=max(1e-9 * size, 1e-150))
+    assert found.numbers.stdev == pytest.approx(exact, rel=1e-9, abs=max(1e-9 * size, TINY))
 
 
 def empty(window: Window) -> Summary:

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outstation.core import closing
-from outstation.core.closing import AT_ONCE, GRACE, Closed, Closing, Made, Stale
+from outstation.core.closing import AT_ONCE, GRACE, MOST_WAITING, Closed, Closing, Made, Stale, closed_until
 from outstation.core.readings import Millis, Quality, Reading, Value
 from outstation.core.summaries import Revision, Said, Summary, revised, total
 from outstation.core.summing import summarised
-from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Offset, Tier, Window, pieces, touched, window
+from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Offset, Tier, Window, parts, touched, window
 from tests.core.story import AIR, PORCH, START
 from tests.core.test_summaries import alike
 from tests.core.test_windows import KOLKATA
@@ -27,7 +26,7 @@ def utc(at: Millis) -> Millis:
 
 
 def closing_of(offset: Offset = utc, reach: Millis = REACH) -> Closing:
-    return Closing(offset, lambda sensor: reach)
+    return Closing(offset, lambda _: reach)
 
 
 def own(second: float, value: Value | None = 20.0, *, sensor: str = AIR, quality: Quality = Quality.OK) -> Reading:
@@ -136,6 +135,12 @@ def test_a_hub_closes_no_more_in_one_tick_than_it_has_time_for() -> None:
     assert len(closing_.tick(at(620))) == 1
 
 
+def test_until_its_grace_is_over_a_window_is_not_said_to_be_closed() -> None:
+    for tier, window_ in ((Tier.FIVE_MINUTES, FIRST), (Tier.HOUR, THE_HOUR), (Tier.DAY, THE_DAY)):
+        assert closed_until(tier, window_.end + GRACE - 1, utc) == window_.start
+        assert closed_until(tier, window_.end + GRACE, utc) == window_.end
+
+
 # What comes late.
 
 
@@ -177,7 +182,7 @@ def test_a_correction_of_the_newest_holds_in_the_windows_after_it() -> None:
     closing_ = closing_of(reach=2 * FIVE_MINUTES)
     told(closing_, sent(0), sent(310), sent(310, True))
     made = [each for second in (610, 910, 1_210) for each in closing_.tick(at(second))]
-    assert windows(made) == [FIRST, SECOND, THIRD, Window(THIRD.end, FIVE_MINUTES)]
+    assert windows(made) == [SECOND, THIRD, Window(THIRD.end, FIVE_MINUTES)]
 
 
 def test_readings_that_this_server_stamped_may_share_a_millisecond() -> None:
@@ -208,14 +213,16 @@ def test_after_a_clock_that_leapt_ahead_all_is_late_and_right() -> None:
     assert windows(closing_.tick(at(610)))[:2] == [FIRST, SECOND]
 
 
-def test_made_up_times_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closing, "MOST_WAITING", 3)
+def test_made_up_times_do_not_fill_the_memory() -> None:
     closing_ = closing_of()
-    told(closing_, sent(100_000))
-    late = [sent(second, arrived=100_000) for second in range(0, 90_000, 10_000)]
-    made = told(closing_, *late)
-    assert len(made) > len(late)
-    assert len(closing_._waiting) <= 4
+    told(closing_, sent(5_000_000))
+    late = [sent(300 * number, arrived=5_000_000) for number in range(MOST_WAITING + 9)]
+    made = windows(told(closing_, *late))
+    # Made at once, and so are the hour and the day, where these do not wait already.
+    assert {each for each in made if each.width == FIVE_MINUTES} == {
+        window(Tier.FIVE_MINUTES, each.at, utc) for each in late[-10:]
+    }
+    assert len(closing_._waiting) == MOST_WAITING
 
 
 # What is stamped anew.
@@ -224,7 +231,7 @@ def test_made_up_times_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -
 def test_what_was_stamped_anew_leaves_its_windows_and_comes_to_others() -> None:
     closing_ = closing_of()
     told(closing_, own(0), own(10))
-    closing_.learn(AIR, START + HOUR + 10_000)
+    closing_.learn(AIR, START + HOUR + 10_000, START + HOUR + 11_000)
     for start in (START, START + HOUR):
         assert closing_.touch(AIR, start, start + 10_000, START + HOUR + 11_000) == []
     now = START + HOUR + FIVE_MINUTES
@@ -234,7 +241,7 @@ def test_what_was_stamped_anew_leaves_its_windows_and_comes_to_others() -> None:
 
 def test_after_a_start_what_is_older_than_the_newest_is_late() -> None:
     closing_ = closing_of()
-    closing_.learn(PORCH, at(610))
+    assert closing_.learn(PORCH, at(610), at(611)) == []
     assert told(closing_, sent(310, arrived=611), sent(611), sent(900)) == [Stale(PORCH, THIRD)]
     assert windows(closing_.tick(at(621))) == [SECOND]
     assert len(summaries(told(closing_, sent(1_200)))) == 1
@@ -297,7 +304,7 @@ class Shop:
 
     def learn(self) -> None:
         if self.readings:
-            self.closing.learn(AIR, max(time for time, _ in self.readings))
+            self.do(self.closing.learn(AIR, max(time for time, _ in self.readings), self.now))
 
     def do(self, made: list[Made]) -> None:
         for each in made:
@@ -321,10 +328,9 @@ class Shop:
         return next(summarised([window_], inside, self.reach, before[-1] if before else None))
 
     def rolled(self, window_: Window) -> Summary:
-        found = pieces(window_.start, window_.end, Tier(min(window_.tier - 1, Tier.HOUR)), self.offset)
         inside = [
             each.summary
-            for piece in found
+            for piece in parts(window_, self.offset)
             for key, each in sorted(self.stored.items())
             if key.tier is piece.tier and piece.start <= key.start < piece.end
         ]

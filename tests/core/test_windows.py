@@ -126,7 +126,7 @@ def test_what_is_not_closed_is_read_from_finer_tiers() -> None:
     day = utc("2026-07-01T00:00Z")
     now = day + DAY + 3 * HOUR + 17 * 60_000
     closed = {Tier.DAY: now, Tier.HOUR: now - 20 * 60_000, Tier.FIVE_MINUTES: now}
-    assert pieces(day, now, Tier.DAY, lambda at: 0, closed) == [
+    assert pieces(day, now, Tier.DAY, offset_in("UTC"), closed) == [
         Piece(Tier.DAY, day, day + DAY),
         Piece(Tier.HOUR, day + DAY, day + DAY + 2 * HOUR),
         Piece(Tier.FIVE_MINUTES, day + DAY + 2 * HOUR, day + DAY + 3 * HOUR + 3 * FIVE_MINUTES),

@@ -96,3 +96,18 @@ def _until(event: threading.Event) -> Callable[[], None]:
 
 def _threads(name: str) -> int:
     return sum(thread.name == name for thread in threading.enumerate())
+
+
+def test_a_thread_that_could_not_be_started_is_tried_again_and_nothing_is_lost() -> None:
+    bus = Bus("i2c-1")
+    done: list[str] = []
+    end = threading.Event()
+    before = threading.stack_size(1 << 46)  # more than there are addresses: pthread_create(3) fails with EAGAIN
+    try:
+        bus.at(NEXT, lambda: done.append("first"))
+    finally:
+        threading.stack_size(before)
+    bus.at(NEXT, end.set)
+    assert end.wait(1)
+    assert done == ["first"]
+    bus.close()

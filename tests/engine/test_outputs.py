@@ -285,6 +285,24 @@ def test_an_error_that_passes_is_tried_again_at_the_stop() -> None:
     assert led.done == [("open", True), ("open", False), ("close", None)]
 
 
+def test_an_order_to_be_safe_outlives_a_machine_without_threads() -> None:
+    led = Relay()
+    outputs = Outputs({"led": led})
+
+    async def story() -> dict[str, DeviceError]:
+        await outputs.open_all({"led": True})
+        led.errors = [DeviceError("noise"), DeviceError("noise")]
+        before = threading.stack_size(1 << 46)  # more than there are addresses: no thread can be started
+        try:
+            return await outputs.make_safe({"led": False})
+        finally:
+            threading.stack_size(before)
+
+    assert run(story()) == {}
+    outputs.close()
+    assert led.done[:2] == [("open", True), ("open", False)]
+
+
 def test_an_error_that_passes_after_the_wait_is_tried_again_until_the_end(short: None) -> None:
     led = Relay()
     outputs = Outputs({"led": led})

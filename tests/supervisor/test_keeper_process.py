@@ -84,3 +84,19 @@ def test_where_every_output_is_a_pin_there_is_none() -> None:
     keeper.order_safe()
     assert keeper.fileno() == -1
     assert not keeper.busy(time.monotonic())
+
+
+def test_one_with_another_config_takes_its_place_at_once() -> None:
+    first, second = Started(), Started()
+    keeper = Keeper(first)
+    keeper.look(time.monotonic())
+    keeper.renew(second)
+    keeper.look(time.monotonic())
+    assert (len(first.ends), len(second.ends)) == (1, 1)
+    keeper.buried(NOBODY + 3)
+    keeper.order_safe()
+    assert second.orders() == b"safe"
+    keeper.renew(None)
+    assert second.orders() == b"", "it sees the end"
+    first.close()
+    second.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -29,6 +30,17 @@ def test_what_comes_in_goes_out_and_the_last_of_it_is_kept(tmp_path: Path) -> No
         .startswith(b"before\nfirst\nWARNING outstation.supervisor: the server is gone\n")
     )
     assert len(passage.ring) == KEPT
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_storm_is_carried_a_part_at_a_time(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
+    os.write(writing, b"z" * (1 << 20))
+    with (tmp_path / "log").open("wb") as log:
+        Passage(reading, log.fileno()).carry()
+    assert os.read(reading, 1), "the rest waits: outputs come first"
     os.close(reading)
     os.close(writing)
 

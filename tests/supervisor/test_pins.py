@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from outstation.devices.lines.simulated import SimulatedChip, start
 from outstation.supervisor.pins import Pins
-from outstation.wire import simulated
+from outstation.wire import RefusedError, simulated
 from outstation.wire.outputs import Output
 
 
@@ -56,3 +57,22 @@ def test_an_output_whose_chip_was_unplugged_is_safe_when_it_is_back(path: Path) 
     assert pins.make_safe() == []
     with SimulatedChip(path) as chip:
         assert chip.level(17) is True
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_of_another_config_lines_that_stay_are_never_let_go_of_and_the_others_are_safe_before(path: Path) -> None:
+    def output(name: str, pin: int, *, safe: bool, active_low: bool = False) -> Output:
+        return Output("simulated", name, str(path), pin, active_low=active_low, safe=safe)
+
+    pins = Pins([output("vent", 17, safe=False), output("lamp", 22, safe=True), output("fan", 23, safe=False)])
+    assert pins.make_safe() == []
+    with SimulatedChip(path) as chip:
+        since = time.monotonic_ns()
+        other = [output("vent", 17, safe=True), output("fan", 23, safe=False, active_low=True)]
+        assert pins.adopt(other) == []
+        assert [each.driven for each in chip.changes(17) if each.at_ns > since] == [True]
+        assert (chip.level(17), chip.holder(22), chip.level(22)) == (True, "", True)
+        assert (chip.level(23), chip.holder(23)) == (True, "outstation fan")
+        assert pins.line("simulated", str(path), 23, active_low=True)
+        with pytest.raises(RefusedError):
+            pins.line("simulated", str(path), 22, active_low=False)

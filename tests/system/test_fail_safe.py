@@ -140,3 +140,28 @@ def test_told_to_stop_it_is_safe_and_says_so(vent: Vent, signum: signal.Signals)
     changes = vent.chip.changes(PIN)
     assert changes[-1].level is vent.safe or not changes[-1].driven
     assert not vent.chip.holder(PIN)
+
+
+def test_a_supervisor_that_stands_still_is_one_that_is_gone(vent: Vent) -> None:
+    server = vent.node.server_pid
+    os.kill(vent.node.pid, signal.SIGSTOP)
+    try:
+        vent.safe_within(FROZEN_S)
+        until(lambda: Path(f"/proc/{server}/stat").read_text().split()[2] == "Z", CRASH_S)
+    finally:
+        os.kill(vent.node.pid, signal.SIGCONT)
+    assert "did not answer 10 beats" in vent.node.log.read_text()
+    assert vent.node.wait_for_server(other_than=server) != server
+
+
+def test_a_node_that_stood_still_as_a_whole_goes_on(vent: Vent) -> None:
+    server, both = vent.node.server_pid, (vent.node.pid, vent.node.server_pid)
+    for pid in both:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(FROZEN_S)
+    for pid in reversed(both):
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(1.5)
+    time.sleep(1)
+    assert vent.node.server_pid == server
+    assert vent.chip.level(PIN) is not vent.safe

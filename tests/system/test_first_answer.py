@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,7 @@ def test_without_a_terminal_no_key_gets_into_the_journal(tmp_path: Path) -> None
 def test_a_key_that_is_easy_to_guess_is_warned_of_and_never_shown(tmp_path: Path) -> None:
     with Running(tmp_path / "data", LED, env={"OUTSTATION_API_KEY": "gr33nhouse"}) as node:
         assert node.post("/api/led", {"action": "on"}, key="gr33nhouse").status == 200
+        until(lambda: "To move outputs" in node.log.read_text())
         said = node.log.read_text()
     assert "warning: OUTSTATION_API_KEY" in said
     assert "16 characters" in said
@@ -108,9 +109,28 @@ def test_a_greeting_that_nobody_can_hear_does_not_end_the_node(folder: Path, std
     assert "Traceback" not in (folder / "log").read_text()
 
 
+def test_a_greeting_that_waits_for_a_reader_holds_nothing_up(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"." * 4_096)
+    os.set_blocking(writing, True)
+    command = [sys.executable, "-m", "outstation", "run", "--port", str(free_port())]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, cwd=folder, stdout=writing, stderr=log) as node:
+        until(lambda: _answers(folder))
+        time.sleep(2)
+        assert _answers(folder), "its loop goes on"
+        node.terminate()
+        assert node.wait(10) == 0
+    os.close(writing)
+    os.close(reading)
+
+
 @pytest.mark.parametrize("key", ["  padded-key-of-the-owner \n", "schlüssel-mit-umlaut"])
 def test_a_key_from_the_environment_is_one_that_a_header_carries(tmp_path: Path, key: str) -> None:
     with Running(tmp_path / "data", LED, env={"OUTSTATION_API_KEY": key}) as node:
+        until(lambda: "To move outputs" in node.log.read_text())
         said = node.log.read_text()
         if key.isascii():
             assert node.post("/api/led", {"action": "on"}, key=key.strip()).status == 200
@@ -119,7 +139,7 @@ def test_a_key_from_the_environment_is_one_that_a_header_carries(tmp_path: Path,
 
 def test_a_padded_placeholder_is_warned_of(tmp_path: Path) -> None:
     with Running(tmp_path / "data", LED, env={"OUTSTATION_API_KEY": "changeme-changeme-changeme"}) as node:
-        assert "easy to guess" in node.log.read_text()
+        until(lambda: "easy to guess" in node.log.read_text())
 
 
 def test_the_refusal_tells_how_to_make_a_key_and_that_command_works_as_it_stands(folder: Path) -> None:

@@ -32,6 +32,7 @@ DRIVER = '''
 """An output that is a file: whoever drives it last is written beside the level."""
 
 import os
+import signal
 import time
 
 from outstation.errors import DeviceError
@@ -50,6 +51,9 @@ class FileDriver(ActuatorDriver):
     def open(self, level):
         if (self.place.base / "broken").exists():
             raise DeviceError("The wire is cut.")
+        if (freeze := self.place.base / "freeze").exists():
+            freeze.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
         if self.options.hangs and "OUTSTATION_HANGS" in os.environ and (self.place.base / "hang").exists():
             time.sleep(600)
         self.set(level)
@@ -73,10 +77,15 @@ def packages(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def node(tmp_path: Path, packages: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
-    hangs = getattr(request, "param", False)
+def environment(packages: Path) -> dict[str, str]:
+    """What the driver needs."""
     paths = [str(packages), os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])]
-    environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OUTSTATION_HANGS": "1"}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OUTSTATION_HANGS": "1"}
+
+
+@pytest.fixture
+def node(tmp_path: Path, environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Running]:
+    hangs = getattr(request, "param", False)
     with Running(tmp_path / "data", CONFIG.format(hangs=str(hangs).lower()), env=environment) as node:
         for name, away in (("siren", "off"), ("pump", "on")):
             assert node.post(f"/api/{name}", {"action": away}).status == 200
@@ -145,3 +154,39 @@ def test_told_to_stop_all_of_it_ends(node: Running) -> None:
     assert node.stop() == 0
     assert driven(node, "siren")[-1][0]
     assert not driven(node, "pump")[-1][0]
+
+
+def test_an_edited_config_is_the_one_that_it_goes_by_at_the_next_death(node: Running) -> None:
+    time.sleep(1.5)
+    config = node.config_file.read_text().replace('path = "siren"\nsafe = "on"', 'path = "horn"\nsafe = "off"')
+    node.config_file.write_text(config)
+    server = node.server_pid
+    os.kill(server, signal.SIGKILL)
+    server = node.wait_for_server(other_than=server)
+    assert node.post("/api/siren", {"action": "on"}).status == 200
+    time.sleep(1.5)
+    before = len(driven(node, "siren"))
+    os.kill(server, signal.SIGKILL)
+    until(lambda: not driven(node, "horn")[-1][0], 2)
+    assert len(driven(node, "siren")) == before
+
+
+def test_an_edited_option_is_enough(node: Running) -> None:
+    time.sleep(1.5)
+    node.config_file.write_text(node.config_file.read_text().replace('path = "siren"', 'path = "horn"'))
+    server = node.server_pid
+    os.kill(server, signal.SIGKILL)
+    server = node.wait_for_server(other_than=server)
+    assert node.post("/api/siren", {"action": "off"}).status == 200
+    time.sleep(1.5)
+    os.kill(server, signal.SIGKILL)
+    until(lambda: driven(node, "horn")[-1][0], 2)
+
+
+def test_a_server_that_freezes_while_it_opens_one_does_not_have_the_time_of_a_start(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "freeze").touch()
+    environment["OUTSTATION_SUPERVISION"] = "silent=3 start=60"
+    with Running(tmp_path / "data", CONFIG.format(hangs="false"), env=environment) as node:
+        assert "said nothing for 3 s" in node.log.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,20 @@ name = "led"
 driver = "gpio"
 pin = 17
 simulate = true
+"""
+
+FORKS = """
+import os, pathlib, time
+
+def read():
+    told = pathlib.Path(__file__).with_name("helper")
+    if not told.exists():
+        helper = os.fork()
+        if helper == 0:
+            time.sleep(60)
+            os._exit(0)
+        told.write_text(str(helper))
+    return 1
 """
 
 
@@ -65,6 +80,19 @@ def test_after_a_kill_the_same_data_and_the_same_port_work_again_at_once(tmp_pat
         node.start()
         assert (node.data / "lock").read_text() == f"{node.pid}\n"
         assert until(lambda: _asked(node).returncode == 0)
+
+
+def test_a_helper_that_a_driver_has_forked_keeps_neither_the_data_nor_the_port(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS)
+    config = '[[sensors]]\nname = "mood"\ndriver = "python"\nfile = "forks.py"\n'
+    with Running(tmp_path / "data", config) as node:
+        helper = int(until(lambda: (tmp_path / "helper").exists() and (tmp_path / "helper").read_text()))
+        try:
+            assert node.stop() == 0
+            node.start()
+            assert Path(f"/proc/{helper}").exists(), "it has outlived the first node"
+        finally:
+            os.kill(helper, signal.SIGKILL)
 
 
 def _run(node: Running, data: Path, port: int) -> subprocess.CompletedProcess[str]:

@@ -48,6 +48,11 @@ class Stale(msgspec.Struct, frozen=True, gc=False):
 Made = Closed | Stale
 
 
+def closed_until(tier: Tier, at: Millis, offset: Offset) -> Millis:
+    """Return the end of the last window of a tier, other than RAW, that is closed by now."""
+    return window(tier, at - GRACE, offset).start
+
+
 class Closing:
     """The open windows of all sensors, and those that wait to be made anew.
 
@@ -93,12 +98,13 @@ class Closing:
             del self._waiting[heapq.heappop(heap)[2]]
         return heap[0][0] if heap else None
 
-    def learn(self, sensor: str, newest: Millis) -> None:
+    def learn(self, sensor: str, newest: Millis, at: Millis) -> list[Made]:
         """Begin anew with a sensor whose newest stored reading is that old: after a start, or after a new stamp.
 
-        What may not have been made by then is to be named by touch().
+        The windows that it speaks in are made anew. Others that may not have been made are to be named by touch().
         """
         self._begin(sensor, newest)
+        return self.touch(sensor, newest, newest, at)
 
     def touch(self, sensor: str, start: Millis, end: Millis, at: Millis) -> list[Made]:
         """Have the windows made anew that readings from `start` to `end` (included) change: they came, or went."""
@@ -129,8 +135,7 @@ class Closing:
         sensor, at, here = reading.sensor, reading.at, reading.arrived
         if at == running.since:
             # The newest once more, or corrected: the store knows which, and what holds from now on.
-            self.learn(sensor, at)
-            return self.touch(sensor, at, at, here)
+            return self.learn(sensor, at, here)
         # It speaks until the next one at the latest, and that is no later than the newest.
         return self._anew(sensor, touched(at, at, min(running.reach, running.since - at)), here)
 

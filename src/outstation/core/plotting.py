@@ -18,7 +18,7 @@ from outstation.core.summing import summarised
 from outstation.core.windows import DAY, WIDTHS, Offset, Piece, Tier, Window, day_number, day_start, pieces
 
 READINGS_A_POINT = 40
-"""Raw readings that are read for a point at most: nine hours at 1 Hz and 800 points. Beyond, a point is five minutes."""
+"""Raw readings that are read for a point at most: nine hours at 1 Hz and 800 points. Beyond, one is five minutes."""
 
 FEWEST_POINTS = 2
 

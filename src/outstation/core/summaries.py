@@ -193,9 +193,11 @@ def _packed(summary: Summary) -> tuple[object, ...]:
 def _unpacked(row: _Row, window: Window) -> Numbers | None:
     if not row.count:
         return None
-    lowest, highest, first, last = row.values if row.decimals is None else (x / 10**row.decimals for x in row.values)
-    ends = window.start + row.first_in, window.end - row.last_before
-    return Numbers(row.count, row.mean, row.squares, lowest, highest, first, last, *ends)
+    values: Iterable[Number] = row.values
+    if row.decimals is not None:
+        scale = 10**row.decimals
+        values = [value / scale for value in row.values]
+    return Numbers(row.count, row.mean, row.squares, *values, window.start + row.first_in, window.end - row.last_before)
 
 
 def _short(values: tuple[Number, ...]) -> tuple[int | None, tuple[Number, ...]]:

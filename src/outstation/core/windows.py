@@ -100,6 +100,11 @@ def pieces(
     return [*before, Piece(tier, first, last), *after]
 
 
+def parts(window_: Window, offset: Offset) -> list[Piece]:
+    """Return what a window is made from: a day from hours, an hour from five minutes, these from readings."""
+    return pieces(window_.start, window_.end, Tier(window_.tier - 1), offset)
+
+
 def day_number(at: Millis, offset: Offset) -> int:
     """Return the number of the local day that holds this moment; 0 is 1 January 1970."""
     # Where clocks go back over midnight (St. John's did so at 0:01) the date is that of the day before for a while.

@@ -68,7 +68,7 @@ class Bus:
         try:
             thread.start()
         except RuntimeError as error:
-            log.error("Bus %s stands still: %s.", self.name, error)
+            log.warning("Bus %s stands still: %s.", self.name, error)
             return None
         return thread
 

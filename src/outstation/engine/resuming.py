@@ -27,13 +27,16 @@ _LONG_AGO = 86_400_000
 def resume(runner: Runner, setting: clock.Setting) -> None:
     """Give the core what has outlived the restart. Blocks while it reads."""
     node, store = runner.node, runner.store
+    noted = runner.notebook.rows() if runner.notebook else None
     try:
         kept, then = store.kept()
         with store.read() as connection:
             node.decisions.alerts.count_from(alerts.highest(connection))
     except StoreError as error:
         log.warning("starting without what outputs, rules and settings were before: %s", error)
-        return
+        kept, then = {}, None
+    if noted is not None:  # of this boot, and at least as new as the disk
+        kept, then = noted, stamp_now(setting)
     if then is None:
         return
     runner.do(node.restore(kept, then, stamp_now(setting)))

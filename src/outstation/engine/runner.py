@@ -38,6 +38,7 @@ from outstation.core.readings import (
 from outstation.core.restarts import Stamp
 from outstation.engine.feed import Feed, Happening
 from outstation.engine.local_time import LocalTime
+from outstation.engine.notebook import Notebook
 from outstation.engine.outputs import Outputs
 from outstation.errors import DeviceError, StoreError
 from outstation.store import alerts, deliveries
@@ -107,6 +108,7 @@ class Runner:
         self._closed = False
         self._clock = clock_setting
         self._boot = boot_now(clock_setting)
+        self.notebook: Notebook | None = None
         self.heartbeat: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -194,12 +196,18 @@ class Runner:
         if isinstance(effect, Switch):
             self._drive(effect.actuator, effect.level)
         elif isinstance(effect, Keep):
-            self.store.keep([effect])
+            self.keep([effect])
         elif isinstance(effect, Alerted):
             self._tell(effect)
         elif isinstance(effect, Note):
             log.log(_LEVELS.get(effect.kind, logging.INFO), "%s: %s: %s", effect.subject, effect.kind, effect.text)
             self._forget_error(self._journal.add([effect]))
+
+    def keep(self, keeps: Sequence[Keep]) -> None:
+        """Have this outlive a crash at once, and a power cut with the next commit."""
+        if self.notebook:
+            self.notebook.keep(keeps)
+        self.store.keep(keeps)
 
     def _tell(self, told: Alerted) -> None:
         """Store an alert with the messages about it; whoever delivers them begins when they are on disk."""
@@ -277,6 +285,8 @@ class Runner:
             self.do(self.node.handle(Tick(moment.at, moment.now, self._local.zone(moment.at))))
             self._watch_clock(moment)
             self._stamp(moment.now)
+            if self.notebook:
+                self.notebook.write()
             self.heartbeat()
         finally:
             self._wake()  # whatever failed: without this timer no claim would ever end

@@ -1,8 +1,8 @@
 """Where the supervisor begins: `outstation run` has loaded the config and become this, in the same process.
 
-Arguments: the numbers of the socket pair's end, of the lock, of the listening socket, of the log pipe's two ends and of
-the outputs in memory; the first server's pid; the data folder; a folder to remove at the end, or nothing; then the
-command for the next server.
+Arguments: the numbers of the socket pair's end, of the lock, of the listening socket, of the log pipe's two ends, of
+the outputs in memory and of the servers' notebook; the first server's pid; the data folder; a folder to remove at the
+end, or nothing; then the command for the next server.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from outstation.wire import outputs
 
 def main(arguments: list[str]) -> int:
     """Supervise; return the exit status."""
-    given = [int(number) for number in arguments[:6]]
-    server, folder, temporary, *command = arguments[6:]
+    given = [int(number) for number in arguments[:7]]
+    server, folder, temporary, *command = arguments[7:]
     for descriptor in given:
         os.set_inheritable(descriptor, False)
-    channel, lock, port, log, stderr, known = given
+    channel, lock, port, log, stderr, known, notebook = given
     with open(known, encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
         pins = Pins(outputs.parsed(file.read()))
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         pins=pins,
         passage=Passage(log),
         times=from_environment(),
-        again=Again(command, folder, lock=lock, port=port, stderr=stderr),
+        again=Again(command, folder, lock=lock, port=port, stderr=stderr, notebook=notebook),
     )
     try:
         return supervisor.run()

@@ -345,15 +345,15 @@ class Supervisor:
 class Again:
     """How the next server is started, and the reduced node: with what the first one was given."""
 
-    def __init__(self, command: list[str], folder: str, *, lock: int, port: int, stderr: int) -> None:
+    def __init__(self, command: list[str], folder: str, *, lock: int, port: int, stderr: int, notebook: int) -> None:
         self._command, self._folder = command, folder
-        self._lock, self._port, self._stderr = lock, port, stderr
+        self._lock, self._port, self._stderr, self._notebook = lock, port, stderr, notebook
 
     def server(self) -> tuple[int, socket.socket]:
         """Start a server; return its pid and the end of the socket pair to hear it by. Raises OSError."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            given = [theirs.fileno(), self._lock, self._port]
+            given = [theirs.fileno(), self._lock, self._port, self._notebook]
             words = " ".join(map(str, given)) + "\n" + self._folder
             environment = {**os.environ, supervision.ENVIRONMENT: words}
             return children.start(self._command, environment, given, self._stderr), mine
