@@ -250,6 +250,17 @@ def test_a_mistake_in_a_text_is_pointed_at(keys: str, when: str, mistake: str, p
     assert shown[start : start + carets.count("^")] == pointed
 
 
+def test_a_rule_that_clicks_for_ever_is_refused_and_one_that_waits_is_not() -> None:
+    [mistake] = mistakes(HOUSE + rule(when="vent is off"))
+    assert "it claims vent and looks at it" in mistake
+    loaded(HOUSE + rule('claim = { vent = "off" }\nhold = "10m"', when="vent is on"))
+
+
+def test_what_is_compared_with_itself_never_changes() -> None:
+    [mistake] = mistakes(HOUSE + rule(when="air > air"))
+    assert "this one never changes" in mistake
+
+
 def test_the_same_units_and_the_drivers_own_match() -> None:
     own = '[[sensors]]\nname = "a"\ndriver = "recorded"\nfile = "x.csv"\ncolumn = "t"\nunit = "°C"\n'
     assert loaded(HOUSE + own + rule(when="air > a")).rules

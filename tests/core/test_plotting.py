@@ -64,7 +64,9 @@ def test_of_a_slow_sensor_a_day_is_drawn_from_its_readings() -> None:
 
 
 def test_what_was_deleted_is_drawn_from_what_is_left() -> None:
-    assert planned(START, START + HOUR, raw=START).tier is Tier.RAW
+    assert planned(START, START + HOUR, raw=START - 5 * SECOND).tier is Tier.RAW
+    # The first column begins a little before what is asked for.
+    assert planned(START, START + HOUR, raw=START).tier is Tier.FIVE_MINUTES
     assert planned(START, START + HOUR, raw=START + 1).tier is Tier.FIVE_MINUTES
     assert planned(START, START + HOUR, raw=START + 1, five_minutes=START + 1).tier is Tier.HOUR
     everything = dict.fromkeys(("raw", "five_minutes", "hour", "day"), START + 1)

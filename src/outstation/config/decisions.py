@@ -129,8 +129,19 @@ class _Rules:
                     parsed[key] = condition
         for key, condition in parsed.items():
             yield from _pointed(one, key, [wrong for wrong in [never(condition)] if wrong])
+        if "when" in parsed:
+            yield from self._loop(one, parsed["when"])
         if len(parsed) == 2:
             yield from _pointed(one, "until", [wrong for wrong in [overlap(parsed["when"], parsed["until"])] if wrong])
+
+    def _loop(self, one: Found, when: Condition) -> Iterator[str]:
+        """A rule that looks at what it moves, and waits for nothing, moves it to and fro."""
+        claim = one.raw.get("claim", {})
+        own = conditions.actuators(when) & set(claim if isinstance(claim, dict) else ())
+        if own and "hold" not in one.raw and "until" not in one.raw:
+            name = min(own)
+            sentence = f"expected a hold or an until: it claims {name} and looks at it, so that would click for ever"
+            yield one.place.says("when", sentence)
 
     def _condition(self, text: str) -> Condition:
         """Return a condition that is right on this node. Raises ConditionError."""

@@ -151,7 +151,7 @@ class DeviceTable(Table):
 class AlertClause(Table):
     """`alert = { ... }` of a rule: repeat None: as [alerts] says."""
 
-    message: str
+    message: Annotated[str, Field(min_length=1)]
     severity: Severity = "warning"
     repeat: Repeat | None = None
 

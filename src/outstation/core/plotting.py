@@ -15,12 +15,26 @@ import msgspec
 from outstation.core.readings import Millis
 from outstation.core.summaries import Said, Summary, total
 from outstation.core.summing import summarised
-from outstation.core.windows import DAY, WIDTHS, Offset, Piece, Tier, Window, day_number, day_start, pieces
+from outstation.core.windows import (
+    DAY,
+    FIVE_MINUTES,
+    HOUR,
+    WIDTHS,
+    Offset,
+    Piece,
+    Tier,
+    Window,
+    day_number,
+    day_start,
+    pieces,
+)
 
 READINGS_A_POINT = 40
 """Raw readings that are read for a point at most: nine hours at 1 Hz and 800 points. Beyond, one is five minutes."""
 
 FEWEST_POINTS = 2
+
+_COARSEST_FIRST = ((Tier.DAY, DAY), (Tier.HOUR, HOUR), (Tier.FIVE_MINUTES, FIVE_MINUTES))
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -47,9 +61,12 @@ def plan(start: Millis, end: Millis, points: int, *, held: Mapping[Tier, Held], 
     start, end: made wider to whole columns, which begin at multiples of their width, so that they stay while a
     plot is moved. every: the usual time between two readings. held: of each tier.
     """
-    points = max(points, FEWEST_POINTS)
-    tier = _tier(start, end, points, held, every)
-    edges = _days(start, end, points, offset) if tier is Tier.DAY else _even(start, end, points, WIDTHS.get(tier, 1))
+    points, end = max(points, FEWEST_POINTS), max(end, start + 1)
+    tier = _tier(end - start, points, every)
+    edges = _edges(tier, start, end, points, offset)
+    while tier < Tier.DAY and held[tier].since > edges[0]:
+        tier = Tier(tier + 1)
+        edges = _edges(tier, start, end, points, offset)
     closed = {each: what.until for each, what in held.items()}
     found = pieces(edges[0], min(edges[-1], held[Tier.RAW].until), tier, offset, closed)
     return Plan(tier, edges, tuple(found))
@@ -92,31 +109,22 @@ def drawn(all_: Iterable[Summary]) -> list[Summary]:
     return found
 
 
-def _tier(start: Millis, end: Millis, points: int, held: Mapping[Tier, Held], every: Millis) -> Tier:
-    """Return the coarsest tier that has a window for every second point; of what is held."""
-    span = end - start
-    tier = Tier.RAW if span <= every * points * READINGS_A_POINT else Tier.FIVE_MINUTES
-    for coarser, width in (
-        (Tier.FIVE_MINUTES, WIDTHS[Tier.FIVE_MINUTES]),
-        (Tier.HOUR, WIDTHS[Tier.HOUR]),
-        (Tier.DAY, DAY),
-    ):
+def _tier(span: Millis, points: int, every: Millis) -> Tier:
+    """Return the coarsest tier that has a window for every second point; if none has, readings, or five minutes."""
+    for tier, width in _COARSEST_FIRST:
         if span * 2 >= points * width:
-            tier = coarser
-    while tier < Tier.DAY and held[tier].since > start:
-        tier = Tier(tier + 1)
-    return tier
+            return tier
+    return Tier.RAW if span <= every * points * READINGS_A_POINT else Tier.FIVE_MINUTES
 
 
-def _even(start: Millis, end: Millis, points: int, width: Millis) -> tuple[Millis, ...]:
-    """Return edges at multiples of a whole number of widths. One column fewer is room for the edges' own places."""
-    step = -(-(end - start) // ((points - 1) * width)) * width
-    first = start - start % step
-    return tuple(range(first, end + step, step))
+def _edges(tier: Tier, start: Millis, end: Millis, points: int, offset: Offset) -> tuple[Millis, ...]:
+    """Return edges at multiples of a whole number of windows. One column less is room for where these happen to lie."""
+    if tier is Tier.DAY:
+        first, last = day_number(start, offset), day_number(end - 1, offset) + 1
+        return tuple(day_start(number, offset) for number in _multiples(first, last, points - 1, 1))
+    return tuple(_multiples(start, end, points - 1, WIDTHS.get(tier, 1)))
 
 
-def _days(start: Millis, end: Millis, points: int, offset: Offset) -> tuple[Millis, ...]:
-    first, last = day_number(start, offset), day_number(end - 1, offset)
-    step = -(-(last - first + 1) // (points - 1))
-    numbers = range(first - first % step, last + 1 + step, step)
-    return tuple(day_start(number, offset) for number in numbers)
+def _multiples(start: int, end: int, columns: int, of: int) -> range:
+    step = -(-(end - start) // (columns * of)) * of
+    return range(start - start % step, end + step, step)

@@ -197,7 +197,9 @@ def _unpacked(row: _Row, window: Window) -> Numbers | None:
     if row.decimals is not None:
         scale = 10**row.decimals
         values = [value / scale for value in row.values]
-    return Numbers(row.count, row.mean, row.squares, *values, window.start + row.first_in, window.end - row.last_before)
+    lowest, highest, first, last = values
+    ends = window.start + row.first_in, window.end - row.last_before
+    return Numbers(row.count, row.mean, row.squares, lowest, highest, first, last, *ends)
 
 
 def _short(values: tuple[Number, ...]) -> tuple[int | None, tuple[Number, ...]]:

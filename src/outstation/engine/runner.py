@@ -36,6 +36,7 @@ from outstation.core.readings import (
     Tick,
 )
 from outstation.core.restarts import Stamp
+from outstation.engine.chatter import Chatter
 from outstation.engine.feed import Feed, Happening
 from outstation.engine.local_time import LocalTime
 from outstation.engine.notebook import Notebook
@@ -97,6 +98,7 @@ class Runner:
         self._local = local or LocalTime(clock_setting)
         self._notifier = notifier
         self._journal = Journal(store)
+        self._chatter = Chatter()
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, Level] = {}
         self._answered: deque[Switched] = deque()
@@ -200,8 +202,13 @@ class Runner:
         elif isinstance(effect, Alerted):
             self._tell(effect)
         elif isinstance(effect, Note):
-            log.log(_LEVELS.get(effect.kind, logging.INFO), "%s: %s: %s", effect.subject, effect.kind, effect.text)
-            self._forget_error(self._journal.add([effect]))
+            self._note(self._chatter.written(effect, clock.now()))
+
+    def _note(self, notes: Sequence[Note]) -> None:
+        for note in notes:
+            log.log(_LEVELS.get(note.kind, logging.INFO), "%s: %s: %s", note.subject, note.kind, note.text)
+        if notes:
+            self._forget_error(self._journal.add(notes))
 
     def keep(self, keeps: Sequence[Keep]) -> None:
         """Have this outlive a crash at once, and a power cut with the next commit."""

@@ -124,7 +124,7 @@ class _Checker:
 
     def _changing(self, node: Node, *parts: Quantity) -> bool:
         """Expect something in a comparison that can change."""
-        if any(constant(part) is None for part in parts):
+        if any(constant(part) is None for part in parts) and len({written(part) for part in parts}) > 1:
             return True
         self._wrong(node, "expected a sensor, a setting or an age in a comparison: this one never changes.")
         return False
