@@ -215,14 +215,18 @@ def _read(path: Path) -> list[packing.Block]:
 
 
 def lateness() -> str:
-    """Return by how many milliseconds a thread that sleeps 1 ms at a time is late."""
+    """Return by how many milliseconds a thread that sleeps 1 ms at a time is late, and beside one that does nothing."""
     sys.setswitchinterval(0.0005)
     blocks = list(_cut(second()[0], "a day"))
     pack, _ = sealed()
-    packing_thread = threading.Thread(target=lambda: [pack(*block) for block in blocks])
-    packing_thread.start()
+    return f"{_late_beside(lambda: [pack(*block) for block in blocks])}; {_late_beside(lambda: time.sleep(1))} if idle"
+
+
+def _late_beside(work: Callable[[], Any]) -> str:
+    other = threading.Thread(target=work)
+    other.start()
     late = []
-    while packing_thread.is_alive():
+    while other.is_alive():
         late.append(_timed(lambda: time.sleep(0.001))[1] * 1e3 - 1)
     late.sort()
     return f"median {late[len(late) // 2]:.1f} ms, 99 % {late[len(late) * 99 // 100]:.1f} ms, at most {late[-1]:.1f} ms"

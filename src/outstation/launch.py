@@ -116,6 +116,8 @@ def write_down(known: list[outputs.Output], data: Path) -> None:
     try:
         outputs.write(str(path), known)
     except OSError as error:
+        if _says(path, known):  # it is there, only perhaps not on disk yet
+            return
         with contextlib.suppress(OSError):
             path.unlink()
         left = "drives those of an older config" if path.exists() else "will not know the outputs"

@@ -16,8 +16,11 @@ from pathlib import Path
 from outstation.errors import OutstationError
 from outstation.wire import RefusedError, supervision
 
-_UNANSWERED = 10
-"""Beats without an answer, and the supervisor stands still. A beat counts once a second."""
+_UNANSWERED = 9
+"""Beats in a row, of about a second each, without an answer to any: the supervisor stands still."""
+
+_BEAT_S = 0.9
+"""Beats that follow each other sooner count as one."""
 
 
 class Supervision:
@@ -53,9 +56,9 @@ class Supervision:
         """
         supervision.say(self._channel, supervision.BEAT)
         now = time.monotonic()
-        if now - self._counted >= 1:
+        if now - self._counted >= _BEAT_S:
             self._counted, self._unanswered = now, self._unanswered + 1
-        if self._unanswered > _UNANSWERED:
+        if self._unanswered >= _UNANSWERED:
             self._lose(f"did not answer {_UNANSWERED} beats")
 
     def refuse(self) -> None:

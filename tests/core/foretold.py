@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from outstation.core.conditions import actuators
 from outstation.core.readings import Level, Millis
 from outstation.core.rules import RuleSpec
 
 STALE: Millis = 30_000
 CALM: Millis = 1_000
-"""A rule turns on account of an output no more often than this."""
+"""A rule that looks at outputs turns no more often than this."""
 FAR = 50.0
 """A step between two values of a sensor that is doubted once."""
 
@@ -168,7 +169,7 @@ class Life:
     """One rule through all that was heard.
 
     lasted: how long `when` was true, as far as anybody knew. silent: for how long nobody has. turned: when it
-    began or ceased to fire. calms: an output that it looks at has moved too soon after that: it looks again then.
+    began or ceased to fire. calms: it looks at outputs, and would turn too soon after that: it looks again then.
     """
 
     def __init__(self, drawn: Drawn, settings: Mapping[str, float]) -> None:
@@ -192,9 +193,7 @@ class Life:
             self.world.learn(fact)
             if isinstance(fact, Told):
                 self._be_told(fact)
-            elif isinstance(fact, Stands) and fact.actuator in self.drawn.looks:
-                self._look_calmly()
-            elif self.awake and (self.calms is None or set(fact) & self.drawn.looks):
+            elif self.awake or (isinstance(fact, Stands) and fact.actuator in self.drawn.looks):
                 self._look()
         self._pass(now)
 
@@ -210,20 +209,13 @@ class Life:
             self.awake = True
             self._look()
 
-    def _look_calmly(self) -> None:
-        soonest = self.world.now if self.turned is None else self.turned + CALM
-        if self.world.now >= soonest:
-            self._look()
-        else:
-            self.calms = soonest
+    @property
+    def _looks_at_outputs(self) -> bool:
+        conditions = (self.drawn.spec.when, self.drawn.spec.until or self.drawn.spec.when)
+        return any(actuators(one) for one in conditions)
 
     def _moments(self, until: Millis) -> list[Millis]:
-        if self.calms is None:
-            return [*self.world.next(until), self._end_of_hold()]
-        return [
-            self.calms,
-            *(self.world.heard[name][0] + STALE + 1 for name in self.drawn.looks & set(self.world.heard)),
-        ]
+        return [*self.world.next(until), self._end_of_hold(), self.calms or 0]
 
     def _pass(self, until: Millis) -> None:
         """Let time pass, looking whenever something may change."""
@@ -259,13 +251,17 @@ class Life:
         truth = asks(world, safety)
         if truth is not None:
             self.silent = 0
-        if firing:
-            if truth is (drawn.until is not None):
+        soonest = self.turned + CALM if self.turned is not None and self._looks_at_outputs else world.now
+        if firing and truth is (drawn.until is not None):
+            self.calms = soonest
+            if world.now >= soonest:
                 self.since, truth, self.lasted, self.turned = None, False, 0, world.now
-        elif truth is False:
+        elif not firing and truth is False:
             self.lasted = 0
-        elif truth and self.lasted >= self.hold:
-            self.since, self.lasted, self.turned = world.now, 0, world.now
+        elif not firing and truth and self.lasted >= self.hold:
+            self.calms = soonest
+            if world.now >= soonest and not (drawn.until and drawn.until(world, safety)):
+                self.since, self.lasted, self.turned = world.now, 0, world.now
         self.truth = truth
 
     def _back(self, gone: Gone) -> None:

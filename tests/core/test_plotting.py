@@ -142,16 +142,26 @@ BEGINS = [utc(text) for text in ("2026-03-28T00:00Z", "2026-10-24T11:11:11Z", "2
     st.sampled_from([1, REACH, HOUR]),
     st.sampled_from([1, SECOND, HOUR]),
     st.sampled_from([0, 1, 2, 3]),
+    st.sampled_from([0, 10_000, DAY]),
 )
 def test_a_plot_from_tiers_and_one_from_readings_are_the_same(
-    start: Millis, span: Millis, points: int, said: list[Said], zone: str, reach: Millis, every: Millis, gone: int
+    start: Millis,
+    span: Millis,
+    points: int,
+    said: list[Said],
+    zone: str,
+    reach: Millis,
+    every: Millis,
+    gone: int,
+    lag: Millis,
 ) -> None:
     offset, now = offset_in(zone), start + span
     readings = sorted(((start + at, value, quality) for at, value, quality in said), key=lambda each: each[0])
     readings = [each for each in readings if each[0] < now]
-    there = {tier: Held(now if tier < gone else 0, now) for tier in Tier}
+    there = {tier: Held(now if tier < gone else 0, now - lag if tier else now) for tier in Tier}
     found = plan(start, now, points, held=there, every=every, offset=offset)
     edges = found.edges
+    assert all(piece.end <= there[piece.tier].until for piece in found.pieces)
     assert edges[0] <= start < now <= edges[-1]
     assert len(edges) - 1 <= max(points, 2)
     from_tiers = columns(found, tiers_of(found, readings, offset, reach))

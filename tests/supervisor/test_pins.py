@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +69,8 @@ def test_of_another_config_lines_that_stay_are_never_let_go_of_and_the_others_ar
     pins = Pins([output("vent", 17, safe=False), output("lamp", 22, safe=True), output("fan", 23, safe=False)])
     assert pins.make_safe() == []
     with SimulatedChip(path) as chip:
+        with socket.socket(fileno=os.dup(pins.line("simulated", str(path), 22, active_low=False))) as lamp:
+            simulated.ask(lamp, "set", "0")
         since = time.monotonic_ns()
         other = [output("vent", 17, safe=True), output("fan", 23, safe=False, active_low=True)]
         assert pins.adopt(other) == []

@@ -39,9 +39,6 @@ from outstation.errors import RefusedError, UnknownNameError
 
 T = TypeVar("T")
 
-TURNS_APART: Millis = 1_000
-"""A rule begins and ceases to fire on account of an output no more often than this."""
-
 STEP: Millis = 1_000
 """A clock that moves by more than this against the time since boot was set: what waits for an hour looks again."""
 
@@ -132,7 +129,7 @@ class Decisions:
         self._look(event.at, event.now)
         seen = actuation.see(self.actuators, event)
         # Rules look before anything is driven: an output that one of them takes back at once would only click.
-        effects = [*self._step(self._calm(event.actuator, event.now), moved=[event.actuator]), *seen]
+        effects = [*self._step(self._of_actuator.get(event.actuator, ()), moved=[event.actuator]), *seen]
         state = self.actuators[event.actuator]
         if state.error:
             text = f"{event.actuator} does not obey, so nobody knows whether it is on: {state.error}"
@@ -244,19 +241,6 @@ class Decisions:
             driven = actuation.claim(self.actuators, wants, moment, moved)
             return [*self._outputs(driven, [*outputs, *moved]), *effects]
         return effects
-
-    def _calm(self, actuator: str, now: Millis) -> list[RuleState]:
-        """Return the rules that look at an output and may turn on its account now; the others are looked at later.
-
-        A rule that looks at what it moves itself would turn as fast as the output obeys.
-        """
-        calm: list[RuleState] = []
-        for rule in self._of_actuator.get(actuator, ()):
-            if rule.turned is None or now - rule.turned >= TURNS_APART:
-                calm.append(rule)
-            else:
-                self._agenda.put(rule.spec.name, claims.earlier(rule.due, rule.turned + TURNS_APART))
-        return calm
 
     def _wants(self, actuator: str) -> tuple[Want, ...]:
         return tuple(rules.want(rule, actuator) for rule in self._claimed[actuator] if rule.firing)

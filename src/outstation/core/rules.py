@@ -11,10 +11,14 @@ from collections.abc import Mapping
 import msgspec
 
 from outstation.core.claims import Want, earlier
-from outstation.core.conditions import Condition, Decide, Look, Minutes, ager, decider, minuter
+from outstation.core.conditions import Condition, Decide, Look, Minutes, actuators, ager, decider, minuter
 from outstation.core.messages import Message
 from outstation.core.readings import Level, Millis, Severity
 from outstation.core.sight import Sight
+
+TURNS_APART: Millis = 1_000
+"""A rule that looks at outputs begins or ceases to fire no sooner after it last did: one that looks at what it moves
+itself would turn as fast as the output obeys."""
 
 
 class AlertSpec(msgspec.Struct, frozen=True):
@@ -59,7 +63,7 @@ class RuleState(msgspec.Struct):
 
     asked: `when` has been true since then, less the time for which nobody knew. unknown: since when the
     condition that counts just now cannot be decided. truth: what that condition came to.
-    turned: when it last began or ceased to fire. due: when it wants to be looked at again.
+    turned: when it last began or ceased to fire; apart: how soon it may again. due: when it wants to be looked at.
     """
 
     spec: RuleSpec
@@ -69,6 +73,7 @@ class RuleState(msgspec.Struct):
     look_until: Look
     minutes: Minutes | None
     minutes_until: Minutes | None
+    apart: Millis
     since: Millis | None = None
     asked: Millis | None = None
     unknown: Millis | None = None
@@ -99,6 +104,7 @@ def begin(spec: RuleSpec) -> RuleState:
         ager(until),
         minuter(spec.when),
         minuter(until),
+        TURNS_APART if actuators(spec.when) | actuators(until) else 0,
     )
 
 
@@ -167,9 +173,7 @@ def _decide(state: RuleState, sight: Sight) -> bool:
         _pause(state, sight.now)
         return False
     _resume(state, sight.now)
-    if state.firing:
-        return _clears(state, truth, sight.now)
-    return _fires(state, truth, sight)
+    return _clears(state, truth, sight.now) if state.firing else _fires(state, truth, sight)
 
 
 def _pause(state: RuleState, now: Millis) -> None:
@@ -194,7 +198,9 @@ def _fires(state: RuleState, truth: bool, sight: Sight) -> bool:
         state.asked = None
         return False
     state.asked = now if state.asked is None else state.asked
-    if now - state.asked < state.spec.hold or (state.spec.until and state.decide_until(sight)):
+    if now - state.asked < state.spec.hold or now < _turns_from(state):
+        return False
+    if state.spec.until and state.decide_until(sight):
         # Where both are true, as settings may have it, it would fire and clear with every reading.
         return False
     state.since, state.asked, state.turned = now, None, now
@@ -202,7 +208,7 @@ def _fires(state: RuleState, truth: bool, sight: Sight) -> bool:
 
 
 def _clears(state: RuleState, truth: bool, now: Millis) -> bool:
-    if truth is (state.spec.until is None):
+    if truth is (state.spec.until is None) or now < _turns_from(state):
         return False
     state.since, state.turned = None, now
     return True
@@ -210,9 +216,11 @@ def _clears(state: RuleState, truth: bool, now: Millis) -> bool:
 
 def _due(state: RuleState, sight: Sight) -> Millis | None:
     """Return when the rule could change by itself: its hold ends, its condition ages, a minute begins."""
+    turns = _turns_from(state)
+    calm = turns if turns > sight.now else None
     if state.firing:
-        return _change(state.look_until, state.minutes_until, sight)
-    soonest = _change(state.look, state.minutes, sight)
+        return earlier(calm, _change(state.look_until, state.minutes_until, sight))
+    soonest = earlier(calm, _change(state.look, state.minutes, sight))
     if state.asked is None:
         return soonest
     end = _hold_end(state)
@@ -227,6 +235,11 @@ def _change(look: Look, minutes: Minutes | None, sight: Sight) -> Millis | None:
     if minutes is None or (local := sight.local()) is None:
         return soonest
     return earlier(soonest, sight.now + sight.until_minute(minutes(local)))
+
+
+def _turns_from(state: RuleState) -> Millis:
+    """Return when it may begin or cease to fire again; 0: at any time."""
+    return 0 if state.turned is None else state.turned + state.apart
 
 
 def _hold_end(state: RuleState) -> Millis:

@@ -104,15 +104,14 @@ def _order(sample: Sequence[int]) -> int:
 
 
 def _measure(numbers: Sequence[int]) -> tuple[int, int]:
-    """Return radix and base."""
+    """Return the radix that makes these shortest, and a base below all of them."""
     low, high = min(numbers), max(numbers)
     if low == high:
         return BYTE, low
     sample = numbers[:SAMPLE]
     radixes = RADIXES if BYTE <= high - low < TICKS_BELOW else RADIXES[:1]
     radix = min(radixes, key=lambda radix: _bits(sample, radix, _centred(sample, radix)))
-    common = _centred(sample, radix)
-    return radix, low - (low - common) % radix
+    return radix, low - (low - _centred(sample, radix)) % radix
 
 
 def _centred(numbers: Sequence[int], radix: int) -> int:
