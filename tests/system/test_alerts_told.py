@@ -19,12 +19,22 @@ clock = "trust"
 name = "porch"
 channel = 1
 write_key = "MZ7T4KQ9WPX2B6RD"
-fields = ["temperature"]
+fields = ["temperature", "humidity", "co2"]
 
 [[rules]]
 name = "too hot"
 when = "porch/temperature > 30"
 alert = {{ severity = "warning", message = "{{porch/temperature:.1f}} °C on the porch" }}
+
+[[rules]]
+name = "too damp"
+when = "porch/humidity > 90"
+alert = {{ message = "{{porch/humidity:.1f}} % on the porch" }}
+
+[[rules]]
+name = "stuffy"
+when = "porch/co2 > 1000"
+alert = {{ message = "{{porch/co2:.1f}} ppm on the porch" }}
 
 [[webhooks]]
 name = "hub"
@@ -32,9 +42,9 @@ url = "{url}"
 """
 
 
-def measure(node: Running, *values: float) -> None:
+def measure(node: Running, field: str, *values: float) -> None:
     for value in values:
-        assert node.post("/api/readings", {"sensor": "porch/temperature", "value": value}).status == 200
+        assert node.post("/api/readings", {"sensor": f"porch/{field}", "value": value}).status == 200
 
 
 @pytest.mark.parametrize(
@@ -46,10 +56,12 @@ def test_a_receiver_that_was_down_has_each_alert_once(tmp_path: Path, down_s: fl
         async with server.up():
             pass  # its port is known now, and closed
         with Running(tmp_path / "data", CONFIG.format(url=server.url)) as node:
-            measure(node, 31, 20, 32)
+            measure(node, "temperature", 31, 20)
+            measure(node, "humidity", 95)
             node.kill()
             node.start()
-            measure(node, 20, 33.5)
+            measure(node, "humidity", 50)
+            measure(node, "co2", 1200.5)
             await asyncio.sleep(down_s)
             if down_s > 65:
                 assert any('do not reach "hub"' in words for words in node.get("/api/health").json["problems"])
@@ -62,6 +74,6 @@ def test_a_receiver_that_was_down_has_each_alert_once(tmp_path: Path, down_s: fl
         spells = list(dict.fromkeys(number for number, _ in told))
         assert told == [(number, what) for number in spells for what in ("raised", "cleared")][:5]
         assert len({seen.key for seen in server.seen}) == 5
-        assert "33.5 °C on the porch" in server.seen[-1].body.decode()
+        assert "1200.5 ppm on the porch" in server.seen[-1].body.decode()
 
     asyncio.run(story())
