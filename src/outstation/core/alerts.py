@@ -117,7 +117,7 @@ class Alerts:
     def tick(self, sight: Sight) -> list[Effect]:
         """Tell what was held back, when its time has come; and tell again what is to be repeated."""
         effects: list[Effect] = []
-        for known in list(self._standing.values()):
+        for known in list(self._standing.values()) if self._standing else ():
             if sight.now < self._told_from(known, sight):
                 continue
             if known.held is not None:
@@ -129,6 +129,8 @@ class Alerts:
 
     def next_due(self, sight: Sight) -> Millis | None:
         """Return when it wants a Tick: a repetition is due, or what was held back."""
+        if not self._standing:
+            return None
         due = [
             max(self._told_from(known, sight), 0 if known.held is not None else known.again or 0)
             for known in self._standing.values()
