@@ -114,8 +114,7 @@ class Decisions:
         # Not sooner: nobody knew what time of day it is, and whether people sleep.
         forgotten = self._forgotten_alerts() if first else []
         effects = [*(self._step(due) if due else []), *forgotten]
-        outputs = [name for name, state in self.actuators.items() if _is_due(state, event.now)]
-        if outputs:
+        if outputs := [name for name, state in self.actuators.items() if _is_due(state, event.now)]:
             effects += self._outputs(actuation.tick(self.actuators, event), outputs)
         return effects + self.alerts.tick(self.sight)
 

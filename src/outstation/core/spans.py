@@ -147,17 +147,24 @@ class Spans:
 
     def steady_for(self, span: Millis, now: Millis) -> Millis | None:
         """Return how long the statistics stay as they are if no reading comes, at least; None: for ever."""
-        all_, oldest = self._spans[span].all(now), self._spans[span].oldest()
+        one = self._spans[span]
+        all_, oldest = one.all(now), one.oldest()
         if all_ is None or oldest is None:
             return None
         # What is heard grows and shrinks by no more than a millisecond in one; and while the newest speaks, it grows.
         margin = self._covered(all_, span, now) - span * ENOUGH_PERCENT // 100
-        margin = -margin if margin < 0 else margin + max(0, all_.last_now + self._reach - now)
-        return min(oldest + span - now, max(margin, _SOONEST))
+        if margin < 0:
+            margin = -margin
+        elif (left := all_.last_now + self._reach - now) > 0:
+            margin += left
+        leaves = oldest + span - now
+        return leaves if leaves < margin or leaves < _SOONEST else max(margin, _SOONEST)
 
     def _covered(self, all_: Statistics, span: Millis, now: Millis) -> Millis:
-        before = min(all_.lead, max(0, all_.first_now - all_.silence - (now - span)))
-        return before + all_.covered + min(now - all_.last_now, self._reach)
+        # Written out: it is asked for with every reading, twice.
+        before, since = all_.first_now - all_.silence - now + span, now - all_.last_now
+        before = 0 if before < 0 else before if before < all_.lead else all_.lead  # noqa: FURB136
+        return before + all_.covered + (since if since < self._reach else self._reach)  # noqa: FURB136
 
 
 class _Span:
