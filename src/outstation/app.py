@@ -180,9 +180,13 @@ async def _make_safe(runner: Runner, hardware: Hardware) -> None:
 
 def _report_outputs(runner: Runner, levels: Mapping[str, Level], failed: Mapping[str, DeviceError]) -> None:
     moment = clock.moment()
-    for name, level in levels.items():
-        error = str(failed[name]) if name in failed else ""
-        runner.report(Switched(name, None if error else level, moment.at, moment.now, error))
+    errors = {name: str(error) for name, error in failed.items()}
+    runner.report_all(
+        [
+            Switched(name, None if name in errors else level, moment.at, moment.now, errors.get(name, ""))
+            for name, level in levels.items()
+        ]
+    )
 
 
 @asynccontextmanager

@@ -159,7 +159,7 @@ def said(*specs: ActuatorSpec) -> list[tuple[str, str]]:
 
 def test_limits_that_fit() -> None:
     group = [output(name, interlock=("water",), min_on=10, max_on=10) for name in (PUMP, VALVE)]
-    assert said(*group, output(HEATER, default=True, max_on=10, min_off=5, interlock=(PUMP,))) == []
+    assert said(*group, output(HEATER, default=True, safe=True, max_on=10, min_off=5, interlock=(PUMP,))) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ runner does it: one order under way for each, and of those that wait the last al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -190,9 +190,8 @@ class World:
         for name, level in levels.items():
             if told(self.histories[name]) is None:
                 self.histories[name].append(Told(self.now, level))
-            if name in failing:
-                self.faulty.add(name)
-            self._see(name, None if name in failing else level)
+        self.faulty |= failing & levels.keys()
+        self._see_all({name: None if name in failing else level for name, level in levels.items()})
 
     def _boot_anew(self, away: Millis, sure: bool) -> Millis:
         before = self.now
@@ -216,6 +215,20 @@ class World:
         self.histories[name].append(Seen(self.now, level))
         error = "the line is busy" if level is None else ""
         self._do(actuation.switched(self.states, Switched(name, level, self.tick.at, self.now, error)))
+
+    def _see_all(self, levels: Mapping[str, Level | None]) -> None:
+        """See what became of outputs that were opened together: nothing is decided before all have answered."""
+        for event in self._answers(levels):
+            actuation.see(self.states, event)
+        self._do(actuation.review(self.states, list(levels), self.tick))
+
+    def _answers(self, levels: Mapping[str, Level | None]) -> list[Switched]:
+        for name, level in levels.items():
+            self.histories[name].append(Seen(self.now, level))
+        return [
+            Switched(name, level, self.tick.at, self.now, "the line is busy" if level is None else "")
+            for name, level in levels.items()
+        ]
 
     def _do(self, effects: list[Effect]) -> None:
         for effect in effects:

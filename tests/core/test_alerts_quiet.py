@@ -122,3 +122,13 @@ def test_people_may_sleep_by_day(hour: float, told: bool) -> None:
     garden = Garden(rule(alert=alarm()), quiet=(13 * 60, 15 * 60), hour=hour)
     garden.says(0, 31)
     assert garden.happenings() == [(0, "raised", told)]
+
+
+def test_what_was_over_before_a_restart_and_not_told_yet_is_told_after_it() -> None:
+    garden = night()
+    garden.says(10, 31)
+    garden.says(20, 20)
+    garden.restart()
+    garden.wait(10 * HOUR)
+    assert garden.happenings()[-1][1:] == ("cleared", True)
+    assert not garden.node.decisions.alerts.standing

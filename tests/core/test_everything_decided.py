@@ -267,6 +267,10 @@ class Site(World):
         error = "the line is busy" if level is None else ""
         self._happens(Switched(name, level, self.tick.at, self.now, error))
 
+    def _see_all(self, levels: Mapping[str, Level | None]) -> None:
+        self.facts += [foretold.Stands(self.now, name, level) for name, level in levels.items()]
+        self._follow(self.node.switched(self._answers(levels)))
+
     def _happens(self, event: Event) -> list[Effect]:
         effects = self.node.handle(event)
         self._follow(effects)

@@ -58,3 +58,7 @@ def test_all_of_them_count_in_spans() -> None:
 def test_nobody_looks_where_there_is_no_rule() -> None:
     node = Node([SensorSpec("a/t")])
     assert len(node.handle_all([said(1), said(2)])) == 2
+
+
+def test_one_alone_is_decided_as_ever() -> None:
+    assert switched(greenhouse("a/t > 30").handle_all([said(40)])) == [True]

@@ -123,19 +123,25 @@ class Decisions:
         self._look(event.at, event.now)
         return self._outputs(actuation.command(self.actuators, event), [event.actuator])
 
-    def switched(self, event: Switched) -> list[Effect]:
-        """Take in what an output's driver did."""
-        self._look(event.at, event.now)
-        seen = actuation.see(self.actuators, event)
+    def switched(self, events: Sequence[Switched]) -> list[Effect]:
+        """Take in what outputs' drivers did, at the same moment: all of it, before anything is decided."""
+        self._look(events[-1].at, events[-1].now)
+        seen = [effect for event in events for effect in actuation.see(self.actuators, event)]
         # Rules look before anything is driven: an output that one of them takes back at once would only click.
-        effects = [*self._step(self._of_actuator.get(event.actuator, ()), moved=[event.actuator]), *seen]
-        state = self.actuators[event.actuator]
-        if state.error:
-            text = f"{event.actuator} does not obey, so nobody knows whether it is on: {state.error}"
-            effects += self.alerts.start("output", event.actuator, "critical", text, self.sight)
-        else:
-            effects += self.alerts.clear("output", event.actuator, self.sight)
+        names = [event.actuator for event in events]
+        looking = {rule.spec.name: rule for name in names for rule in self._of_actuator.get(name, ())}
+        effects = [*self._step(looking.values(), moved=names), *seen]
+        for name in names:
+            effects += self._disobeys(self.actuators[name])
         return effects
+
+    def _disobeys(self, state: ActuatorState) -> list[Effect]:
+        """Tell people of an output whose driver fails, and when it answers again."""
+        name = state.spec.name
+        if not state.error:
+            return self.alerts.clear("output", name, self.sight)
+        text = f"{name} does not obey, so nobody knows whether it is on: {state.error}"
+        return self.alerts.start("output", name, "critical", text, self.sight)
 
     def adjust(self, event: Adjust) -> list[Effect]:
         """Change a setting. Raises UnknownNameError, RefusedError."""

@@ -19,6 +19,7 @@ from outstation.core.readings import (
     Effect,
     Event,
     Failed,
+    Level,
     Millis,
     Note,
     Quality,
@@ -84,7 +85,7 @@ class Node:
             case Tick():
                 return self.decisions.tick(event)
             case Switched():
-                return self._switched(event)
+                return self.switched([event])
             case Adjust():
                 return self.decisions.adjust(event)
             case Acknowledge():
@@ -104,6 +105,20 @@ class Node:
         for reading in readings:
             effects += self._reading(reading, spoken)
         return [*self.decisions.readings(list(spoken.values())), *effects] if spoken else effects
+
+    def switched(self, events: Sequence[Switched]) -> list[Effect]:
+        """Take in what drivers did together, as when all are opened: an order given in between would outrun the rest.
+
+        Each change of a level is kept in the history, and one mark where it became unknown.
+        """
+        before = [self._shown(event.actuator) for event in events]
+        effects = self.decisions.switched(events)
+        for event, shown in zip(events, before, strict=True):
+            level, failed = self._shown(event.actuator)
+            if (level, failed) != shown:
+                quality = Quality.OK if level is not None else Quality.FAULT
+                effects.append(Record(Reading(event.actuator, level, event.at, event.now, event.at, quality)))
+        return effects
 
     def next_due(self) -> Millis | None:
         """Return the `now` at which this node wants a Tick; None: not before something happens."""
@@ -216,12 +231,6 @@ class Node:
         mark = Reading(event.sensor, None, event.at, event.now, event.at, Quality.FAULT)
         return [*self.decisions.failed(event.sensor, event.at, event.now), note, *([Record(mark)] if first else [])]
 
-    def _switched(self, event: Switched) -> list[Effect]:
-        """Keep each change of the level in the history, and one mark where it became unknown."""
-        state = self.actuators[event.actuator]
-        before = (state.level, bool(state.error))
-        effects = self.decisions.switched(event)
-        if before == (state.level, bool(state.error)):
-            return effects
-        quality = Quality.OK if state.level is not None else Quality.FAULT
-        return [*effects, Record(Reading(event.actuator, state.level, event.at, event.now, event.at, quality))]
+    def _shown(self, name: str) -> tuple[Level | None, bool]:
+        state = self.actuators[name]
+        return state.level, bool(state.error)

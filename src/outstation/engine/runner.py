@@ -137,14 +137,21 @@ class Runner:
 
     def report(self, event: Event) -> None:
         """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
-        effects = self.node.handle(event)
+        self._settle(self.node.handle(event), [event] if type(event) is Reading else None)
+
+    def report_all(self, events: Sequence[Switched]) -> None:
+        """Take in what became of outputs that were driven together: all of it, before anything else is driven."""
+        if events:
+            self._settle(self.node.switched(events))
+
+    def _settle(self, effects: list[Effect], shown: Sequence[Event] | None = None) -> None:
         # That outputs go safe at a stop is no decision: what rules make of it is neither told nor kept.
         self.do([one for one in effects if not isinstance(one, Keep | Alerted)] if self._closed else effects)
         records = [effect.reading for effect in effects if type(effect) is Record]
         if records:
             self.store.record_soon(records)
         if self.feed.watched:
-            self._show([event] if type(event) is Reading else records)
+            self._show(records if shown is None else shown)
         self._wake()
 
     async def command(self, command: Command) -> Outcome:
