@@ -108,6 +108,7 @@ def test_a_frozen_server_is_ended_and_replaced(vent: Vent) -> None:
     assert "said nothing for 8 s" in vent.node.log.read_text()
 
 
+@ONCE
 def test_to_stop_a_frozen_server_makes_nothing_later(vent: Vent) -> None:
     began, before = time.monotonic(), time.monotonic_ns()
     os.kill(vent.node.server_pid, signal.SIGSTOP)
@@ -118,6 +119,7 @@ def test_to_stop_a_frozen_server_makes_nothing_later(vent: Vent) -> None:
     until(lambda: any(change.level is vent.safe and change.driven for change in vent.since(before)), left)
 
 
+@ONCE
 def test_a_chip_that_was_pulled_out_and_put_back_is_had_again(vent: Vent) -> None:
     vent.chip.stop()
     action = {"action": "off" if vent.safe else "on"}
@@ -139,8 +141,17 @@ def test_without_its_supervisor_a_server_makes_its_outputs_safe_and_ends(vent: V
     assert driven == ([True, False] if release == "floating" else [True]), "let go of only when it was safe"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_told_to_stop_it_is_safe_and_says_so(vent: Vent, signum: signal.Signals) -> None:
+def test_told_to_stop_it_is_safe_and_says_so(vent: Vent) -> None:
+    stops(vent, signal.SIGTERM)
+
+
+@ONCE
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_so_it_is_however_it_is_told(vent: Vent, signum: signal.Signals) -> None:
+    stops(vent, signum)
+
+
+def stops(vent: Vent, signum: signal.Signals) -> None:
     assert vent.node.end(signum) == 0
     changes = vent.chip.changes(PIN)
     assert changes[-1].level is vent.safe or not changes[-1].driven
