@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import threading
 import time
@@ -64,6 +65,8 @@ class Outputs:
         self._let_go: set[str] = set()
         self._stopping = False
         self._closed = False
+        self.late: Callable[[str], None] = lambda _: None
+        """Called in the loop with the name of an output whose driver has come back after it was given up."""
 
     @property
     def stopping(self) -> bool:
@@ -149,7 +152,13 @@ class Outputs:
         try:
             await asyncio.wait_for(asyncio.wrap_future(done), LIMIT_S)
         except TimeoutError:
+            loop = asyncio.get_running_loop()
+            done.add_done_callback(lambda _: self._ends_late(loop, name))
             raise DeviceError(f"{name} did not answer within {LIMIT_S:g} s: its state is unknown.") from None
+
+    def _ends_late(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody drives anything any more
+            loop.call_soon_threadsafe(self.late, name)
 
     def _driving(
         self,

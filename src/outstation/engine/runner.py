@@ -95,6 +95,7 @@ class Runner:
         notifier: Notifier | None = None,
     ) -> None:
         self.node, self.store, self.outputs, self.feed = node, store, outputs, feed
+        outputs.late = self._drive_again
         self._local = local or LocalTime(clock_setting)
         self._notifier = notifier
         self._journal = Journal(store)
@@ -260,6 +261,11 @@ class Runner:
         self._asked[name] = level
         if name not in self._driving:
             self._driving[name] = asyncio.create_task(self._drive_until_done(name))
+
+    def _drive_again(self, name: str) -> None:
+        """Drive an output whose driver hung, and has now done what it was told then: that may be long undone."""
+        if not self._closed:
+            self._drive(name, self.node.actuators[name].wanted)
 
     def _drive_at_once(self, name: str, level: Level) -> bool:
         """Drive an output here and now where its driver takes no time for it; tell whether it did."""
