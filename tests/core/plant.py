@@ -157,4 +157,5 @@ class Plant:
                 self._answer(switch.actuator, None if failing else switch.level, "the line is busy" if failing else "")
 
     def _answer(self, name: str, level: Level | None, error: str = "") -> None:
-        self._do(actuation.switched(self.states, Switched(name, level, self.tick.at, self.clock, error)))
+        event = Switched(name, level, self.tick.at, self.clock, error)
+        self._do([*actuation.see(self.states, event), *actuation.review(self.states, [name], event)])

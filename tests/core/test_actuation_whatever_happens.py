@@ -214,7 +214,8 @@ class World:
     def _see(self, name: str, level: Level | None) -> None:
         self.histories[name].append(Seen(self.now, level))
         error = "the line is busy" if level is None else ""
-        self._do(actuation.switched(self.states, Switched(name, level, self.tick.at, self.now, error)))
+        event = Switched(name, level, self.tick.at, self.now, error)
+        self._do([*actuation.see(self.states, event), *actuation.review(self.states, [name], event)])
 
     def _see_all(self, levels: Mapping[str, Level | None]) -> None:
         """See what became of outputs that were opened together: nothing is decided before all have answered."""

@@ -85,12 +85,6 @@ def tick(states: States, event: Tick) -> list[Effect]:
     return review(states, states, event, again=again)
 
 
-def switched(states: States, event: Switched) -> list[Effect]:
-    """Take in what the driver did, and decide anew."""
-    seen = see(states, event)
-    return [*seen, *review(states, [event.actuator], event)]
-
-
 def see(states: States, event: Switched) -> list[Effect]:
     """Take in what the driver did: the level is known, or unknown and to be tried again. Decide nothing yet."""
     state = states[event.actuator]
