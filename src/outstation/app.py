@@ -25,9 +25,10 @@ from outstation import clock, plugins
 from outstation.assembly import Hardware
 from outstation.config import Config
 from outstation.core.readings import Level, Switched
+from outstation.engine.housekeeping import Chore, keep_house
 from outstation.engine.runner import Runner, boot_now
 from outstation.engine.site import Site
-from outstation.errors import DeviceError, StoreError
+from outstation.errors import DeviceError
 from outstation.greeting import first_key, greet
 from outstation.owner import Owner
 from outstation.parts import Parts, build, site_of
@@ -114,7 +115,7 @@ async def _live(
 ) -> None:
     """Serve until told to stop. Outputs are safe before the streams are closed."""
     site, node = site_of(parts, remark), parts.runner.node
-    async with _served(site, bound, control) as serving, _background(_forget(parts.runner.store, parts.config)):
+    async with _served(site, bound, control) as serving, _background(keep_house(_chores(parts))):
         key = await first_key(site.keys, always=bool(remark))
         greet(urls(bound), key, next(iter(node.actuators), None), data, _notes(site, remark))
         gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
@@ -156,16 +157,17 @@ async def _beat(runner: Runner) -> None:
         await asyncio.sleep(1)
 
 
+def _chores(parts: Parts) -> list[Chore]:
+    """Return what is done for the data file now and then."""
+    store, config = parts.runner.store, parts.config
+    return [Chore("old readings", partial(_forget, store, config), every=_FORGET_EVERY)]
+
+
 async def _forget(store: Store, config: Config) -> None:
-    """Delete what is older than `[store] keep`, once an hour; by age never on a clock that is not trusted."""
+    """Delete what is older than `[store] keep`; by age never on a clock that is not trusted."""
     keep = config.store.keep
-    while keep is not None:
-        if clock.trust(config.node.clock) is clock.Trust.SYNCHRONISED:
-            try:
-                await store.forget_before(clock.at() - keep)
-            except StoreError as error:
-                log.warning("old readings were not deleted: %s", error)
-        await asyncio.sleep(_FORGET_EVERY)
+    if keep is not None and clock.trust(config.node.clock) is clock.Trust.SYNCHRONISED:
+        await store.forget_before(clock.at() - keep)
 
 
 async def _make_safe(runner: Runner, hardware: Hardware) -> None:
