@@ -29,6 +29,7 @@ from outstation.core.node import Node
 from outstation.core.readings import Reading
 from outstation.defaults import device
 from outstation.engine.feed import Feed
+from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.http import Peer, Request, Response
@@ -163,6 +164,7 @@ class Rig:
             simulated=hardware.simulated,
             troubles=list,
             simulate=hardware.simulate,
+            retaining=Retaining(store, config),
             flat=config.flat_keys,
         )
         self.server = Server(Application(self.site), drain=1)

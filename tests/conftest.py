@@ -1,8 +1,12 @@
-"""What all tests share: the options `--long` and `--qemu`."""
+"""What all tests share: the options `--long` and `--qemu`, their order, and examples that no clock judges."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long an example takes depends on what else runs
 
 OPTIONS = {
     "long": "also run the tests that take minutes or hours",
@@ -17,6 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes (scripts/test): what takes longest begins first
+        items.sort(key=lambda item: "system" not in item.path.parts)
     for name in OPTIONS:
         if config.getoption(f"--{name}"):
             continue

@@ -20,6 +20,10 @@ KEY = "test-key-with-every-scope"
 
 _ROOT = Path(__file__).parent.parent
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+"""Tests may run in several processes at once: each has ports of its own, also those that nobody listens on yet."""
+
 
 class Answer(NamedTuple):
     """What came back: the status, the headers with lower-case names, and the body."""
@@ -153,9 +157,10 @@ class Running:
         headers: Mapping[str, str] | None = None,
         *,
         key: str | None = None,
+        patience: float = 10,
     ) -> Answer:
         """Send one request; a body that is no bytes or text is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         sent = dict(headers or {})
         if key is not None:
             sent["X-API-Key"] = key
@@ -207,6 +212,6 @@ def _is_ours_alone(pid: int) -> bool:
 def free_port() -> int:
     """Return a TCP port that nobody listens on just now, and that the kernel gives to no outgoing connection."""
     while True:
-        port = random.randrange(10_000, 32_768)  # below ip_local_port_range (ip(7)), as it is by default
+        port = random.randrange(10_000 + _WORKER, 32_768, _WORKERS)  # below ip_local_port_range (ip(7)) by default
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

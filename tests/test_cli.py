@@ -41,6 +41,10 @@ STATUS = {
 }
 
 
+HEALTH = {"storage": {"in_words": ["2 readings, in 0.1 MB of 50 MB."]}}
+KNOWN = {"/api/status": STATUS, "/api/health": HEALTH}
+
+
 class _Node(BaseHTTPRequestHandler):
     """Answers on a node's socket as the API does, and remembers what it was asked."""
 
@@ -60,7 +64,7 @@ class _Node(BaseHTTPRequestHandler):
         elif self.path == "/api/keys/broken":
             self._send(500, None)
         else:
-            self._send(200, STATUS if self.path == "/api/status" else {"done": True})
+            self._send(200, KNOWN.get(self.path, {"done": True}))
 
     def _send(self, status: int, document: object) -> None:
         text = b"" if document is None else json.dumps(document).encode()
@@ -189,7 +193,7 @@ def test_a_control_socket_that_cannot_be_made_is_named(place: Path) -> None:
     assert done.stderr.startswith("The control socket data/control.sock cannot be made: is a directory. Remove")
 
 
-@pytest.mark.parametrize("words", [["status"], ["simulate", "door", "on"]])
+@pytest.mark.parametrize("words", [["status"], ["simulate", "door", "on"], ["retention"]])
 def test_without_a_node_the_way_to_start_one(words: list[str], place: Path) -> None:
     result = outstation(*words)
     assert result.exit_code == 1
@@ -226,6 +230,7 @@ def test_status_shows_the_node(node: Path) -> None:
         "  vent    on                  simulated, claimed by phone, for 5m",
         "  fan     off",
         "Alerts that stand: 2. Look at them: outstation alerts list",
+        "2 readings, in 0.1 MB of 50 MB.",
     ]
     assert json.loads(outstation("status", "--json", OUTSTATION_DATA=str(node)).stdout) == STATUS
 

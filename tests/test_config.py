@@ -55,6 +55,7 @@ def test_an_empty_file_is_a_node_with_nothing_to_do(place: Path) -> None:
     config = loaded("")
     assert (config.sensors, config.actuators, config.devices) == ((), (), ())
     assert (config.web.port, config.store.lose_at_most, config.store.keep) == (5000, 10_000, None)
+    assert (config.store.keep_mb, config.store.keep_5m) == (None, 730 * 86_400_000)
 
 
 def test_every_key_arrives(place: Path) -> None:
@@ -112,6 +113,8 @@ def test_every_key_arrives(place: Path) -> None:
         ('[web]\ntrusted_proxies = ["nginx"]', 'expected an address or a network such as "127.0.0.1" or "10.0.0.0/8"'),
         ("[store]\nkeep = 5", 'expected a duration such as "30s", "5m", "2h" or "7d", found 5.'),
         ('[store]\nkeep = "0s"', 'expected a duration longer than zero, found "0s".'),
+        ("[store]\nkeep_mb = 10", "expected a number of at least 50, found 10."),
+        (sensor('keep = "0s"'), 'key "keep": expected a duration longer than zero, found "0s".'),
         ('[store]\nkeep = "999999d"', 'expected a duration of at most ten years, found "999999d".'),
         ('[display]\nunits = "k"', '[display], key "units": expected "c" or "f", found "k".'),
         # Sensors.
@@ -170,7 +173,7 @@ def test_every_key_arrives(place: Path) -> None:
         ("[web]\nprot = 80", '[web], key "prot": nobody reads this key; did you mean "port"?'),
         ("[wep]", "[wep]: nobody reads this table; did you mean [web]?"),
         ("[[sensor]]", "[[sensor]]: nobody reads this table; did you mean [[sensors]]?"),
-        ("[mqtt]", "[mqtt]: nobody reads this table; valid: [node], [web], [store], [display], [alerts]"),
+        ("[mqtt]", "[mqtt]: nobody reads this table; valid: [node], [web], [store], [backup], [display], [alerts]"),
         ("port = 80", 'key "port": nobody reads this key here; it belongs into [web].'),
         ("zzz = 80", 'key "zzz": nobody reads this key here; keys stand in tables: [node]'),
         ('[flat_keys]\nled = "x"', "[flat_keys]: nobody reads this table"),

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import os
 
-from outstation.cli import alerts, backtest, drill, keys, nodes, outputs, questions, rules, services
+from outstation.cli import (
+    alerts,
+    backtest,
+    backup,
+    drill,
+    exchange,
+    keys,
+    nodes,
+    outputs,
+    questions,
+    retention,
+    rules,
+    sensors,
+    services,
+)
 from outstation.cli.root import root
 
 __all__ = ["main", "root"]
 
-COMMANDS = (nodes, questions, rules, backtest, alerts, keys, outputs, drill, services)
+COMMANDS = (
+    nodes,
+    questions,
+    rules,
+    backtest,
+    exchange,
+    alerts,
+    keys,
+    sensors,
+    retention,
+    backup,
+    outputs,
+    drill,
+    services,
+)
 """Importing a file of commands adds them to `root`."""
 
 

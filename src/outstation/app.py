@@ -25,7 +25,10 @@ from outstation import clock, plugins
 from outstation.assembly import Hardware
 from outstation.config import Config
 from outstation.core.readings import Level, Switched
+from outstation.engine import backups, damage, retaining
 from outstation.engine.housekeeping import Chore, keep_house
+from outstation.engine.local_time import LocalTime
+from outstation.engine.reaches import Reaches
 from outstation.engine.runner import Runner, boot_now
 from outstation.engine.site import Site
 from outstation.errors import DeviceError
@@ -33,6 +36,7 @@ from outstation.greeting import first_key, greet
 from outstation.owner import Owner
 from outstation.parts import Parts, build, site_of
 from outstation.routes import Route
+from outstation.store import renaming
 from outstation.store.database import Store
 from outstation.supervised import Supervision
 from outstation.web.listen import open_control, open_port, urls
@@ -49,7 +53,19 @@ _SWITCH_INTERVAL = 0.0005
 _DRAIN = 1.0
 """Seconds that open requests have to end when the node stops."""
 
-_FORGET_EVERY = 3_600.0
+_LEVELS_EVERY = 12 * 3_600.0
+"""Seconds: no summary counts a level for longer than a day after it was stored."""
+
+_SWEEP_EVERY, _SWEEP_FIRST = 86_400.0, 120.0
+"""Seconds: there is something left only where a deletion was cut short."""
+
+_SEAL_EVERY = 60.0
+
+_PACK_EVERY, _PACK_FIRST = 3_600.0, 900.0
+"""Seconds: a day is packed when it is over for a day."""
+
+_FIRST_BACKUP = 30.0
+"""Seconds: until then the clock has been set, on most boots."""
 
 
 def run(
@@ -99,8 +115,16 @@ async def _main(
         if signum == signal.SIGHUP and signal.getsignal(signum) is signal.SIG_IGN:
             continue  # nohup(1): it is meant to outlive its terminal
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
-    with Store(place.data, lose_at_most=config.store.lose_at_most, boot=boot_now(config.node.clock)) as store:
+    reaches, local = Reaches(), LocalTime(config.node.clock, config.node.timezone)
+    with Store(
+        place.data,
+        boot=boot_now(config.node.clock),
+        lose_at_most=config.store.lose_at_most,
+        offset=lambda at: local.zone_at(at).offset,
+        reach=reaches,
+    ) as store:
         parts = build(config, place, store, supervision)
+        reaches.node = parts.runner.node
         try:
             await _start(parts)
             await _live(parts, bound, control, stopping, place.data, remark)
@@ -159,15 +183,17 @@ async def _beat(runner: Runner) -> None:
 
 def _chores(parts: Parts) -> list[Chore]:
     """Return what is done for the data file now and then."""
-    store, config = parts.runner.store, parts.config
-    return [Chore("old readings", partial(_forget, store, config), every=_FORGET_EVERY)]
-
-
-async def _forget(store: Store, config: Config) -> None:
-    """Delete what is older than `[store] keep`; by age never on a clock that is not trusted."""
-    keep = config.store.keep
-    if keep is not None and clock.trust(config.node.clock) is clock.Trust.SYNCHRONISED:
-        await store.forget_before(clock.at() - keep)
+    return [
+        Chore("levels of outputs", parts.runner.say_levels, every=_LEVELS_EVERY, first=_LEVELS_EVERY),
+        Chore("sealing", parts.runner.store.seal, every=_SEAL_EVERY, first=_SEAL_EVERY),
+        Chore("packing", parts.runner.store.pack, every=_PACK_EVERY, first=_PACK_FIRST),
+        Chore("figures", parts.retaining.look, every=retaining.LOOK_EVERY_S),
+        Chore("room", parts.retaining.make_room, every=retaining.ROOM_EVERY_S),
+        Chore("old readings", parts.retaining.forget_old, every=retaining.AGE_EVERY_S, first=retaining.AGE_FIRST_S),
+        Chore("deleted sensors", partial(renaming.sweep, parts.runner.store), every=_SWEEP_EVERY, first=_SWEEP_FIRST),
+        Chore("backup", parts.backups.look, every=backups.LOOK_EVERY_S, first=_FIRST_BACKUP),
+        Chore("damage", partial(damage.watch, parts.runner, parts.backups), every=damage.LOOK_EVERY_S),
+    ]
 
 
 async def _make_safe(runner: Runner, hardware: Hardware) -> None:

@@ -21,6 +21,7 @@ from outstation.config import ActuatorTable, Config
 from outstation.devices.gpio import GpioActuator, GpioOptions, line_of
 from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
+from outstation.store import file
 from outstation.supervised import Supervision
 from outstation.web.listen import open_port
 from outstation.wire import outputs
@@ -44,6 +45,7 @@ def supervise(
         signal.signal(signum, signal.SIG_IGN)
     owner = Owner(data).__enter__()
     try:
+        file.bring_up_to_date(data / file.NAME)
         web = config.web
         bound = open_port(web.host if host is None else host, web.port if port is None else port)
         known = _outputs(config, data)

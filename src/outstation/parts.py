@@ -10,12 +10,14 @@ import msgspec
 from outstation import clock, plugins
 from outstation.assembly import Hardware, assemble
 from outstation.config import Config
+from outstation.engine.backups import Backups
 from outstation.engine.clerk import Clerks
 from outstation.engine.feed import Feed
 from outstation.engine.local_time import LocalTime
 from outstation.engine.notebook import Notebook
 from outstation.engine.refill import refill
 from outstation.engine.resuming import remember, resume
+from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.store.database import Store
@@ -38,6 +40,8 @@ class Parts(msgspec.Struct, frozen=True):
     runner: Runner
     notifier: Notifier | None
     clerks: Clerks
+    backups: Backups
+    retaining: Retaining
 
 
 def build(config: Config, place: plugins.Place, store: Store, supervision: Supervision | None = None) -> Parts:
@@ -53,7 +57,8 @@ def build(config: Config, place: plugins.Place, store: Store, supervision: Super
         runner.heartbeat, runner.notebook = supervision.beat, Notebook(supervision.notebook)
     resume(runner, config.node.clock)
     refill(runner, config.node.clock)
-    return Parts(config, hardware, history, runner, notifier, Clerks(store))
+    backups = Backups(store, config.backup, _name(config), config.node.clock)
+    return Parts(config, hardware, history, runner, notifier, Clerks(store), backups, Retaining(store, config))
 
 
 def site_of(parts: Parts, remark: str) -> Site:
@@ -71,11 +76,18 @@ def site_of(parts: Parts, remark: str) -> Site:
         feed=runner.feed,
         started=clock.now(),
         simulated=parts.hardware.simulated,
-        troubles=lambda: [*_troubles(store), *(notifier.troubles() if notifier else [])],
+        troubles=lambda: [
+            *_troubles(store),
+            *parts.backups.troubles(),
+            *parts.retaining.troubles(),
+            *(notifier.troubles() if notifier else []),
+        ],
         simulate=parts.hardware.simulate,
         flat=config.flat_keys,
         notifier=notifier,
         clerks=parts.clerks,
+        backups=parts.backups,
+        retaining=parts.retaining,
         remark=remark,
     )
 

@@ -34,9 +34,11 @@ def own(second: float, value: Value | None = 20.0, *, sensor: str = AIR, quality
     return Reading(sensor, value, at, at - START, at, quality)
 
 
-def sent(second: float, value: Value | None = 20.0, *, arrived: float | None = None) -> Reading:
+def sent(
+    second: float, value: Value | None = 20.0, *, arrived: float | None = None, quality: Quality = Quality.OK
+) -> Reading:
     at, here = START + round(second * 1000), START + round((second if arrived is None else arrived) * 1000)
-    return Reading(PORCH, value, at, here - START, here, sender_stamped=True)
+    return Reading(PORCH, value, at, here - START, here, quality, sender_stamped=True)
 
 
 def told(closing_: Closing, *readings: Reading) -> list[Made]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outstation.core.plotting import Held, Plan, columns, drawn, of_readings, plan
+from outstation.core.plotting import Held, Plan, aligned, columns, drawn, of_readings, of_rows, plan, read_from
 from outstation.core.readings import Millis
-from outstation.core.summaries import Said, Summary, total
+from outstation.core.summaries import Said, Summary, encode, read, total
 from outstation.core.summing import summarised
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Offset, Piece, Tier, Window, parts, window
 from tests.core.plainly import same
@@ -96,13 +96,72 @@ def test_a_plot_of_one_point_has_room_for_its_edges() -> None:
     assert len(planned(START + 1, START + HOUR + 1, 1).edges) - 1 <= 2
 
 
+# Columns of one width.
+
+
+@pytest.mark.parametrize(
+    ("every", "tier", "first", "last"),
+    [
+        (10 * SECOND, Tier.RAW, "2026-03-28T22:30:10Z", "2026-03-30T09:00:00Z"),
+        (4 * FIVE_MINUTES, Tier.FIVE_MINUTES, "2026-03-28T22:20:00Z", "2026-03-30T09:00:00Z"),
+        (6 * HOUR, Tier.HOUR, "2026-03-28T18:00:00Z", "2026-03-30T12:00:00Z"),
+        (DAY, Tier.DAY, "2026-03-27T23:00:00Z", "2026-03-30T22:00:00Z"),
+        # From Monday to Monday, and clocks are put forward in between.
+        (7 * DAY, Tier.DAY, "2026-03-22T23:00:00Z", "2026-04-05T22:00:00Z"),
+    ],
+)
+def test_columns_of_one_width_begin_at_its_multiples(every: Millis, tier: Tier, first: str, last: str) -> None:
+    start, end = utc("2026-03-28T22:30:10Z"), utc("2026-03-30T08:59:55Z")
+    found = aligned(start, end, every, held=held(end), offset=BERLIN)
+    assert (found.tier, found.edges[0], found.edges[-1]) == (tier, utc(first), utc(last))
+    assert found.edges[1] > start
+    assert found.edges[-2] < end
+    assert found.every == every
+    assert (found.pieces[0].start, found.pieces[-1].end) == (utc(first), end)
+
+
+# What is out of date.
+
+
+def test_a_window_that_is_stale_is_not_read_nor_what_was_made_from_it() -> None:
+    start = utc("2026-06-01T22:00:00Z")
+    whole = aligned(start, start + 3 * DAY, DAY, held=held(start + 3 * DAY), offset=BERLIN)
+    at = start + DAY + 2 * HOUR + FIVE_MINUTES
+    stale = [(at, Tier.FIVE_MINUTES), (at + FIVE_MINUTES, Tier.FIVE_MINUTES), (at + 3 * HOUR, Tier.HOUR)]
+    found = read_from(whole, held(start + 3 * DAY), BERLIN, stale)
+    assert [(piece.tier.name, piece.end - piece.start) for piece in found.pieces] == [
+        ("DAY", DAY),
+        ("HOUR", 2 * HOUR),
+        ("FIVE_MINUTES", FIVE_MINUTES),
+        ("RAW", 2 * FIVE_MINUTES),
+        ("FIVE_MINUTES", 9 * FIVE_MINUTES),
+        ("HOUR", 2 * HOUR),
+        ("FIVE_MINUTES", HOUR),
+        ("HOUR", 18 * HOUR),
+        ("DAY", DAY),
+    ]
+    assert all(one.end == other.start for one, other in pairwise(found.pieces))
+
+
+def test_a_window_whose_parts_were_deleted_is_read_as_it_is() -> None:
+    start = utc("2026-06-01T22:00:00Z")
+    whole = aligned(start, start + DAY, DAY, held=held(start + DAY), offset=BERLIN)
+    gone = held(start + DAY, raw=start + DAY, five_minutes=start + HOUR)
+    found = read_from(whole, gone, BERLIN, [(start, Tier.FIVE_MINUTES), (start + HOUR, Tier.FIVE_MINUTES)])
+    assert [piece.tier.name for piece in found.pieces] == ["HOUR", "FIVE_MINUTES", "HOUR"]
+
+
 # The same from readings and from tiers.
 
 
 def tiers_of(found: Plan, readings: list[Said], offset: Offset, reach: Millis) -> Iterator[Summary]:
     """Return what a store would give for the pieces of a plan: windows of each tier, made of the finer ones."""
     for piece in found.pieces:
-        yield from _of_piece(found, piece, readings, offset, reach)
+        made = _of_piece(found, piece, readings, offset, reach)
+        if piece.tier is Tier.RAW:
+            yield from made
+        else:
+            yield from of_rows(found, piece, [(one.start, one.width, read(encode(one))) for one in made])
 
 
 def _of_piece(found: Plan, piece: Piece, readings: list[Said], offset: Offset, reach: Millis) -> Iterator[Summary]:

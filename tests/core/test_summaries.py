@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outstation.core.readings import Millis, Quality, Value
-from outstation.core.summaries import Revision, Said, Summary, decode, encode, merge, revised, total
+from outstation.core.summaries import Revision, Said, Summary, decode, encode, merge, read, revised, total, totals
 from outstation.core.summing import LARGEST, LONGEST_REACH, summarised
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Window
 from outstation.errors import StoreError
@@ -176,6 +176,19 @@ def test_what_is_empty_adds_nothing(history: list[Said], reach: Millis) -> None:
     [summary] = in_windows(history, [FIVE], reach)
     around = empty(Window(-HOUR, HOUR)), empty(Window(FIVE_MINUTES, HOUR))
     alike(total(FIVE, [around[0], summary, around[1]]), summary)
+
+
+@given(histories, reaches, st.sets(st.integers(1, FIVE_MINUTES - 1), max_size=20), st.integers(0, 20))
+def test_stored_ones_are_put_together_as_those_in_memory(
+    history: list[Said], reach: Millis, edges: set[Millis], place: int
+) -> None:
+    parts = in_windows(history, cut(FIVE, edges), reach)
+    # The store has no rows of windows in which nothing was heard.
+    rows = [(part.start, part.width, read(encode(part))) for part in parts if not part.is_empty]
+    middle = sorted(edges | {FIVE_MINUTES})[place % (len(edges) + 1)]
+    for windows in ([FIVE], cut(FIVE, {middle} - {FIVE_MINUTES})):
+        wanted = [total(each, [part for part in parts if each.start <= part.start < each.end]) for each in windows]
+        assert list(totals(windows, rows)) == wanted
 
 
 def test_an_average_of_averages_would_be_wrong() -> None:

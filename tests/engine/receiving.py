@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from tests.running import free_port
+
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -43,7 +45,7 @@ class Server:
         self.seen: list[Seen] = []
         self.answers: deque[bytes] = deque()
         self.otherwise = OK
-        self.port = 0
+        self.port = free_port()
         self.stays_open = False
         self._serving: set[asyncio.Task[None]] = set()
         self.on_seen: Callable[[], object] = lambda: None
@@ -60,9 +62,8 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def up(self, context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-        """Serve for a while; on the same port as before when it served before."""
+        """Serve for a while, each time on the same port."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
-        self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:

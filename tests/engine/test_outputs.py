@@ -136,7 +136,10 @@ def test_a_strangers_mistake_is_a_device_error() -> None:
     outputs.close()
 
 
-def test_one_that_hangs_is_an_error_in_time_and_delays_no_other_bus(short: None) -> None:
+def test_one_that_hangs_is_an_error_in_time_and_delays_no_other_bus(
+    short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LIMIT_S", 0.3)  # longer than a busy machine takes for the other one
     led, vent = Relay(), Relay()
     outputs = Outputs({"led": led, "vent": vent})
 
@@ -146,8 +149,8 @@ def test_one_that_hangs_is_an_error_in_time_and_delays_no_other_bus(short: None)
         started = time.monotonic()
         slow = asyncio.create_task(outputs.set("led", True))
         await outputs.set("vent", True)
-        assert time.monotonic() - started < 0.04
-        with pytest.raises(DeviceError, match=r"led did not answer within 0\.05 s: its state is unknown"):
+        assert not slow.done()
+        with pytest.raises(DeviceError, match=r"led did not answer within 0\.3 s: its state is unknown"):
             await slow
         return time.monotonic() - started
 

@@ -22,9 +22,11 @@ from outstation.engine import refill as refilling
 from outstation.engine.feed import Feed
 from outstation.engine.outputs import Outputs
 from outstation.engine.refill import refill
+from outstation.engine.resuming import remember
 from outstation.engine.runner import Runner, boot_now
 from outstation.store import file
 from outstation.store.database import Boot, Store
+from outstation.store.history import History
 from tests.store.given import in_store
 
 MINUTE: Millis = 60_000
@@ -68,6 +70,7 @@ def restarted(folder: Path, node: Node) -> Node:
 
     async def main() -> None:
         with Store(folder, boot=boot_now("trust")) as opened:
+            remember(node, History(opened))
             refill(Runner(node, opened, Outputs({}), Feed(), "trust"), "trust")
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ import msgspec
 
 from outstation.core.readings import Reading
 from outstation.errors import DiskFullError, StoreError
+from outstation.store import chunks, merging, sealer
 from outstation.store.database import Store
 from outstation.store.history import History
 from tests.store.given import BOOT, MORNING, own, sent
@@ -40,6 +41,31 @@ async def record_until_killed(folder: Path) -> None:
                 os.write(1, f"{number}\n".encode())
 
         await asyncio.gather(*(client() for _ in range(8)))
+
+
+async def seal_until_killed(folder: Path) -> None:
+    """The same, while all that can be is sealed over and over, in many small steps."""
+    chunks.CHUNK_READINGS, merging.BLOCK_READINGS, sealer.SENSORS_TOGETHER = 40, 60, 1
+    numbers = itertools.count(int(sys.argv[3]))
+    with Store(folder, boot=BOOT) as store:
+
+        async def client() -> None:
+            for number in numbers:
+                await store.record(pair(number))
+                os.write(1, f"{number}\n".encode())
+
+        async def seal() -> None:
+            while True:
+                await store.seal(everything=True)
+
+        await asyncio.gather(client(), client(), seal())
+
+
+async def pack_until_killed(folder: Path) -> None:
+    """Pack summaries, however fresh."""
+    with Store(folder, boot=BOOT) as store:
+        os.write(1, b"0\n")
+        await store._packer.pack(1 << 50)
 
 
 async def record_some(folder: Path) -> None:
@@ -107,5 +133,8 @@ async def until_full(store: Store, refill: Callable[[], object] = lambda: None) 
 
 
 if __name__ == "__main__":
-    deeds = {deed.__name__: deed for deed in (record_until_killed, record_some, held_down)}
+    deeds = {
+        deed.__name__: deed
+        for deed in (record_until_killed, seal_until_killed, pack_until_killed, record_some, held_down)
+    }
     asyncio.run(deeds[sys.argv[1]](Path(sys.argv[2])))

@@ -16,7 +16,7 @@ import pytest
 
 from outstation.core.readings import Keep
 from outstation.errors import DiskFullError
-from outstation.store import writer
+from outstation.store import own as own_readings
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
 from outstation.store.journal import Journal
@@ -87,7 +87,7 @@ def test_every_kind_of_write_is_told_that_there_is_no_room(small_disk: Path) -> 
 
 
 def test_no_more_own_readings_wait_than_memory_has_room_for(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "OWN_AT_MOST", 100)
+    monkeypatch.setattr(own_readings, "AT_MOST", 100)
 
     async def main() -> None:
         with Store(small_disk, boot=BOOT, lose_at_most=100) as store:

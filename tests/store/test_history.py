@@ -161,7 +161,7 @@ class Model:
         return "new" if before is None else "other"
 
     def shown(self) -> list[tuple[Millis, Reading]]:
-        """Every reading with its time as known now, in order; a corrected one in its place with its last value."""
+        """Every reading with its time as known now, in order: of one millisecond the sender's last word comes first."""
         last = {(one.reading.sensor, one.time): one.reading for one in self.stored if one.reading.sender_stamped}
         rows: list[tuple[Millis, Reading]] = []
         for one in self.stored:
@@ -169,7 +169,7 @@ class Model:
                 rows.append((one.time + self.boots[one.boot].offset, one.reading))
             elif (value := last.pop((one.reading.sensor, one.time), None)) is not None:
                 rows.append((one.time, value))
-        return sorted(rows, key=lambda row: row[0])
+        return sorted(rows, key=lambda row: (row[0], not row[1].sender_stamped))
 
     def of_sensor(self, name: str, start: Millis, end: Millis) -> list[tuple[Millis, Value | None, Quality]]:
         return [
@@ -180,7 +180,7 @@ class Model:
 
     def instants(self, start: Millis, end: Millis) -> list[Instant]:
         found: dict[Millis, dict[str, Value | None]] = {}
-        for one in self.stored:  # in order of arrival: the last word counts
+        for one in sorted(self.stored, key=lambda one: not one.reading.sender_stamped):  # the last word counts
             at = one.time if one.reading.sender_stamped else one.time + self.boots[one.boot].offset
             if start <= at < end and (one.reading.value is not None or one.reading.sender_stamped):
                 found.setdefault(at, {})[one.reading.sensor] = one.reading.value

@@ -81,7 +81,7 @@ def test_a_correction_may_come_long_after(tmp_path: Path) -> None:
 
 def test_what_the_node_stamped_itself_may_share_a_millisecond(tmp_path: Path) -> None:
     stored(tmp_path, [own("air", 5, 1.0), own("air", 5, 2.0), sent("air", 5, 3.0), sent("air", 5, 4.0)])
-    assert [each.value for each in replayed(tmp_path)] == [1.0, 2.0, 4.0]
+    assert [each.value for each in replayed(tmp_path)] == [4.0, 1.0, 2.0]
 
 
 def test_values_and_their_worth_stay_what_they_are(tmp_path: Path) -> None:

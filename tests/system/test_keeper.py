@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +46,11 @@ class Options(DriverOptions):
 class FileDriver(ActuatorDriver):
     Options = Options
     safe_within = 2.5
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        with (self.place.base / f"{self.options.path} loaded").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
 
     def open(self, level):
         if (self.place.base / "broken").exists():
@@ -98,9 +102,15 @@ def driven(node: Running, name: str) -> list[tuple[bool, int]]:
     return [(row.startswith("1"), int(row.split()[1])) for row in rows]
 
 
+def wait_for_the_other_process(node: Running, name: str = "siren") -> None:
+    """Return when the process that was started beforehand has loaded its drivers: it has their time from then on."""
+    loaded = node.data.parent / f"{name} loaded"
+    until(lambda: {int(pid) for pid in loaded.read_text().split()} - {node.pid, node.server_pid})
+
+
 def test_after_a_crash_they_are_safe_before_the_next_server_touches_them(node: Running) -> None:
     server, before = node.server_pid, {name: len(driven(node, name)) for name in ("siren", "pump")}
-    time.sleep(1.5)  # the other process has loaded its drivers
+    wait_for_the_other_process(node)
     os.kill(server, signal.SIGKILL)
     until(lambda: driven(node, "siren")[-1][0] and not driven(node, "pump")[-1][0], 2)
     following = node.wait_for_server(other_than=server)
@@ -117,7 +127,7 @@ def test_a_frozen_server_leaves_them_safe_too(node: Running) -> None:
 
 
 def test_without_supervisor_and_server_they_are_made_safe_all_the_same(node: Running) -> None:
-    time.sleep(1.5)
+    wait_for_the_other_process(node)
     os.kill(node.pid, signal.SIGSTOP)
     os.kill(node.server_pid, signal.SIGKILL)
     os.kill(node.pid, signal.SIGKILL)
@@ -125,7 +135,7 @@ def test_without_supervisor_and_server_they_are_made_safe_all_the_same(node: Run
 
 
 def test_one_that_fails_is_told_and_the_node_comes_back(node: Running) -> None:
-    time.sleep(1.5)
+    wait_for_the_other_process(node)
     (node.data.parent / "broken").touch()
     server = node.server_pid
     os.kill(server, signal.SIGKILL)
@@ -136,7 +146,7 @@ def test_one_that_fails_is_told_and_the_node_comes_back(node: Running) -> None:
 
 @pytest.mark.parametrize("node", [True], indirect=True)
 def test_one_that_hangs_has_its_time_and_delays_no_other(node: Running) -> None:
-    time.sleep(1.5)
+    wait_for_the_other_process(node)
     (node.data.parent / "hang").touch()
     server = node.server_pid
     os.kill(server, signal.SIGKILL)
@@ -145,26 +155,27 @@ def test_one_that_hangs_has_its_time_and_delays_no_other(node: Running) -> None:
     until(lambda: hung in node.log.read_text(), 5)
     (node.data.parent / "hang").unlink()
     node.wait_for_server(other_than=server)
+    until(lambda: node.log.read_text().count("Outstation is running") == 2)
     said = node.log.read_text()
     assert said.index(hung) < said.rindex("Outstation is running"), "the next server waits for that"
 
 
 def test_told_to_stop_all_of_it_ends(node: Running) -> None:
-    time.sleep(1.5)
+    wait_for_the_other_process(node)
     assert node.stop() == 0
     assert driven(node, "siren")[-1][0]
     assert not driven(node, "pump")[-1][0]
 
 
 def test_an_edited_config_is_the_one_that_it_goes_by_at_the_next_death(node: Running) -> None:
-    time.sleep(1.5)
+    wait_for_the_other_process(node)
     config = node.config_file.read_text().replace('path = "siren"\nsafe = "on"', 'path = "horn"\nsafe = "off"')
     node.config_file.write_text(config)
     server = node.server_pid
     os.kill(server, signal.SIGKILL)
     server = node.wait_for_server(other_than=server)
     assert node.post("/api/siren", {"action": "on"}).status == 200
-    time.sleep(1.5)
+    wait_for_the_other_process(node, "horn")
     before = len(driven(node, "siren"))
     os.kill(server, signal.SIGKILL)
     until(lambda: not driven(node, "horn")[-1][0], 2)
@@ -172,13 +183,13 @@ def test_an_edited_config_is_the_one_that_it_goes_by_at_the_next_death(node: Run
 
 
 def test_an_edited_option_is_enough(node: Running) -> None:
-    time.sleep(1.5)
+    wait_for_the_other_process(node)
     node.config_file.write_text(node.config_file.read_text().replace('path = "siren"', 'path = "horn"'))
     server = node.server_pid
     os.kill(server, signal.SIGKILL)
     server = node.wait_for_server(other_than=server)
     assert node.post("/api/siren", {"action": "off"}).status == 200
-    time.sleep(1.5)
+    wait_for_the_other_process(node, "horn")
     os.kill(server, signal.SIGKILL)
     until(lambda: driven(node, "horn")[-1][0], 2)
 

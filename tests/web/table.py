@@ -9,6 +9,7 @@ from outstation import clock
 from outstation.assembly import assemble
 from outstation.config import Config, load
 from outstation.engine.feed import Feed
+from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.plugins import Place
@@ -89,6 +90,7 @@ def site_of(folder: Path, store: Store, config: Config) -> Site:
         simulated=hardware.simulated,
         troubles=list,
         simulate=hardware.simulate,
+        retaining=Retaining(store, config),
         flat=config.flat_keys,
     )
 

@@ -23,6 +23,10 @@ PAGES = {"/", "/page.css", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.js
 api = [route for route in ROUTES if route.path not in PAGES]
 every_api_route = pytest.mark.parametrize("route", api, ids=title)
 
+ELSEWHERE = {("DELETE", "/api/sensors/{name}"), ("POST", "/api/backup")}
+"""Routes that answer nothing good here, and in test_cli_backup.py do: a sensor of the config stays, and the control
+socket alone may name files."""
+
 BODIES: dict[str, object] = {
     "/api/keys": {"name": "phone", "scopes": ["read"]},
     "/api/simulate": {"sensor": "door", "value": True},
@@ -99,7 +103,10 @@ def call(node: Running, document: dict[str, Any], route: Route) -> Answer:
     where = path(route)
     if route.path == "/update":
         where = f"/update?api_key={WRITE_KEY}&field1=20.5"
-    if route.method == "DELETE":
+    if "rename" in route.path or (route.method, route.path) == ("DELETE", "/api/sensors/{device}/{name}"):
+        assert node.post("/api/readings", {"sensor": "attic/temp", "value": 1}).status == 200
+        where = where.replace("porch/temperature", "attic/temp")
+    if route.path == "/api/keys/{id}":
         where = f"/api/keys/{node.post('/api/keys', BODIES['/api/keys']).json['id']}"
     if route.path == "/api/stream":
         with Wire(node.port) as wire:
@@ -111,8 +118,10 @@ def call(node: Running, document: dict[str, Any], route: Route) -> Answer:
 def test_every_documented_route_answers(node: Running, document: dict[str, Any], route: Route) -> None:
     answer = call(node, document, route)
     responses = operation(document, route)["responses"]
-    assert answer.status in {200, 201}
+    assert answer.status in ({422} if (route.method, route.path) in ELSEWHERE else {200, 201})
     assert str(answer.status) in responses
+    if answer.status == 422:
+        return
     assert answer.headers["content-type"].partition(";")[0] in responses[str(answer.status)]["content"]
 
 

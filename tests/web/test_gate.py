@@ -10,6 +10,7 @@ import pytest
 from outstation.cli import control
 from outstation.routes import SCOPES, Route
 from tests.running import KEY, Running
+from tests.system.waiting import until
 from tests.web.asking import (
     LISTED,
     OURS,
@@ -245,10 +246,12 @@ def test_the_control_socket_is_admin_without_a_key(node: Running) -> None:
 
 
 def test_refusals_stand_in_the_log_once_and_without_what_came_in(node: Running) -> None:
-    secret, source = "SECRETSECRET", stranger()
+    secret, source, last = "SECRETSECRET", stranger(), stranger()
     for _ in range(3):
         ask(node, "GET", f"/api/keys?api_key={secret}", f"X-API-Key: {secret}", source=source)
         ask(node, "GET", "/%1b[31m/forged", source=source)
+    ask(node, "GET", "/nothing", source=last)
+    until(lambda: last in node.log.read_text())  # the supervisor writes it, a moment later
     lines = [line for line in node.log.read_text().splitlines() if source in line]
     assert len(lines) == 2
     assert "GET /api/keys was answered 401" in lines[0]

@@ -20,6 +20,7 @@ from outstation.core.readings import Command, Failed, Reading, Switched, Value
 from outstation.core.sensors import SensorSpec
 from outstation.engine.feed import Feed
 from outstation.engine.outputs import Outputs
+from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.http import Peer, Request, Response
@@ -96,6 +97,7 @@ class Greenhouse:
             simulated=lambda: self.simulated,
             troubles=list,
             simulate=lambda *_: None,
+            retaining=Retaining(self.store, Config()),
             remark=self.remark,
         )
 

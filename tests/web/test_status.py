@@ -91,6 +91,23 @@ def test_health_of_a_well_node(node: Running) -> None:
     assert health["clock"] in ("unset", "restored", "synchronised")
 
 
+def test_health_says_how_much_is_kept_and_what_was_written(node: Running) -> None:
+    storage = node.get("/api/health").json["storage"]
+    asked = node.get("/api/retention").json
+    assert storage.keys() <= asked.keys()
+    assert 0 < asked["bytes"] < asked["cap_bytes"] <= 2_000_000_000
+    assert (asked["lose_at_most_seconds"], asked["written_bytes_a_day"]) == (10.0, None)
+    assert asked["in_words"][0].startswith(f"{asked['readings']:,} readings")
+    assert "of " in node.get("/").body.decode().partition("<p class=kept>")[2].partition("</p>")[0]
+
+
+def test_a_person_may_have_what_is_too_old_deleted_now(node: Running) -> None:
+    planned = node.post("/api/retention", {"dry_run": True}).json
+    assert (planned["going"], planned["left"]) == ([], False)
+    assert node.post("/api/retention", {"dry_run": False}).json["deleted"] == 0
+    assert node.post("/api/retention", {}).status == 422
+
+
 def test_a_failing_sensor_degrades_health_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "co2.py").write_text("def read():\n    raise OSError('the cable is off')\n")
     config = """

@@ -57,7 +57,7 @@ def backtest(rules: Path, against: Path | None, data: Path, *, as_json: bool, **
     from outstation.backtest import words
     from outstation.backtest.findings import document
 
-    start, end = _moment(asked["start"], "--start"), _moment(asked["end"], "--end")
+    start, end = moment(asked["start"], "--start"), moment(asked["end"], "--end")
     if start is not None and end is not None and start >= end:
         raise click.BadParameter("expected a time after --start.", param_hint="--end")
     files = [rules] if against is None else [rules, against]
@@ -100,7 +100,7 @@ def _recording(data: Path, asked: dict[str, Any]) -> AbstractContextManager[Reco
     from outstation.backtest.recording import stored
     from outstation.backtest.table import Layout, Table
 
-    layout = Layout(asked["time_column"], _pairs(asked["columns"], "--sensor"), _pairs(asked["where"], "--where"))
+    layout = Layout(asked["time_column"], pairs(asked["columns"], "--sensor"), pairs(asked["where"], "--where"))
     if asked["table"] is not None:
         return contextlib.nullcontext(Table(asked["table"], layout))
     if layout != Layout():
@@ -108,19 +108,21 @@ def _recording(data: Path, asked: dict[str, Any]) -> AbstractContextManager[Reco
     return stored(data)
 
 
-def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
-    pairs = dict(text.partition("=")[::2] for text in texts)
-    for name, text in pairs.items():
+def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    """Return the names and the texts of NAME=TEXT. Raises BadParameter."""
+    found = dict(text.partition("=")[::2] for text in texts)
+    for name, text in found.items():
         if not name or not text:
             raise click.BadParameter(f"expected NAME=VALUE, found {name or text!r}.", param_hint=option)
-    return pairs
+    return found
 
 
-def _moment(text: str | None, option: str) -> int | None:
-    from outstation.backtest.table import moment
+def moment(text: str | None, option: str) -> int | None:
+    """Return a time that an option names. Raises BadParameter."""
+    from outstation.backtest import table
 
     try:
-        return None if text is None else moment(text)
+        return None if text is None else table.moment(text)
     except (ValueError, OverflowError):
         sentence = f"expected a time such as 2026-03-01 or 2026-03-01T12:00Z, found {text!r}."
         raise click.BadParameter(sentence, param_hint=option) from None

@@ -25,9 +25,12 @@ class NotRunningError(OutstationError):
         super().__init__(f"No node runs on the data in {data}.", cure=f"Start one: outstation run --data {data}")
 
 
-def ask(data: Path, method: str, path: str, body: object = None) -> Any:
-    """Return the node's answer. Raises NotRunningError, or OutstationError with what the node says."""
-    connection = _Connection(data)
+def ask(data: Path, method: str, path: str, body: object = None, *, patience: float = _TIMEOUT_S) -> Any:
+    """Return the node's answer. patience: seconds until it is given up.
+
+    Raises NotRunningError, or OutstationError with what the node says.
+    """
+    connection = _Connection(data, patience)
     try:
         return _exchange(connection, method, path, body)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
@@ -53,23 +56,23 @@ def segment(name: str) -> str:
 class _Connection(http.client.HTTPConnection):
     """HTTP over the socket in a folder, by way of the folder's descriptor: its path has at most 107 bytes (unix(7))."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._folder = folder
+    def __init__(self, folder: Path, patience: float) -> None:
+        super().__init__("localhost", timeout=patience)
+        self._folder, self._patience = folder, patience
 
     def connect(self) -> None:
         """Connect. Raises OSError."""
         inside = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(_TIMEOUT_S)
+            self.sock.settimeout(self._patience)
             self.sock.connect(f"/proc/self/fd/{inside}/{SOCKET}")
         finally:
             os.close(inside)
 
 
 def _exchange(connection: _Connection, method: str, path: str, body: object) -> Any:
-    sent = None if body is None else json.dumps(body).encode()
+    sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
     response = connection.getresponse()
     answer = json.loads(response.read() or b"null")

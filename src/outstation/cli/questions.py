@@ -15,7 +15,7 @@ from outstation.cli.root import data_option, json_option, print_json, root
 @data_option
 @json_option
 def status(data: Path, *, as_json: bool) -> None:
-    """Show what the running node reads and drives.
+    """Show what the running node reads and drives, and how much it keeps.
 
     \b
     Examples:
@@ -35,6 +35,8 @@ def status(data: Path, *, as_json: bool) -> None:
         click.echo(f"  {line}")
     if answer.get("alerts"):
         click.echo(f"Alerts that stand: {answer['alerts']}. Look at them: outstation alerts list")
+    for line in (ask(data, "GET", "/api/health").get("storage") or {}).get("in_words", []):
+        click.echo(printable(line))
 
 
 @root.command(context_settings={"ignore_unknown_options": True})

@@ -25,6 +25,7 @@ from outstation.config.models import (
     AlertClause,
     AlertsTable,
     AppriseTable,
+    BackupTable,
     Config,
     DeviceTable,
     DisplayTable,
@@ -44,6 +45,7 @@ SINGLE: dict[str, type[Table]] = {
     "node": NodeTable,
     "web": WebTable,
     "store": StoreTable,
+    "backup": BackupTable,
     "display": DisplayTable,
     "alerts": AlertsTable,
 }

@@ -16,6 +16,7 @@ from outstation.config.values import (
     Duration,
     Every,
     Factor,
+    Folder,
     Host,
     Label,
     ListenHost,
@@ -36,11 +37,17 @@ from outstation.config.values import (
 )
 from outstation.core.claims import LEASE
 from outstation.core.readings import Severity
+from outstation.core.retention import TWO_YEARS
 
 RESERVED = frozenset(
-    "status health readings sensors actuators settings rules alerts stream ingest nodes traffic keys simulate".split()
-) | {"timestamp", "simulated"}
+    "status health readings sensors actuators settings rules alerts stream ingest nodes traffic keys simulate"
+    " backup rename retention timestamp simulated".split()
+)
 """Nouns of the API, which `POST /api/{actuator}` would not reach, and the names that its rows of readings use."""
+
+
+KEEP_MB_AT_LEAST = 50
+"""The write-ahead log may have 8 MB, and what is not sealed yet some more: less would leave nothing to keep."""
 
 
 class Table(BaseModel):
@@ -86,10 +93,20 @@ class WebTable(Table):
 
 
 class StoreTable(Table):
-    """[store]: keep None: rows are kept for ever."""
+    """[store]: keep None: readings are kept as long as there is room; keep_mb None: core/retention says how much."""
 
     lose_at_most: Duration = 10_000
     keep: Duration | None = None
+    keep_mb: Annotated[int, Field(ge=KEEP_MB_AT_LEAST, le=10_000_000)] | None = None
+    keep_5m: Duration = TWO_YEARS
+
+
+class BackupTable(Table):
+    """[backup]: folder None: no backup is made by itself. keep: so many of them."""
+
+    folder: Folder | None = None
+    every: Duration = 86_400_000
+    keep: Annotated[int, Field(ge=1, le=10_000)] = 7
 
 
 class DisplayTable(Table):
@@ -106,7 +123,7 @@ class AlertsTable(Table):
 
 
 class SensorTable(DriverTable):
-    """[[sensors]]: unit None: the driver's. value = raw * scale + offset, in that unit."""
+    """[[sensors]]: unit None: the driver's. value = raw * scale + offset, in that unit. keep None: as [store] says."""
 
     every: Every = 10_000
     unit: Unit | None = None
@@ -117,6 +134,7 @@ class SensorTable(DriverTable):
     heartbeat: Duration = 600_000
     scale: Factor = 1.0
     offset: float = 0.0
+    keep: Duration | None = None
 
 
 class ActuatorTable(DriverTable):
@@ -205,6 +223,7 @@ class Config(Table):
     node: NodeTable = NodeTable()
     web: WebTable = WebTable()
     store: StoreTable = StoreTable()
+    backup: BackupTable = BackupTable()
     display: DisplayTable = DisplayTable()
     alerts: AlertsTable = AlertsTable()
     sensors: tuple[SensorTable, ...] = ()

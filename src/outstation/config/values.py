@@ -258,6 +258,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def _folder(text: str) -> str:
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError('expected a folder by its whole path, such as "/mnt/usb/outstation"')
+    return text
+
+
 def _resolve(value: object, info: ValidationInfo) -> object:
     """Follow "env:NAME" and "file:PATH" (relative to the config) to the secret itself."""
     if not isinstance(value, str):
@@ -317,6 +323,7 @@ Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 AboveZero = Annotated[float, Field(gt=0)]
 Factor = Annotated[float, AfterValidator(_not_zero)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Host = Annotated[str, AfterValidator(_host)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]

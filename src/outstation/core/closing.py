@@ -66,6 +66,7 @@ class Closing:
         # Names in the order they came: a replay makes the same in the same order.
         self._waiting: dict[Window, dict[str, None]] = {}
         self._heap: list[tuple[Millis, Millis, Window]] = []
+        self.put_off: set[tuple[str, Window]] = set()  # what was found to be out of date, since this was last emptied
 
     def reading(self, reading: Reading) -> Sequence[Made]:
         """Take in a reading that is stored; return what is to be done."""
@@ -83,12 +84,7 @@ class Closing:
         made: list[Made] = []
         while (due := self.next_due()) is not None and due <= at and len(made) < AT_ONCE:
             window_ = self._heap[0][2]
-            sensor = self._waiting[window_].popitem()[0]
-            running = self._running.get(sensor)
-            if running is not None and running.is_open and running.window == window_:
-                made += self._close(sensor, running, at)
-            else:
-                made += self._renew(sensor, window_, at)
+            made += self._due(self._waiting[window_].popitem()[0], window_, at)
         return made
 
     def next_due(self) -> Millis | None:
@@ -98,21 +94,59 @@ class Closing:
             del self._waiting[heapq.heappop(heap)[2]]
         return heap[0][0] if heap else None
 
+    def waits_for(self, sensor: str, window_: Window) -> bool:
+        """Tell whether a window is going to be closed or made anew by a tick."""
+        return sensor in self._waiting.get(window_, ())
+
     def learn(self, sensor: str, newest: Millis, at: Millis) -> list[Made]:
         """Begin anew with a sensor whose newest stored reading is that old: after a start, or after a new stamp.
 
         The windows that it speaks in are made anew. Others that may not have been made are to be named by touch().
         """
+        running = self._running.get(sensor)
+        if running is not None and running.is_open:
+            self.put_off.add((sensor, running.window))
         self._begin(sensor, newest)
         return self.touch(sensor, newest, newest, at)
 
     def touch(self, sensor: str, start: Millis, end: Millis, at: Millis) -> list[Made]:
         """Have the windows made anew that readings from `start` to `end` (included) change: they came, or went."""
-        return self._anew(sensor, touched(start, end, self._reach(sensor)), at)
+        return self.anew(sensor, touched(start, end, self._reach(sensor)), at)
+
+    def anew(self, sensor: str, windows: list[Window], at: Millis) -> list[Made]:
+        """Have windows made anew: the open one when it closes, the others when they are over, after GRACE."""
+        running = self._running.get(sensor)
+        made: list[Made] = []
+        for window_ in windows:
+            if running is not None and running.is_open and running.window == window_:
+                running.clean = False
+            elif len(self._waiting) < MOST_WAITING:
+                self._wait(sensor, window_, at)
+                self.put_off.add((sensor, window_))
+            else:
+                made += self._renew(sensor, window_, at)
+        return made
+
+    def _due(self, sensor: str, window_: Window, at: Millis) -> list[Made]:
+        running = self._running.get(sensor)
+        if running is None or window_.width != FIVE_MINUTES:
+            return self._renew(sensor, window_, at)
+        if running.is_open and running.window == window_:
+            return self._close(sensor, running, at)
+        made: list[Made] = []
+        while running.is_open and running.window.end <= window_.start:
+            # Its turn came first because others wait for it.
+            self._waiting[running.window].pop(sensor)
+            made += self._close(sensor, running, at)
+        if not running.is_open:
+            running.pass_over(window_.end)
+        return [*made, *self._renew(sensor, window_, at)]
 
     def _onward(self, running: Running | None, reading: Reading) -> list[Made]:
         """Go on to the window of a reading that is later than the open one, if there is one."""
         sensor, at, here = reading.sensor, reading.at, reading.arrived
+        if running is not None and at == running.newest and reading.sender_stamped and not running.is_open:
+            return self.learn(sensor, at, here)  # the newest once more: see _late
         made: list[Made] = []
         while running is not None and running.is_open and running.window.end <= at:
             self._waiting[running.window].pop(sensor)
@@ -126,18 +160,17 @@ class Closing:
 
     def _begin(self, sensor: str, newest: Millis) -> Running:
         running = self._running[sensor] = Running(_five_minutes(newest), self._reach(sensor))
-        running.since = running.end = newest
         # What came before, into the first window or to speak in it, is in the store alone.
-        running.is_open = running.clean = False
+        running.begin_after(newest)
         return running
 
     def _late(self, running: Running, reading: Reading) -> list[Made]:
         sensor, at, here = reading.sensor, reading.at, reading.arrived
-        if at == running.since:
-            # The newest once more, or corrected: the store knows which, and what holds from now on.
+        if at >= running.newest:
+            # The newest once more, corrected, or in a window that is closed: what holds from now on, the store knows.
             return self.learn(sensor, at, here)
         # It speaks until the next one at the latest, and that is no later than the newest.
-        return self._anew(sensor, touched(at, at, min(running.reach, running.since - at)), here)
+        return self.anew(sensor, touched(at, at, min(running.reach, running.newest - at)), here)
 
     def _open(self, sensor: str, running: Running, window_: Window, at: Millis) -> None:
         running.open(window_, self._reach(sensor))
@@ -152,18 +185,6 @@ class Closing:
         made: Made = Closed(sensor, summary) if clean else Stale(sensor, window_)
         return [made, *self._coarser(sensor, window_, at)]
 
-    def _anew(self, sensor: str, windows: list[Window], at: Millis) -> list[Made]:
-        running = self._running.get(sensor)
-        made: list[Made] = []
-        for window_ in windows:
-            if running is not None and running.is_open and running.window == window_:
-                running.clean = False
-            elif len(self._waiting) < MOST_WAITING:
-                self._wait(sensor, window_, at)
-            else:
-                made += self._renew(sensor, window_, at)
-        return made
-
     def _renew(self, sensor: str, window_: Window, at: Millis) -> list[Made]:
         return [Stale(sensor, window_), *self._coarser(sensor, window_, at)]
 
@@ -173,7 +194,7 @@ class Closing:
             return []
         tier = Tier(window_.tier + 1)
         ends = {window(tier, end, self._offset) for end in (window_.start, window_.end - 1)}
-        return self._anew(sensor, sorted(ends), at)
+        return self.anew(sensor, sorted(ends), at)
 
     def _wait(self, sensor: str, window_: Window, at: Millis) -> None:
         names = self._waiting.get(window_)

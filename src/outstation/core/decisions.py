@@ -28,6 +28,7 @@ from outstation.core.readings import (
     Reading,
     Switched,
     Tick,
+    Trouble,
 )
 from outstation.core.restarts import Stamp
 from outstation.core.restoring import Kept
@@ -168,6 +169,13 @@ class Decisions:
         self._look(event.at, event.now)
         return self.alerts.acknowledge(event, self.sight)
 
+    def trouble(self, event: Trouble) -> list[Effect]:
+        """Tell people of something about the node itself, once, and when it is over."""
+        self._look(event.at, event.now)
+        if not event.text:
+            return self.alerts.clear("node", event.subject, self.sight)
+        return self.alerts.start("node", event.subject, event.severity, event.text, self.sight)
+
     def next_due(self) -> Millis | None:
         """Return when this wants a Tick."""
         soonest = claims.earlier(self._agenda.first(), self.alerts.next_due(self.sight))
@@ -296,8 +304,9 @@ class Decisions:
         effects: list[Effect] = []
         for alert in self.alerts.standing:
             rule = self.rules.get(alert.subject) if alert.kind == "rule" else None
-            of_output = alert.kind in ("output", "max_on") and alert.subject in self.actuators
-            stands = rule.firing and rule.spec.alert is not None if rule else of_output
+            # Who watches over the node itself says when that is well again.
+            others = alert.kind == "node" or (alert.kind in ("output", "max_on") and alert.subject in self.actuators)
+            stands = rule.firing and rule.spec.alert is not None if rule else others
             effects += [] if stands else self.alerts.clear(alert.kind, alert.subject, self.sight)
         return effects
 

@@ -7,7 +7,9 @@ the store alone: it decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from outstation.core import filters
 from outstation.core.actuation import ActuatorSpec, ActuatorState
@@ -27,11 +29,13 @@ from outstation.core.readings import (
     Record,
     Switched,
     Tick,
+    Trouble,
 )
 from outstation.core.restarts import Stamp
 from outstation.core.restoring import Kept
 from outstation.core.rules import RuleSpec
 from outstation.core.sensors import (
+    STALE_AT_LEAST,
     SensorSpec,
     SensorState,
     device,
@@ -90,6 +94,8 @@ class Node:
                 return self.decisions.adjust(event)
             case Acknowledge():
                 return self.decisions.acknowledge(event)
+            case Trouble():
+                return self.decisions.trouble(event)
         self.actuator(event.actuator)
         return self.decisions.command(event)
 
@@ -105,6 +111,22 @@ class Node:
         for reading in readings:
             effects += self._reading(reading, spoken)
         return [*self.decisions.readings(list(spoken.values())), *effects] if spoken else effects
+
+    def late(self, columns: Mapping[str, Sequence[Millis]], at: Millis, now: Millis) -> bool:
+        """Tell whether readings that arrive now are all late, and worth what they say: they are for the store alone.
+
+        Then what `handle` would have learnt from them is learnt; otherwise nothing has changed.
+        columns: by sensor, what the sender gave as times, in order. at, now: of their arrival.
+        """
+        if not all(self._is_late(self.sensors[name], times[-1], at) for name, times in columns.items()):
+            return False
+        for name, times in columns.items():
+            state = self.sensors[name]
+            for time in times:
+                if state.knows_its_rhythm:
+                    break
+                learn_from_late(state, Reading(name, None, time, now, at, sender_stamped=True))
+        return True
 
     def switched(self, events: Sequence[Switched]) -> list[Effect]:
         """Take in what drivers did together, as when all are opened: an order given in between would outrun the rest.
@@ -173,6 +195,20 @@ class Node:
         if newest is not None:
             state.newest = newest
 
+    def rename(self, old: str, new: str) -> None:
+        """Have a sensor that a sender names go on under another name, which no sensor has."""
+        state = self.sensors[old]
+        self.forget(old)
+        fresh = self._add(msgspec.structs.replace(state.spec, name=new))
+        fresh.intervals, fresh.late = state.intervals, state.late
+        fresh.newest = state.newest and msgspec.structs.replace(state.newest, sensor=new)
+
+    def forget(self, name: str) -> None:
+        """Know nothing more of a sensor that a sender names: what it sends from now on is a new one's."""
+        state = self.sensors.pop(name, None)
+        if state is not None:
+            self._of_device[state.spec.device] -= 1
+
     def _add(self, spec: SensorSpec) -> SensorState:
         spans = self.decisions.spans_of(spec.name)
         state = self.sensors[spec.name] = SensorState(spec, spans=Spans(spans) if spans else None)
@@ -209,6 +245,12 @@ class Node:
             state.stored = reading
             return [*decided, *well, Record(reading)]
         return self._thinned(state, reading, state.spec.dead_band)
+
+    def _is_late(self, state: SensorState, newest: Millis, at: Millis) -> bool:
+        """Tell whether a reading that is late for every rhythm that its sensor may have needs no judgement."""
+        if state.memory is not None or (state.newest is not None and state.newest.quality):
+            return False
+        return at - newest > max(state.stale_limit(), STALE_AT_LEAST)
 
     def _thinned(self, state: SensorState, reading: Reading, band: float) -> list[Effect]:
         if not filters.worth_storing(reading, state.stored, band, state.spec.heartbeat):

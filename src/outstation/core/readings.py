@@ -119,6 +119,16 @@ class Acknowledge(msgspec.Struct, frozen=True):
     now: Millis
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """An event: something of the node itself is so that people are told. text "": it is well again."""
+
+    subject: str
+    severity: Severity
+    text: str
+    at: Millis
+    now: Millis
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """An effect: keep this reading."""
 
@@ -189,5 +199,5 @@ class Alerted(msgspec.Struct, frozen=True):
     tell: bool
 
 
-Event = Reading | Failed | Tick | Command | Switched | Adjust | Acknowledge
+Event = Reading | Failed | Tick | Command | Switched | Adjust | Acknowledge | Trouble
 Effect = Record | Switch | Note | Keep | Alerted

@@ -82,6 +82,11 @@ class SensorState(msgspec.Struct):
         # Of two in the middle the shorter: one long silence is no rhythm.
         return max(3 * sorted(self.intervals)[(count - 1) // 2], STALE_AT_LEAST)
 
+    @property
+    def knows_its_rhythm(self) -> bool:
+        """Whether the time between its readings is configured, or learnt well enough."""
+        return self.spec.every is not None or len(self.intervals) >= _KNOWN
+
     def is_stale(self, now: Millis) -> bool:
         """Tell whether the newest reading is too old to count, or missing."""
         age = self.age(now)
@@ -115,7 +120,7 @@ def _late_limit(reading: Reading, state: SensorState) -> Millis:
     After a restart a board's rhythm is not known, and what it has saved up meanwhile must not look fresh.
     """
     limit, newest = state.stale_limit(), state.newest
-    if state.spec.every is not None or len(state.intervals) >= _KNOWN or newest is None or not newest.sender_stamped:
+    if state.knows_its_rhythm or newest is None or not newest.sender_stamped:
         return limit
     return min(limit, 3 * (reading.at - newest.at))
 
@@ -155,7 +160,7 @@ def learn_from_late(state: SensorState, reading: Reading) -> None:
 
     A long one is not learnt so: it would only have readings count for longer.
     """
-    if state.spec.every is not None or len(state.intervals) >= _KNOWN:
+    if state.knows_its_rhythm:
         return
     before, state.late = state.late or state.newest, reading
     if before is not None and 3 * (reading.at - before.at) < STALE_UNTIL_KNOWN:

@@ -4,7 +4,8 @@ The law of this file: what a span costs is bounded, whatever comes in. A span is
 of a six-hundredth of it: readings that share a slice are kept as one Statistics, and no reading
 is looked at twice. So for all that speak no more often than that the statistics are those
 of the readings in the span, exactly; of the others the oldest slice counts until its last
-reading leaves, which moves the far end of the span by less than 0.2 %.
+reading leaves, which moves the far end of the span by less than 0.2 %. What is taken in as the summary
+of a window is a slice, or shares one: until it has left, the far end moves by five minutes more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 import msgspec
 
 from outstation.core.readings import Millis
+from outstation.core.summaries import Numbers, Summary
 
 SLICES = 600
 """Of ten minutes, seconds; of a week, a quarter of an hour. Each takes some 500 bytes."""
@@ -77,6 +79,29 @@ def of_reading(now: Millis, value: float, lead: Millis = 0, silence: Millis = 0)
     return Statistics(1, number, value, value, value, value, now, now, 0.0, float(now), 0.0, 0.0, 0, lead, silence)
 
 
+def of_summary(numbers: Numbers, shift: Millis, covered: Millis, lead: Millis = 0, silence: Millis = 0) -> Statistics:
+    """Return the statistics of the readings of a window. shift: from UTC to `now`.
+
+    Nobody knows any more how they rose within it: a rate goes by its mean, halfway between the first and the last.
+    """
+    first_now, last_now = numbers.first_at + shift, numbers.last_at + shift
+    return Statistics(
+        numbers.count,
+        numbers.mean,
+        float(numbers.lowest),
+        float(numbers.highest),
+        float(numbers.first),
+        float(numbers.last),
+        first_now,
+        last_now,
+        numbers.squares,
+        (first_now + last_now) / 2,
+        covered=covered,
+        lead=lead,
+        silence=silence,
+    )
+
+
 def merged(one: Statistics, other: Statistics) -> Statistics:
     """Return the statistics of some readings and of those that came after them.
 
@@ -135,6 +160,20 @@ class Spans:
         for span in self._spans.values():
             span.add(reading)
 
+    def add_summary(self, summary: Summary, shift: Millis, *, reach: Millis) -> None:
+        """Take in the readings of a window as `add` does, in the same order. shift: from UTC to `now`."""
+        numbers, newest = summary.numbers, self._newest
+        if numbers is None or (newest is not None and numbers.first_at + shift < newest):
+            return
+        gap = 0 if newest is None else numbers.first_at + shift - newest
+        lead = min(gap, self._reach)
+        # What was said before the window speaks in it as well.
+        before = max(0, min(lead, lead - gap + numbers.first_at - summary.start))
+        self._newest, self._reach = numbers.last_at + shift, reach
+        part = of_summary(numbers, shift, _covered(summary, numbers, before, reach), lead, gap - lead)
+        for span in self._spans.values():
+            span.add(part)
+
     def count(self, span: Millis, now: Millis) -> int:
         """Return how many readings there are in a span that ends now."""
         all_ = self._spans[span].all(now)
@@ -165,6 +204,16 @@ class Spans:
         before, since = all_.first_now - all_.silence - now + span, now - all_.last_now
         before = 0 if before < 0 else before if before < all_.lead else all_.lead  # noqa: FURB136
         return before + all_.covered + (since if since < self._reach else self._reach)  # noqa: FURB136
+
+
+def _covered(summary: Summary, numbers: Numbers, before: Millis, reach: Millis) -> Millis:
+    """Return for how long a sensor was heard between the first and the last reading of a window, about.
+
+    Exactly where it has no faulty one: in a summary nothing holds on after these, and in spans they do not count.
+    """
+    after = min(summary.start + summary.width - numbers.last_at, reach)
+    heard = summary.heard - before - after + sum(summary.bad) * reach
+    return max(0, min(heard, numbers.last_at - numbers.first_at))
 
 
 class _Span:

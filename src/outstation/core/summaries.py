@@ -10,7 +10,7 @@ never as an average of averages. And where there was nothing, there is nothing: 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -145,18 +145,44 @@ def encode(summary: Summary) -> bytes:
 
 def decode(window: Window, body: bytes) -> Summary:
     """Return the summary from what the store keeps. Raises StoreError for the version of a newer program."""
+    return summary(window, read(body))
+
+
+def summary(window: Window, row: Row) -> Summary:
+    """Return the summary that a row says."""
+    heard = window.width - row.silence
+    on = None if not row.on else 1 + heard - row.on
+    numbers = _merged([(window.start, window.width, row)])
+    return Summary(window.start, window.width, numbers, heard, on, row.texts, row.bad or NO_BAD)
+
+
+def totals(windows: Iterable[Window], rows: Iterable[Stored]) -> Iterator[Summary]:
+    """Return the summaries of windows in a row from the stored ones of their parts, in order.
+
+    As total() of what summary() returns, to the last bit, in a third of the time: a plot of a year is of 8,760 rows.
+    """
+    waiting = iter(rows)
+    row = next(waiting, _NO_MORE)
+    for window in windows:
+        end = window.end
+        mine: list[Stored] = []
+        while row[0] < end:
+            mine.append(row)
+            row = next(waiting, _NO_MORE)
+        yield _total(window, mine)
+
+
+def read(body: bytes) -> Row:
+    """Return what the store keeps as a row. Raises StoreError for the version of a newer program."""
     if body[:1] != _VERSION:
         raise StoreError(
             f"A summary has version {body[0]}, and this program reads version {_VERSION[0]} alone.",
             cure="Run the version of Outstation that wrote it, or a newer one.",
         )
-    row = _decoder.decode(body[1:])
-    heard = window.width - row.silence
-    on = None if not row.on else 1 + heard - row.on
-    return Summary(window.start, window.width, _unpacked(row, window), heard, on, row.texts, row.bad or NO_BAD)
+    return _decoder.decode(body[1:])
 
 
-class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A summary in the store, mostly as small numbers, for these are short in MessagePack.
 
     silence: the window less what was heard. on: 1 and what was heard but not on; 0: None. first_in, last_before:
@@ -176,8 +202,13 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     last_before: Millis = 0
 
 
+Stored = tuple[Millis, Millis, Row]
+"""A summary as it is in the store: start, width, and all else."""
+
+_NO_MORE: Stored = (1 << 62, 0, Row(0, 0, 0, ()))
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Row)
+_decoder = msgspec.msgpack.Decoder(Row)
 
 
 def _packed(summary: Summary) -> tuple[object, ...]:
@@ -190,16 +221,40 @@ def _packed(summary: Summary) -> tuple[object, ...]:
     return found.count, found.mean, found.squares, decimals, values, *ends
 
 
-def _unpacked(row: _Row, window: Window) -> Numbers | None:
-    if not row.count:
-        return None
-    values: Iterable[Number] = row.values
-    if row.decimals is not None:
-        scale = 10**row.decimals
-        values = [value / scale for value in row.values]
-    lowest, highest, first, last = values
-    ends = window.start + row.first_in, window.end - row.last_before
-    return Numbers(row.count, row.mean, row.squares, lowest, highest, first, last, *ends)
+def _total(window: Window, rows: Sequence[Stored]) -> Summary:
+    heard = sum([width - row.silence for _, width, row in rows])
+    texts = sum([row.texts for _, _, row in rows])
+    silent = [1 + width - row.silence - row.on for _, width, row in rows if row.on]
+    bad = tuple(map(sum, zip(NO_BAD, *[row.bad for _, _, row in rows if row.bad], strict=True)))
+    return Summary(window.start, window.width, _merged(rows), heard, sum(silent) if silent else None, texts, bad)
+
+
+def _merged(rows: Iterable[Stored]) -> Numbers | None:
+    """Return the numbers of rows as _together() does, and quicker than by way of the Numbers of each."""
+    count, mean, squares, first_at, last_at = 0, 0.0, 0.0, 0, 0
+    lowest: Number = 0
+    highest: Number = 0
+    first: Number = 0
+    last: Number = 0
+    for start, width, row in rows:
+        if not row.count:
+            continue
+        low, high, begin, last = row.values
+        if row.decimals is not None:
+            scale = 10**row.decimals
+            low, high, begin, last = low / scale, high / scale, begin / scale, last / scale
+        if not count:
+            lowest, highest, first, first_at = low, high, begin, start + row.first_in
+        whole = count + row.count
+        share, apart = row.count / whole, row.mean - mean
+        mean += apart * share
+        squares += row.squares + apart * apart * share * count
+        count, last_at = whole, start + width - row.last_before
+        if low < lowest:  # noqa: PLR1730  quicker than min(), here and below
+            lowest = low
+        if high > highest:  # noqa: PLR1730
+            highest = high
+    return Numbers(count, mean, squares, lowest, highest, first, last, first_at, last_at) if count else None
 
 
 def _short(values: tuple[Number, ...]) -> tuple[int | None, tuple[Number, ...]]:

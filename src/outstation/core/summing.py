@@ -47,12 +47,13 @@ class Running:
     """The summary of one window, reading by reading. clean: it has heard all of the window, in order."""
 
     __slots__ = (
-        "_bad", "_count", "_first", "_first_at", "_heard", "_highest", "_last", "_last_at", "_lowest", "_mean", "_on",
-        "_says", "_squares", "_texts", "_until", "clean", "end", "is_open", "reach", "since", "window",
+        "_bad", "_count", "_first", "_first_at", "_heard", "_highest", "_last", "_last_at", "_lowest", "_mean",
+        "_newest", "_on", "_says", "_squares", "_texts", "_until",
+        "clean", "end", "is_open", "reach", "since", "window",
     )  # fmt: skip
 
     def __init__(self, window: Window, reach: Millis) -> None:
-        self._until = window.start
+        self._until = self._newest = window.start
         self._says: bool | None = None
         self.clean = True
         self.open(window, reach)
@@ -80,6 +81,11 @@ class Running:
         return self._until > self.end
 
     @property
+    def newest(self) -> Millis:
+        """When the newest reading was measured, of this window or of one before."""
+        return self.since if self.is_open and self.has_readings else self._newest
+
+    @property
     def has_readings(self) -> bool:
         """Whether the window had any."""
         return bool(self._count or self._texts or self._bad)
@@ -89,6 +95,15 @@ class Running:
         if at + self.reach > self.since and _counts(value, quality):
             self._until = at + self.reach
             self._says = value if isinstance(value, bool) else None
+
+    def begin_after(self, at: Millis) -> None:
+        """Know of a newest reading, and of nothing else: no window is open, and the first one is not clean."""
+        self.since = self.end = self._newest = at
+        self.is_open = self.clean = False
+
+    def pass_over(self, end: Millis) -> None:
+        """Know that the windows until here were made from what is stored: what comes for them now is late."""
+        self.since = self.end = max(end, self.end)
 
     def add(self, at: Millis, value: Value | None, quality: int) -> None:
         """Take in a reading of the window, no earlier than those before it."""
@@ -124,6 +139,7 @@ class Running:
 
     def close(self) -> Summary:
         """Return the summary. What was said last speaks until the end."""
+        self._newest = self.newest
         spoke = min(self._until, self.end) - self.since
         self._heard += spoke
         self.since = self.end

@@ -52,7 +52,7 @@ class Clerks:
 
     async def answer(self, question: Question) -> memoryview | None:
         """Return the page, or None: no clerk can answer. Raises StoreError, RefusedError."""
-        asked = Asked(self._store.opened, question)
+        asked = Asked(self._store.opened, question, self._store.unsaved())
         packed = msgspec.msgpack.encode(asked)
         if self._is_closed or self._busy == MOST or len(packed) > QUESTION_AT_MOST or clock.now() < self._not_before:
             return None

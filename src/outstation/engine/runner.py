@@ -182,13 +182,19 @@ class Runner:
         self._wake()
         return await self._recorded()
 
-    def do(self, effects: Iterable[Effect]) -> None:
+    def do(self, effects: Sequence[Effect]) -> None:
         """Do what the core says, but for records: these are for whoever brought the readings.
 
         What an output has answered meanwhile is told to the core after all of it, in its turn.
         """
         for effect in effects:
-            self._do(effect)
+            if isinstance(effect, Switch):
+                self._drive(effect.actuator, effect.level)
+        # Together, so that no commit has a part of it; and before the alerts, whose commit has it then.
+        if keeps := [effect for effect in effects if isinstance(effect, Keep)]:
+            self.keep(keeps)
+        for effect in effects:
+            self._tell_of(effect)
         while self._answered:
             answer = self._answered.popleft()
             self.report(answer)  # may answer in its turn; rules that look at outputs turn once a second at most
@@ -202,12 +208,8 @@ class Runner:
             return False
         return True
 
-    def _do(self, effect: Effect) -> None:
-        if isinstance(effect, Switch):
-            self._drive(effect.actuator, effect.level)
-        elif isinstance(effect, Keep):
-            self.keep([effect])
-        elif isinstance(effect, Alerted):
+    def _tell_of(self, effect: Effect) -> None:
+        if isinstance(effect, Alerted):
             self._tell(effect)
         elif isinstance(effect, Note):
             self._note(self._chatter.written(effect, clock.now()))
@@ -319,6 +321,12 @@ class Runner:
             if self._unstored:
                 self._store_alerts(self._unstored)
 
+    async def say_levels(self) -> None:
+        """Store the levels of all outputs once more."""
+        at, now = clock.moment()
+        levels = {name: state.level for name, state in self.node.actuators.items() if state.level is not None}
+        self.store.record_soon([Reading(name, level, at, now, at) for name, level in levels.items()])
+
     def _watch_clock(self, moment: clock.Moment) -> None:
         """Tell the store when the clock was set, or is trusted from now on: it knows what to re-stamp."""
         before, boot = self._boot, boot_now(self._clock)
@@ -329,7 +337,7 @@ class Runner:
         self._stamp_at = 0
         self._forget_error(self.store.set_boot(boot))
         words = boot.trust.name.lower()
-        self._do(Note("clock", "clock", f"the wall clock moved by {step / 1000:+.1f} s and is {words}", moment.at))
+        self._tell_of(Note("clock", "clock", f"the wall clock moved by {step / 1000:+.1f} s and is {words}", moment.at))
 
     def _wake(self) -> None:
         """Set the one timer: to when the core wants to be asked, and to a second after the last look at the latest."""

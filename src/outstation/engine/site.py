@@ -17,8 +17,10 @@ from outstation.store.history import History
 from outstation.store.keys import Keys
 
 if TYPE_CHECKING:
+    from outstation.engine.backups import Backups
     from outstation.engine.clerk import Clerks
     from outstation.engine.notifier import Notifier
+    from outstation.engine.retaining import Retaining
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -42,7 +44,9 @@ class Site(msgspec.Struct, frozen=True):
     simulated: Callable[[], frozenset[str]]
     troubles: Callable[[], list[str]]
     simulate: Callable[[str, Value, int | None], None]
+    retaining: Retaining
     flat: Mapping[str, str] = {}
     notifier: Notifier | None = None
     clerks: Clerks | None = None
+    backups: Backups | None = None
     remark: str = ""

@@ -1,7 +1,7 @@
 """What a question to the history is answered with: a page of readings as JSON.
 
-The law of this file: an answer is made of the question and of the data file, and of nothing else, so that it is the
-same bytes in whichever process it is made (engine/clerk.py).
+The law of this file: an answer is made of the question, of the data file and of what waits for it in memory, and of
+nothing else, so that it is the same bytes in whichever process it is made (engine/clerk.py).
 """
 
 from __future__ import annotations

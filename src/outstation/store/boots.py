@@ -40,6 +40,11 @@ def newest(connection: apsw.Connection) -> Known | None:
     return row and Known(row[0], row[1], row[2], Trust(row[3]), row[4])
 
 
+def boot_time(at: Millis, now: Millis, arrived: Millis, offset: Millis) -> Millis:
+    """Return when it was measured, in boot time. Readings that waited while the clock was set keep their moment."""
+    return at - offset if abs(arrived - now - offset) <= STEP else now + at - arrived
+
+
 def begins_anew(known: Known | None, boot: Boot) -> bool:
     """Say whether `boot` needs a row of its own: another boot, or a trusted clock that stepped."""
     if known is None or known.kernel_id != boot.kernel_id:

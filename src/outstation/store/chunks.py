@@ -75,7 +75,10 @@ class Bounds(msgspec.Struct):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A chunk that may hold what is looked for. highest: its newest UTC; bound: that of it and of all before it."""
+    """A chunk that may hold what is looked for. highest: its newest UTC; bound: that of it and of all before it.
+
+    hidden: what it has of sensors up to this one is in blocks already.
+    """
 
     first_id: int
     last_id: int
@@ -83,6 +86,7 @@ class Found(msgspec.Struct, frozen=True):
     highest: Millis
     bound: Millis
     sensors: int
+    hidden: int = 0
 
     def columns(self, connection: apsw.Connection) -> Iterator[tuple[int, Columns]]:
         """Return its rows, oldest first."""
@@ -117,6 +121,7 @@ def last_closed(connection: apsw.Connection) -> tuple[int, int, Bounds]:
 def walk(connection: apsw.Connection, end: Millis) -> Iterator[Found]:
     """Return the chunks that may hold readings before `end`, the last written first; the open tail leads."""
     yield from _tail(connection)
+    hidden, upto = sealed_until(connection)
     for first, last, offset, highest, bound, before, sensors in connection.execute(_WALK, (end,)):
         yield Found(
             first,
@@ -125,7 +130,14 @@ def walk(connection: apsw.Connection, end: Millis) -> Iterator[Found]:
             highest,
             bound if before is None else max(bound, before),
             int.from_bytes(sensors, "little"),
+            hidden if last <= upto else 0,
         )
+
+
+def sealed_until(connection: apsw.Connection) -> tuple[int, int]:
+    """Return up to which sensor, and up to which row, what the log has is in blocks already."""
+    found: tuple[int, int] | None = connection.execute("SELECT sensor, log_id FROM sealed").get
+    return found or (0, 0)
 
 
 def walk_sent(connection: apsw.Connection, times: Sequence[Millis]) -> Iterator[Found]:

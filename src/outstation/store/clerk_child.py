@@ -23,6 +23,7 @@ from outstation.errors import DiskFullError, OutstationError, RefusedError, Stor
 from outstation.store.answers import Question, answer
 from outstation.store.history import History
 from outstation.store.readers import Readers
+from outstation.store.unsaved import Unsaved
 
 LENGTH = 4
 """Bytes that say how many follow."""
@@ -41,10 +42,14 @@ ERRORS: tuple[type[OutstationError], ...] = (DiskFullError, StoreError, RefusedE
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
-    """A question. opened: how often the node has opened the file: it may have been set aside meanwhile."""
+    """A question. opened: how often the node has opened the file: it may have been set aside meanwhile.
+
+    unsaved: what the node has in memory alone: the file did not have it when the question was asked.
+    """
 
     opened: int
     question: Question
+    unsaved: Unsaved = Unsaved()
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
@@ -64,16 +69,19 @@ class Clerk:
     """Answers one question after the other, over one connection that reads the data file."""
 
     def __init__(self, path: Path) -> None:
-        self._opened, self._is_damaged = 0, False
+        self._opened, self._is_damaged, self._unsaved = 0, False, Unsaved()
         self._readers = Readers(path, self._on_damage)
         self._history = History(self)
 
     def read(self) -> AbstractContextManager[apsw.Connection]:
         return self._readers.one(self._opened)
 
+    def unsaved(self) -> Unsaved:
+        return self._unsaved
+
     def answer(self, asked: Asked) -> tuple[Answered, bytes]:
         """Return what to say, and the page."""
-        self._opened, self._is_damaged = asked.opened, False
+        self._opened, self._is_damaged, self._unsaved = asked.opened, False, asked.unsaved
         try:
             page = answer(self._history, asked.question)
             if len(page) > PAGE_AT_MOST:

@@ -15,14 +15,23 @@ from typing import Self, TypeVar
 import apsw
 import msgspec
 
+from outstation import clock
 from outstation.clock import Trust
 from outstation.core.readings import Keep, Millis, Reading
 from outstation.core.restarts import Stamp
+from outstation.core.sensors import STALE_UNTIL_KNOWN
+from outstation.core.windows import Offset
 from outstation.errors import StoreError
-from outstation.store import boots, file, kept, retention
+from outstation.store import boots, columns, file, kept
 from outstation.store.boots import Boot
 from outstation.store.draft import Recorded
+from outstation.store.forgetting import Gone, Old
+from outstation.store.log import Log
+from outstation.store.packer import Packer
 from outstation.store.readers import Readers
+from outstation.store.sealer import Sealer
+from outstation.store.tiers import Views
+from outstation.store.unsaved import Unsaved
 from outstation.store.writer import CLOSED, Writer
 
 __all__ = ["Boot", "Recorded", "Stats", "Store"]
@@ -51,12 +60,29 @@ class Stats(msgspec.Struct, frozen=True):
 class Store:
     """The data file of one node. Methods with a future are called in the loop's thread; `read` in any."""
 
-    def __init__(self, folder: Path, *, boot: Boot, lose_at_most: Millis = 10_000) -> None:
-        """Open the file, or begin it. Raises NewerFileError; all else is in stats().error, and tried again."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        boot: Boot,
+        lose_at_most: Millis = 10_000,
+        offset: Offset = lambda _: 0,
+        reach: Callable[[str], Millis] = lambda _: STALE_UNTIL_KNOWN,
+        at: Callable[[], Millis] = clock.at,
+        summarises: bool = True,
+    ) -> None:
+        """Open the file, or begin it. Raises NewerFileError; all else is in stats().error, and tried again.
+
+        For summaries, in a thread, offset: of local time; reach: how long a reading of a sensor speaks; at: UTC.
+        summarises: False where these are not known: summaries that are out of date are left to whoever knows.
+        """
         self._path = folder / file.NAME
-        self._writer = Writer(self._path, boot, lose_at_most)
+        self._writer = Writer(self._path, boot, lose_at_most, Views(offset, reach, at, summarises))
         self._readers = Readers(self._path, self._writer.doubt)
         self._closed = False
+        self._sealer = Sealer(self)
+        self._packer = Packer(self)
+        self._at = at
         self._gathered: list[tuple[Sequence[Reading], asyncio.Future[Recorded]]] = []
 
     def record(self, readings: Sequence[Reading]) -> asyncio.Future[Recorded]:
@@ -69,6 +95,11 @@ class Store:
             loop.call_soon(self._hand_over)
         self._gathered.append((readings, future))
         return future
+
+    def record_columns(self, found: Sequence[columns.Column]) -> asyncio.Future[Recorded]:
+        """Store readings by columns in the next commit. Raises RefusedError; the future as that of `record`."""
+        columns.check(found)
+        return self.write(self._writer.record(found))
 
     def _hand_over(self) -> None:
         """Pass on what one round of the loop has gathered: under load a commit is then for many, not for a few."""
@@ -111,6 +142,19 @@ class Store:
         self._writer.wake()
         return future
 
+    def beside(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        """Do `work` between two commits, in the writer's thread and in no transaction; it must not take long."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            raise CLOSED
+        self._writer.beside.append((work, future))
+        self._writer.wake()
+        return future
+
+    def relearn(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        """Do `work` in a transaction of its own: it changes what the log knows of its sensors."""
+        return self.beside(self._writer.relearn(work))
+
     def set_boot(self, boot: Boot) -> asyncio.Future[None]:
         """Follow the clock: it was set, it stepped, or it is trusted now."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -120,18 +164,20 @@ class Store:
         self._writer.wake()
         return future
 
-    async def forget_before(self, at: Millis) -> int:
-        """Delete chunks of readings wholly before `at` (UTC), a tenth of all at most; return how many readings.
+    def forget(self, old: Sequence[Old], at: Millis) -> asyncio.Future[Gone]:
+        """Delete as many of these blocks as one short transaction can. See retention.py for who says which."""
+        return self.write(self._writer.forget(old, at))
 
-        The caller sees to it that the clock is trusted. Raises StoreError.
+    async def seal(self, *, everything: bool = False) -> int:
+        """Move readings from the log into blocks as far as that is due; return how many. Raises StoreError.
+
+        everything: whatever is due, and all but the newest some thousand.
         """
-        log = self._writer.log
-        chosen = await self.write(lambda connection: retention.older(connection, at, log.count))
-        forgotten = [await self.write(self._writer.forget(old)) for old in chosen]
-        has_more = bool(forgotten)
-        while has_more:
-            has_more = await self.write(retention.give_back)
-        return sum(forgotten)
+        return await self._sealer.seal(clock.at(), everything=everything)
+
+    async def pack(self) -> int:
+        """Pack summaries that are settled; return how many. Raises StoreError."""
+        return await self._packer.pack(self._at())
 
     async def flush(self) -> None:
         """Return when everything that waits is on disk."""
@@ -140,6 +186,20 @@ class Store:
     def read(self) -> AbstractContextManager[apsw.Connection]:
         """Lend a read-only connection with a snapshot of its own, for at most 30 s. Raises StoreError."""
         return self._readers.one(self.opened)
+
+    def unsaved(self) -> Unsaved:
+        """Return our own readings that may not be on disk yet. In any thread."""
+        return self._writer.own.unsaved()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be stored any more."""
+        return self._closed
+
+    @property
+    def log(self) -> Log:
+        """What the writer knows. It is the writer's: to be used in its thread alone, by `write`."""
+        return self._writer.log
 
     @property
     def path(self) -> Path:
@@ -164,6 +224,10 @@ class Store:
         """Return the names of all sensors that ever stored a reading."""
         return self._writer.log.names()
 
+    def wal_bytes(self) -> int:
+        """Return the size of the write-ahead log."""
+        return file.wal_bytes(self._path)
+
     def stats(self) -> Stats:
         """Return the figures for health and metrics."""
         log = self._writer.log
@@ -171,8 +235,8 @@ class Store:
             readings=log.count,
             sensors=log.sensors,
             bytes=sum(_size(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal")),
-            waiting=self._writer.waiting,
-            dropped=self._writer.dropped,
+            waiting=self._writer.own.unstored,
+            dropped=self._writer.own.dropped,
             error=self._writer.error,
             damaged=self._writer.damaged,
             gone=self._writer.gone,

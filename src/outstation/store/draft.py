@@ -6,12 +6,15 @@ same value again is a duplicate and not stored; another value is a correction an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import msgspec
 
 from outstation.core.readings import Millis, Reading, Value
-from outstation.store.boots import STEP, Known
+from outstation.store import boots
+from outstation.store.boots import Known
+from outstation.store.columns import Column, is_rising
+from outstation.store.ids import Ids
 from outstation.store.newest import Newest, Sent, Verdict
 from outstation.store.rows import ROW_AT_MOST, SENT, Columns, packed, thin
 
@@ -36,9 +39,12 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Draft:
-    """The readings of one commit, sorted. What `newest` knows moves on with every reading taken."""
+    """The readings of one commit, sorted. What `newest` knows moves on with every reading taken.
 
-    def __init__(self, sensors: dict[str, int], newest: Newest, boot: Known) -> None:
+    heard: those of calls that are written, in the order of the log, each with the time that it is stored with.
+    """
+
+    def __init__(self, sensors: Ids, newest: Newest, boot: Known) -> None:
         self._sensors, self._newest, self._boot, self._offset = sensors, newest, boot.id, boot.offset
         self._ids: list[int] = []
         self._times: list[Millis] = []
@@ -46,7 +52,8 @@ class Draft:
         self._flags: list[int] = []
         self._corrections: list[int] = []
         self._changes: dict[int, tuple[int, int]] = {}
-        self.doubtful: list[tuple[int, int, Sent]] = []
+        self.doubtful: list[tuple[int, int, Sent, Reading | None]] = []
+        self.heard: list[Reading] = []
         self.news: list[str] = []
 
     def take(self, number: int, reading: Reading) -> None:
@@ -55,26 +62,48 @@ class Draft:
         value = reading.value
         if not reading.sender_stamped:
             time = self._boot_time(reading)
+            if reading.at != time + self._offset:
+                reading = msgspec.structs.replace(reading, at=time + self._offset)
             self._put(sensor, time, value, reading.quality)
+            self.heard.append(reading)
             self._newest.learn_own(sensor, (self._boot, time, value, reading.quality))
             return
-        sent = (reading.at, value, reading.quality | SENT)
+        self._take_sent(number, sensor, (reading.at, value, reading.quality | SENT), reading)
+
+    def take_all(self, number: int, column: Column) -> None:
+        """Take in a column of call `number`, as one where all of it is new for certain."""
+        if not column.times:
+            return
+        sensor = self._sensors.get(column.sensor) or self._name(column.sensor)
+        times, flags = column.times, [quality | SENT for quality in column.each_quality()]
+        last = (times[-1], column.values[-1], flags[-1])
+        if is_rising(times) and self._newest.judge_all(sensor, times, last):
+            offset = self._offset
+            self._ids += [sensor] * len(times)
+            self._times += [at - offset for at in times]
+            self._values += column.values
+            self._flags += flags
+            return
+        for sent in zip(times, column.values, flags, strict=True):
+            self._take_sent(number, sensor, sent)
+
+    def _take_sent(self, number: int, sensor: int, sent: Sent, reading: Reading | None = None) -> None:
         verdict = self._newest.judge(sensor, sent)
         if verdict is Verdict.DOUBTFUL:
-            self.doubtful.append((number, sensor, sent))
+            self.doubtful.append((number, sensor, sent, reading))
         else:
-            self._follow(verdict, number, sensor, sent)
+            self._follow(verdict, number, sensor, sent, reading)
 
     def settle(self, known: dict[Identity, bytes]) -> None:
         """Sort the doubtful ones. known: the packed value on disk of each that is there."""
         for sensor, time, value, flag in zip(self._ids, self._times, self._values, self._flags, strict=True):
             if flag & SENT:
                 known[sensor, time + self._offset] = packed(value)
-        for number, sensor, sent in self.doubtful:
+        for number, sensor, sent, reading in self.doubtful:
             before, after = known.get((sensor, sent[0])), packed(sent[1])
             known[sensor, sent[0]] = after
             verdict = Verdict.NEW if before is None else Verdict.REPEATED if before == after else Verdict.CORRECTED
-            self._follow(verdict, number, sensor, sent)
+            self._follow(verdict, number, sensor, sent, reading)
 
     def rows(self, row: int) -> list[Row]:
         """Return the rows to be written, the first with id `row`."""
@@ -83,7 +112,7 @@ class Draft:
             for number, first in enumerate(range(0, len(self._ids), ROW_AT_MOST))
         ]
 
-    def told(self, calls: Sequence[Sequence[Reading]]) -> dict[int, Recorded]:
+    def told(self, calls: Sequence[Sized]) -> dict[int, Recorded]:
         """Return what became of the calls of which not every reading was new, by their number."""
         return {
             number: Recorded(len(calls[number]) - repeated - corrected, repeated, corrected)
@@ -96,7 +125,7 @@ class Draft:
         columns = Columns(self._offset, ids, self._times[part], self._values[part], thin(self._flags[part]))
         return Row(row, len(ids) - corrected, columns)
 
-    def _follow(self, verdict: Verdict, number: int, sensor: int, sent: Sent) -> None:
+    def _follow(self, verdict: Verdict, number: int, sensor: int, sent: Sent, reading: Reading | None) -> None:
         if verdict is not Verdict.NEW:
             repeated, corrected = self._changes.get(number, (0, 0))
             again = verdict is Verdict.REPEATED
@@ -105,6 +134,8 @@ class Draft:
                 return
             self._corrections.append(len(self._ids))
         self._put(sensor, sent[0] - self._offset, sent[1], sent[2])
+        if reading is not None:
+            self.heard.append(reading)
 
     def _put(self, sensor: int, time: Millis, value: Value | None, flag: int) -> None:
         self._ids.append(sensor)
@@ -113,12 +144,9 @@ class Draft:
         self._flags.append(flag)
 
     def _name(self, name: str) -> int:
-        number = self._sensors[name] = len(self._sensors) + 1  # no sensor is ever deleted
         self.news.append(name)
-        return number
+        return self._sensors.give(name)
 
     def _boot_time(self, reading: Reading) -> Millis:
-        """Return when it was measured, in boot time. Readings that waited while the clock was set keep their moment."""
-        if abs(reading.arrived - reading.now - self._offset) <= STEP:
-            return reading.at - self._offset
-        return reading.now + reading.at - reading.arrived
+        """Return when it was measured, in boot time."""
+        return boots.boot_time(reading.at, reading.now, reading.arrived, self._offset)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import importlib.resources
 import os
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ PAGE_SIZE = 1024
 WAL_PAGES = 2_000
 """The writer checkpoints when the write-ahead log has this many pages: about 2 MB."""
 
+_NO_NEW = apsw.SQLITE_OPEN_READWRITE
+_DAMAGED = ".damaged-"
+WAL_KEPT = 8 << 20
+"""Bytes: to this the write-ahead log is cut when it begins anew. It is larger only while a reader holds it up."""
+
 _MAGIC = b"SQLite format 3\0"
 _BUSY_TIMEOUT = 5_000
 _CHECKED_WHOLE = 32 << 20
@@ -62,6 +68,51 @@ def open_for_writing(
         raise as_store_error(path, error) from error
 
 
+def bring_up_to_date(path: Path) -> None:
+    """Migrate a file of an older program. A start does it before anything waits for it: the copy takes its time.
+
+    What is wrong with the file is found, and told, by whoever opens it next.
+    """
+    with contextlib.suppress(apsw.Error, OSError, StoreError):
+        if 0 < _version(path) < len(_migrations()):
+            _connect(path).close()
+
+
+def is_data_file(path: Path) -> bool:
+    """Tell whether a file is one of ours. Raises NewerFileError, OSError."""
+    version = _version(path)
+    _refuse_newer(path, version)
+    return version > 0
+
+
+def link_aside(path: Path) -> str:
+    """Give a file that is to be replaced another name as well; return that, "": there is no file.
+
+    What its write-ahead log has goes into it first, or with it, since a log would be taken for the new file's.
+    """
+    with contextlib.suppress(apsw.Error), contextlib.closing(apsw.Connection(str(path), flags=_NO_NEW)) as old:
+        old.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    name = f"{path.name}.before-restore-{_timestamp()}"
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(path.with_name(name + suffix))
+    try:
+        path.with_name(name).hardlink_to(path)
+    except FileNotFoundError:
+        return ""
+    except OSError:  # a file system without links
+        path.rename(path.with_name(name))
+    return name
+
+
+def give_to_owner(path: Path, *, of: Path) -> None:
+    """Give a file to whom a folder belongs, and its group: the node is to open it, whoever put it there."""
+    owner = of.stat()
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def in_memory() -> apsw.Connection:
     """Return an empty data file that is none: what stands in until a real one can be opened."""
     connection = apsw.Connection(":memory:")
@@ -70,13 +121,46 @@ def in_memory() -> apsw.Connection:
     return connection
 
 
+def damaged(path: Path) -> list[str]:
+    """Return the names of damaged files that were set aside and lie there still, the oldest first. Raises OSError."""
+    found = (one.name for one in path.parent.iterdir() if one.name.startswith(path.name + _DAMAGED))
+    return sorted(name for name in found if not name.endswith(("-wal", "-shm")))
+
+
 def parts(path: Path) -> Parts:
     """Return what tells the files at this path from any that take their place."""
     return _identity(path), _identity(path.with_name(path.name + "-wal"))
 
 
-def open_for_reading(path: Path) -> apsw.Connection:
-    """Open a connection that can only read, and never checkpoints."""
+def wal_bytes(path: Path) -> int:
+    """Return the size of the write-ahead log of the file at this path."""
+    log = path.with_name(path.name + "-wal")
+    return log.stat().st_size if log.exists() else 0
+
+
+def open_for_reading(path: Path, *, old: bool = False) -> apsw.Connection:
+    """Open a connection that can only read, and never checkpoints. old: also a file of an older program.
+
+    Raises NewerFileError, StoreError.
+    """
+    connection = _opened(path)
+    try:
+        _refuse_other(path, connection, old=old)
+    except StoreError:
+        shut(connection)
+        raise
+    return connection
+
+
+def _refuse_other(path: Path, connection: apsw.Connection, *, old: bool) -> None:
+    with contextlib.suppress(*DAMAGE):  # whoever asks finds that, and knows what to do about it
+        version = connection.pragma("user_version")
+        _refuse_newer(path, version)
+        if version < len(_migrations()) and not old:
+            raise StoreError(f"{path} is of an older Outstation.", cure="Start the node: it brings it up to date.")
+
+
+def _opened(path: Path) -> apsw.Connection:
     try:
         return _open_to_read(str(path.absolute()))
     except apsw.Error as error:
@@ -161,12 +245,18 @@ def _read_only(path: Path) -> apsw.Connection:
 def _is_ours(path: Path) -> bool:
     if not path.exists() or not path.stat().st_size:
         return True
+    version = _version(path)
+    _refuse_newer(path, version)
+    return version >= 0
+
+
+def _version(path: Path) -> int:
+    """Return the version in the header of a file; -1: it is none of ours. Raises OSError."""
     with path.open("rb") as start:
         header = start.read(100)
     if len(header) < 100 or not header.startswith(_MAGIC) or _number(header, 68) != APPLICATION_ID:
-        return False
-    _refuse_newer(path, _number(header, 60))
-    return True
+        return -1
+    return _number(header, 60)
 
 
 def _number(header: bytes, place: int) -> int:
@@ -182,10 +272,11 @@ def _refuse_newer(path: Path, version: int) -> None:
         )
 
 
-def _migrations() -> list[str]:
+@functools.cache
+def _migrations() -> tuple[str, ...]:
     folder = importlib.resources.files("outstation.store") / "migrations"
     names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-    return [(folder / name).read_text("utf-8") for name in names]
+    return tuple((folder / name).read_text("utf-8") for name in names)
 
 
 def _connect(path: Path) -> apsw.Connection:
@@ -211,9 +302,14 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.pragma("wal_autocheckpoint", WAL_PAGES)
-    connection.pragma("journal_size_limit", 8 << 20)
+    connection.pragma("journal_size_limit", WAL_KEPT)
     _check(connection, path)
-    for number, script in enumerate(_migrations()[version:], version + 1):
+    scripts = _migrations()
+    if 0 < version < len(scripts):
+        from outstation.store import copying  # noqa: PLC0415  who only reads needs none of it
+
+        copying.keep_as_it_was(connection, path, len(scripts))
+    for number, script in enumerate(scripts[version:], version + 1):
         with transaction(connection):
             connection.execute(script)
             connection.pragma("user_version", number)
@@ -221,16 +317,14 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
 
 def _settle(connection: apsw.Connection, path: Path) -> None:
     """Settle what the first page of a file settles for ever, and see that its name survives a power cut."""
+    from outstation.store import copying  # noqa: PLC0415  as above
+
     connection.pragma("page_size", PAGE_SIZE)
     connection.execute("BEGIN")  # all or nothing: a file without our mark is not ours; auto_vacuum comes first of all
     connection.pragma("auto_vacuum", "incremental")
     connection.pragma("application_id", APPLICATION_ID)
     connection.execute("COMMIT")
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    copying.sync_folder(path.parent)
 
 
 def _check(connection: apsw.Connection, path: Path) -> None:
@@ -238,7 +332,8 @@ def _check(connection: apsw.Connection, path: Path) -> None:
     tables = [""]
     if path.stat().st_size > _CHECKED_WHOLE:
         named = connection.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('log', 'log_index', 'blocks', 'summaries')"
+            "SELECT name FROM sqlite_schema"
+            " WHERE type = 'table' AND name NOT IN ('log', 'log_index', 'blocks', 'summaries')"
         )
         tables = [f"({name})" for (name,) in named]
     for table in tables:
@@ -280,10 +375,13 @@ _TAKEN_OVER = (
 
 def _set_aside(path: Path) -> str:
     """Rename the file and what belongs to it; return its new name."""
-    when = datetime.datetime.fromtimestamp(clock.at() / 1000, datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    name = f"{path.name}.damaged-{when}"
+    name = f"{path.name}{_DAMAGED}{_timestamp()}"
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(path.with_name(name + suffix))
     return name
+
+
+def _timestamp() -> str:
+    return datetime.datetime.fromtimestamp(clock.at() / 1000, datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")

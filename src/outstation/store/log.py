@@ -6,19 +6,23 @@ and after one that failed it is thrown away and made anew from the file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import apsw
 import msgspec
 
-from outstation.core.readings import Reading
-from outstation.store import boots, chunks, newest, retention
+from outstation.core.readings import Millis, Reading
+from outstation.store import blocks, boots, chunks, forgetting, newest
 from outstation.store.boots import Boot
 from outstation.store.chunks import Chunk
+from outstation.store.columns import Column
 from outstation.store.draft import Draft, Identity, Recorded, Row
+from outstation.store.forgetting import Gone, Old
+from outstation.store.ids import Ids
 from outstation.store.newest import Newest
-from outstation.store.retention import Old
 from outstation.store.rows import SENT, Columns, pack, packed
+from outstation.store.summarising import Summarising
+from outstation.store.tiers import Views
 
 NEWEST_EVERY = 65_536
 """Readings between two writings of `newest`, at least; 16 a sensor, where there are many sensors."""
@@ -36,10 +40,10 @@ class Batch(msgspec.Struct):
 class Log:
     """All that the writer must know to append."""
 
-    def __init__(self, connection: apsw.Connection, boot: Boot) -> None:
+    def __init__(self, connection: apsw.Connection, boot: Boot, views: Views) -> None:
         """Read the end of the log and enter the boot. Inside a transaction. Raises apsw.Error, msgspec.DecodeError."""
         self._connection = connection
-        self._sensors: dict[str, int] = dict(connection.execute("SELECT name, id FROM sensors"))
+        self._sensors = Ids(connection)
         self.last_id, closed_boot, self._bounds = chunks.last_closed(connection)
         self._tail = Chunk()
         self._newest, self._since_newest = self._replay()
@@ -48,17 +52,23 @@ class Log:
         if known is None or known.id != closed_boot:
             self._bounds.own = None
         self._boot = known or boots.add(connection, boot)
+        self.summarising = Summarising(connection, self._sensors, self._newest, views)
         self.set_boot(boot)
 
     def set_boot(self, boot: Boot) -> None:
         """Follow the clock, which was set or is trusted more. Inside a transaction."""
-        if not boots.begins_anew(self._boot, boot):
-            self._boot = boots.restamp(self._connection, self._boot, boot)
-            return
-        if self._tail.rows:
-            self._close_tail()
-        self._boot = boots.add(self._connection, boot)
-        self._bounds.own = None
+        before = self._boot
+        if not boots.begins_anew(before, boot):
+            self._boot = boots.restamp(self._connection, before, boot)
+            if self._boot.offset != before.offset:
+                self.summarising.stamped_anew(self._boot.id, before.offset, self._boot.offset)
+        else:
+            if self._tail.rows:
+                self._close_tail()
+            self._boot = boots.add(self._connection, boot)
+            self._bounds.own = None
+            self.summarising.clock_stepped()
+        self.summarising.doubted_until = self._boot.bound
 
     @property
     def sensors(self) -> int:
@@ -71,15 +81,34 @@ class Log:
 
     def sort(self, calls: Sequence[Sequence[Reading]]) -> Batch:
         """Tell new readings from known ones. Writes nothing yet, but what is known has moved on."""
+        if any(calls):
+            self.summarising.begin()
         draft = Draft(self._sensors, self._newest, self._boot)
         for number, readings in enumerate(calls):
             for reading in readings:
                 draft.take(number, reading)
+        return self._settled(draft, calls)
+
+    def record(self, columns: Sequence[Column]) -> Recorded:
+        """Tell new readings from known ones, and write them. Inside a transaction, which is lost if this fails."""
+        self.summarising.begin()
+        draft, count = Draft(self._sensors, self._newest, self._boot), sum(len(column.times) for column in columns)
+        for column in columns:
+            draft.take_all(0, column)
+        batch = self._settled(draft, [range(count)])
+        self.append(batch)
+        for column in columns:
+            self.summarising.heard_elsewhere(column.sensor, column.times)
+        return batch.told.get(0) or Recorded(count)
+
+    def _settled(self, draft: Draft, calls: Sequence[Sized]) -> Batch:
         if draft.doubtful:
-            draft.settle(self._known({(sensor, sent[0]) for _, sensor, sent in draft.doubtful}))
+            draft.settle(self._known({(sensor, sent[0]) for _, sensor, sent, _ in draft.doubtful}))
+        self.summarising.hear(draft.heard)
         rows = draft.rows(self.last_id + 1)
         closes = self._tail.fills_with(len(rows), sum(len(row.columns.sensors) for row in rows))
-        return Batch(rows, draft.news, draft.told(calls), len(rows) < 2 and not closes and not draft.news)
+        is_one = len(rows) < 2 and not closes and not draft.news and not self.summarising.is_due()
+        return Batch(rows, draft.news, draft.told(calls), is_one)
 
     def append(self, batch: Batch) -> None:
         """Write it. Inside a transaction, unless it is one statement."""
@@ -95,12 +124,19 @@ class Log:
             self._tail.add(row.id, row.count, row.columns)
             if self._tail.fills_with(0, 0):
                 self._close_tail()
+        if not batch.is_one_statement:
+            self.summarising.work()
 
-    def forget(self, old: Old) -> int:
-        """Delete one chunk; return how many readings that were. Inside a transaction."""
-        deleted = retention.delete(self._connection, old)
-        self.count -= deleted
-        return deleted
+    def forget(self, old: Sequence[Old], at: Millis) -> Gone:
+        """Delete some of these blocks; return how many readings that were. Inside a transaction."""
+        gone = forgetting.blocks(self._connection, old, at)
+        self.count -= gone.readings
+        return gone
+
+    def keep_newest(self) -> None:
+        """Write the newest of each sensor: a start needs no closed chunk then. Inside a transaction."""
+        self._since_newest = 0
+        newest.save(self._connection, self._newest, self._tail.first_id - 1 if self._tail.rows else self.last_id)
 
     def _close_tail(self) -> None:
         chunks.close(self._connection, self._tail, self._boot.id, self._bounds)
@@ -134,7 +170,7 @@ class Log:
             for _, columns in chunk.columns(self._connection):
                 _look_up(columns, wanted, here)
             known = here | known  # what arrived later counts
-        return known
+        return blocks.known(self._connection, wanted - known.keys()) | known
 
 
 def _look_up(columns: Columns, wanted: set[Identity], here: dict[Identity, bytes]) -> None:

@@ -9,7 +9,10 @@ Our own are in order of (boot, boot time), which is the true order whatever the 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
+from itertools import islice
+from operator import sub
 
 import apsw
 import msgspec
@@ -84,6 +87,33 @@ class Newest(msgspec.Struct, array_like=True):
             self._remember(sensor, (known[0], at))
         self.sent[sensor] = sent
         return Verdict.NEW
+
+    def judge_all(self, sensor: int, times: Sequence[Millis], last: Sent) -> bool:
+        """Tell whether a sender's readings, in order of time, are all new for certain; then take them in.
+
+        last: the last of them.
+        """
+        known = self.sent.get(sensor)
+        if known is None:
+            self.gaps[sensor] = [(BEFORE_ALL, times[0])]
+        elif times[0] > known[0]:
+            self._remember(sensor, (known[0], times[0]))
+        elif (gap := self._gap_around(sensor, times)) is not None:
+            self.gaps[sensor].remove(gap)
+            self._remember(sensor, (gap[0], times[0]))
+            self._remember(sensor, (times[-1], gap[1]))
+        else:
+            return False
+        steps = list(map(sub, islice(times, 1, None), times))
+        if max(steps, default=0) > _GAP_AT_LEAST:
+            for place in nlargest(_GAPS_KEPT, range(len(steps)), steps.__getitem__):
+                self._remember(sensor, (times[place], times[place + 1]))
+        if known is None or times[0] > known[0]:
+            self.sent[sensor] = last
+        return True
+
+    def _gap_around(self, sensor: int, times: Sequence[Millis]) -> Gap | None:
+        return next((gap for gap in self.gaps.get(sensor, ()) if gap[0] < times[0] and times[-1] < gap[1]), None)
 
     def _fill(self, sensor: int, at: Millis) -> bool:
         for gap in self.gaps.get(sensor, ()):

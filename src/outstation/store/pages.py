@@ -1,7 +1,7 @@
-"""Gathers the newest rows of a span from the chunks of the log, without reading more of them than it must.
+"""Gathers the newest rows of a span from the chunks of the log and from blocks, without reading more than it must.
 
-Chunks are visited in the order of their writing, the last first. A reading may be late, so the
-newest rows need not be in the last chunk: the visit ends where no older chunk can hold a row
+Chunks are visited in the order of their writing, the last first; then blocks, the latest first. A reading may be
+late, so the newest rows need not be in the last chunk: the visit ends where none that is older can hold a row
 newer than the oldest one that is kept (the floor).
 """
 
@@ -9,37 +9,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import zlib
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
+from itertools import chain
 
 import apsw
 import msgspec
 
 from outstation.core.readings import Millis, Value
 from outstation.errors import RefusedError
-from outstation.store import chunks
+from outstation.store import blocks, chunks, segments
 from outstation.store.rows import SENT, Columns
+from outstation.store.segments import Segment
 
 CELLS_AT_MOST = 100_000
 """Values in one page of instants: a page of a big hub is cut short here, and its token goes on. About 20 MB."""
 
-Place = tuple[Millis, int, int]
-"""UTC, row of the log, position in it: the order of readings."""
+Place = tuple[Millis, int]
+"""UTC, and which one of that millisecond: 0 is the sender's, our own count from 1 in the order of their arrival."""
 
-
-class Shown(msgspec.Struct):
-    """One reading of a series. place: where it was first heard of; last: where the value is from."""
-
-    place: Place
-    last: Place
-    value: Value | None
-    flag: int
-
-    @property
-    def at(self) -> Millis:
-        """When it was measured, UTC."""
-        return self.place[0]
+Cell = tuple[bool, int, int, Value | None]
+"""Whether it is our own, rank, position, value: the greatest is what an instant shows of a sensor."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -58,95 +49,135 @@ class Series:
         self._sensor, self._span = sensor, span
         self._floor = span.start
         self._end = span.end if span.before is None else min(span.end, span.before[0] + 1)
-        self._found: dict[Millis | Place, Shown] = {}
+        self._found: list[Segment] = []
+        self._count = 0
         self._trim_at = span.limit + 1
 
     def gather(self, connection: apsw.Connection) -> None:
-        """Visit what must be visited."""
+        """Visit what must be visited: the log, then the blocks."""
         for chunk in chunks.walk(connection, self._end):
             if chunk.bound < self._floor:
-                return
-            if chunk.highest < self._floor or not chunk.sensors >> self._sensor & 1:
+                break
+            if chunk.highest < self._floor or not self._is_in(chunk):
                 continue
             for row, columns in chunk.columns(connection):
-                self._take(row, columns, chunk.offset)
+                self.take(segments.of_row(row, columns, self._sensor, chunk.offset))
             self._trim()
+        for clock in blocks.of_sensor(connection, self._sensor, self._floor, self._end):
+            for block in clock:
+                if block.bound < self._floor:
+                    break
+                if block.high >= self._floor:
+                    self.take(block.segments(connection))
+                    self._trim()
 
-    def page(self) -> tuple[list[Shown], bool]:
-        """Return the rows, oldest first, and whether there are older ones."""
-        rows = self._in_order()
-        return rows[-self._span.limit :], len(rows) > self._span.limit
+    def take(self, found: Iterable[Segment]) -> None:
+        """Take in what is asked for of this."""
+        for segment in found:
+            part = segment.between(self._floor, self._end)
+            if part.at:
+                self._found.append(part)
+                self._count += len(part.at)
 
-    def _take(self, row: int, columns: Columns, offset: Millis) -> None:
-        flags = columns.each_flag()
-        for position in _places(columns.sensors, self._sensor):
-            flag = flags[position]
-            at = columns.times[position] + (columns.offset if flag & SENT else offset)
-            if self._span.start <= at < self._end:
-                place = (at, row, position)
-                self._put(at if flag & SENT else place, Shown(place, place, columns.values[position], flag))
+    def whole(self) -> Segment:
+        """Return all that was found, in order."""
+        return segments.merged(self._found) if self._found else Segment(0, False, (), (), b"")
 
-    def _put(self, key: Millis | Place, shown: Shown) -> None:
-        known = self._found.setdefault(key, shown)
-        if shown.last > known.last:
-            known.last, known.value, known.flag = shown.last, shown.value, shown.flag
-        known.place = min(known.place, shown.place)
+    def page(self) -> tuple[Segment, Place | None]:
+        """Return the rows, oldest first, and the place of the first of them if there are older ones."""
+        whole, before = self.whole(), self._span.before
+        end = len(whole.at)
+        if before is not None:
+            end = bisect_left(whole.at, before[0])
+            while end < len(whole.at) and _place(whole, end) < before:
+                end += 1
+        first = max(0, end - self._span.limit)
+        rows = Segment(0, False, whole.at[first:end], whole.values[first:end], whole.flags[first:end])
+        return rows, _place(whole, first) if first else None
+
+    def _is_in(self, chunk: chunks.Found) -> bool:
+        return self._sensor > chunk.hidden and bool(chunk.sensors >> self._sensor & 1)
 
     def _trim(self) -> None:
         """Raise the floor once there are enough rows, and drop what is below. Rows of one millisecond stay together."""
-        if len(self._found) < self._trim_at:
+        if self._count < self._trim_at:
             return
-        rows, wanted = self._in_order(), self._span.limit + 1
-        if len(rows) >= wanted:
-            self._floor = rows[-wanted].at
-            self._found = {key: shown for key, shown in self._found.items() if shown.at >= self._floor}
-            self._trim_at = len(self._found) + wanted // 8 + 1
+        wanted, before = self._span.limit + 1, self._span.before
+        own = chain.from_iterable(segment.at for segment in self._found if not segment.is_sent)
+        sent = set(chain.from_iterable(segment.at for segment in self._found if segment.is_sent))
+        at = sorted([*own, *sent])
+        if before is not None:
+            del at[bisect_left(at, before[0]) :]
+        if len(at) >= wanted:
+            self._floor = at[-wanted]
+            kept = [segment.between(self._floor, self._end) for segment in self._found]
+            self._found = [segment for segment in kept if segment.at]
+            self._count = sum(len(segment.at) for segment in self._found)
+            self._trim_at = self._count + wanted // 8 + 1
         else:
-            self._trim_at += wanted - len(rows)
-
-    def _in_order(self) -> list[Shown]:
-        before = self._span.before
-        rows = [shown for shown in self._found.values() if before is None or shown.place < before]
-        return sorted(rows, key=lambda shown: shown.place)
+            self._trim_at += wanted - len(at)
 
 
 class Instants:
     """The newest instants: for each `at`, the value of each sensor."""
 
-    def __init__(self, span: Span) -> None:
-        self._span = span
+    def __init__(self, span: Span, gone: Collection[int] = ()) -> None:
+        """gone: sensors that were deleted; the log and blocks may still know them."""
+        self._span, self._gone = span, gone
         self._floor = span.start
         self._end = span.end if span.before is None else min(span.end, span.before[0])
-        self._found: dict[Millis, dict[int, tuple[int, int, Value | None]]] = {}
+        self._found: dict[Millis, dict[int, Cell]] = {}
         self._cells = 0
         self._has_older = False
 
     def gather(self, connection: apsw.Connection) -> None:
-        """Visit what must be visited."""
+        """Visit what must be visited: the log, then the blocks."""
         for chunk in chunks.walk(connection, self._end):
             if chunk.bound < self._floor:
-                return
+                break
             if chunk.highest < self._floor:
                 continue
             for row, columns in chunk.columns(connection):
-                self._take(row, columns, chunk.offset)
+                self._take_row(row, columns, chunk)
             self._trim()  # not before its last row: that may take back what an earlier one said
+        for clock in blocks.of_all(connection, self._floor, self._end):
+            for block in clock:
+                if block.bound < self._floor:
+                    break
+                if block.high >= self._floor and block.sensor not in self._gone:
+                    for segment in block.segments(connection):
+                        self.take(block.sensor, segment)
+
+    def take(self, sensor: int, segment: Segment) -> None:
+        """Take in readings in the order of time, the latest first, as long as they may be asked for."""
+        at, step = segment.at, 2 * self._span.limit
+        end = bisect_left(at, self._end)
+        while end > (low := bisect_left(at, self._floor)):
+            first = max(low, end - step)
+            for place in range(first, end):
+                self._put(sensor, at[place], (not segment.is_sent, segment.rank, place, segment.values[place]))
+            end = first
+            self._trim()
 
     def page(self) -> tuple[list[tuple[Millis, dict[int, Value]]], bool]:
         """Return the instants, oldest first, and whether there are older ones."""
         kept, has_older = self._newest()
         return [(at, _spoken(self._found[at])) for at in reversed(kept)], has_older
 
-    def _take(self, row: int, columns: Columns, offset: Millis) -> None:
-        for position, (sensor, at, value, flag) in enumerate(columns.each(offset)):
-            if not self._floor <= at < self._end or (value is None and not flag & SENT):
-                continue
-            cells = self._found.setdefault(at, {})
-            known = cells.get(sensor)
-            if known is None:
-                self._cells += 1
-            if known is None or known < (row, position):
-                cells[sensor] = (row, position, value)
+    def _take_row(self, row: int, columns: Columns, chunk: chunks.Found) -> None:
+        for position, (sensor, at, value, flag) in enumerate(columns.each(chunk.offset)):
+            if self._floor <= at < self._end and sensor > chunk.hidden and sensor not in self._gone:
+                self._put(sensor, at, (not flag & SENT, row, position, value))
+
+    def _put(self, sensor: int, at: Millis, cell: Cell) -> None:
+        if cell[0] and cell[3] is None:
+            return
+        cells = self._found.setdefault(at, {})
+        known = cells.get(sensor)
+        if known is None:
+            self._cells += 1
+        if known is None or known[:3] < cell[:3]:
+            cells[sensor] = cell
 
     def _trim(self) -> None:
         """Raise the floor once there is more than a page, and drop what is below."""
@@ -201,14 +232,11 @@ _BAD_CURSOR = RefusedError(
 _decoder = msgspec.msgpack.Decoder(tuple[str, Place])
 
 
-def _places(sensors: list[int], sensor: int) -> Iterator[int]:
-    """Return where `sensor` stands in a row: most rows hold it seldom or never, so the search is list.index."""
-    place = -1
-    with contextlib.suppress(ValueError):
-        while True:
-            place = sensors.index(sensor, place + 1)
-            yield place
+def _place(whole: Segment, number: int) -> Place:
+    at = whole.at[number]
+    first = bisect_left(whole.at, at)
+    return at, number - first + (not whole.flags[first] & SENT)
 
 
-def _spoken(cells: dict[int, tuple[int, int, Value | None]]) -> dict[int, Value]:
-    return {sensor: value for sensor, (_, _, value) in cells.items() if value is not None}
+def _spoken(cells: dict[int, Cell]) -> dict[int, Value]:
+    return {sensor: cell[3] for sensor, cell in cells.items() if cell[3] is not None}

@@ -1,8 +1,8 @@
 """Stored readings once more, in the order of their measurement: what a backtest lives through.
 
-The law of this file: whatever is stored, only so much of it is in memory. A chunk is opened when the
-replay has come to its first reading. Where late readings make too many overlap, the later part of each
-is let go of, and read again when it is its turn.
+The law of this file: whatever is stored, only so much of it is in memory. A chunk of the log, or a block, is opened
+when the replay has come to its first reading. Where too many overlap, the later part of each is let go of, and read
+again when it is its turn. Where one is gone by then, since it was sealed, the replay looks anew for what is there.
 """
 
 from __future__ import annotations
@@ -21,21 +21,77 @@ import msgspec
 
 from outstation.core.readings import Millis, Quality, Reading, Value
 from outstation.errors import StoreError
-from outstation.store import file
-from outstation.store.chunks import HIGHEST, LOWEST
+from outstation.store import blocks, file, segments
+from outstation.store.chunks import HIGHEST, LOWEST, sealed_until
 from outstation.store.rows import QUALITY, SENT, unpack
 
 OPEN_AT_MOST = 200_000
 """Readings in memory at once, about 20 MB: some fifty chunks that overlap."""
 
-Waiting = tuple[Millis, int, int, Millis]
-"""A chunk that is not open: its first reading that is not replayed yet, its first and last row, its boot's offset."""
+
+class LogPart(msgspec.Struct, frozen=True, gc=False):
+    """A chunk of the log. offset: of its boot; hidden: what it has of sensors up to this one is in blocks."""
+
+    first: int
+    last: int
+    offset: Millis
+    hidden: int
+
+    @property
+    def rank(self) -> int:
+        """By what readings of one sensor and millisecond are put in order: it arrived before those of higher rank."""
+        return self.first
+
+    def read(self, connection: apsw.Connection, wanted: Collection[int]) -> Part | None:
+        """Return its readings of some sensors, or None: it is not there any more."""
+        rows: Any = connection.execute(_ROWS, (self.first, self.last)).fetchall()
+        if len(rows) <= self.last - self.first:
+            return None
+        at: list[Millis] = []
+        sensors: list[int] = []
+        values: list[Value | None] = []
+        flags = bytearray()
+        for (body,) in rows:
+            columns = unpack(body)
+            if isinstance(columns.flags, int):
+                moved = columns.offset if columns.flags & SENT else self.offset
+                at += [time + moved for time in columns.times]
+            else:
+                at += [moment for _, moment, _, _ in columns.each(self.offset)]
+            sensors += columns.sensors
+            values += columns.values
+            flags += columns.each_flag()
+        if self.hidden:
+            wanted = frozenset(sensor for sensor in wanted if sensor > self.hidden)
+        return _in_order(_only(Part(self, at, sensors, values, flags), wanted))
+
+
+class BlockPart(msgspec.Struct, frozen=True, gc=False):
+    """A block."""
+
+    found: blocks.Found
+
+    @property
+    def rank(self) -> int:
+        """The same: all that is sealed arrived before all that is not."""
+        return segments.rank_of_block(self.found.boot, self.found.id)
+
+    def read(self, connection: apsw.Connection, _: Collection[int]) -> Part | None:
+        """Return its readings, or None: it is not there any more."""
+        found = self.found.segments(connection)
+        if not found:
+            return None
+        whole = segments.merged(found)
+        return Part(self, whole.at, [self.found.sensor] * len(whole.at), whole.values, whole.flags)
+
+
+Source = LogPart | BlockPart
 
 
 class Part(msgspec.Struct, gc=False):
-    """What is left of an open chunk, by columns in the order of `at`. `done`: how many of them are replayed."""
+    """What is left of an open chunk or block, by columns in the order of `at`. `done`: how many are replayed."""
 
-    chunk: Waiting
+    source: Source
     at: Sequence[Millis]
     sensors: Sequence[int]
     values: Sequence[Value | None]
@@ -46,6 +102,10 @@ class Part(msgspec.Struct, gc=False):
     def left(self) -> int:
         """How many readings are yet to come."""
         return len(self.at) - self.done
+
+
+class _MovedError(Exception):
+    """What was there a moment ago has been sealed."""
 
 
 @contextlib.contextmanager
@@ -85,63 +145,65 @@ def replay(
 
 
 class _Replay:
-    """`_ceiling`: what was measured from then on is left on disk, until all before is given out."""
+    """`_ceiling`: what was measured from then on is left on disk, until all before is given out.
+
+    `_low`: of each source that is not open, its first reading that is not replayed yet.
+    """
 
     def __init__(self, connection: apsw.Connection, names: dict[int, str]) -> None:
         self._connection, self._names = connection, names
+        self._begin()
+
+    def readings(self, start: Millis, end: Millis) -> Iterator[Reading]:
+        """Give out what there is; where it was sealed meanwhile, go on with what is there now."""
+        self._reached = start
+        while True:
+            with contextlib.suppress(_MovedError):
+                yield from self._from(self._reached, end)
+                return
+            self._begin()
+
+    def _begin(self) -> None:
         self._parts: list[Part] = []
-        self._waiting: list[Waiting] = []
+        self._waiting: list[tuple[Millis, int]] = []
+        self._sources: dict[int, Source] = {}
         self._low: dict[int, Millis] = {}
         self._ceiling = HIGHEST
 
-    def readings(self, start: Millis, end: Millis) -> Iterator[Reading]:
-        """Open chunk after chunk; give out what is older than all that is still closed."""
-        for chunk in _chunks(self._connection, start, end, self._names):
-            self._wait(chunk)
+    def _from(self, start: Millis, end: Millis) -> Iterator[Reading]:
+        """Open source after source; give out what is older than all that is still closed."""
+        for low, source in _sources(self._connection, start, end, self._names):
+            self._wait(low, source)
         self._ceiling = end
         while self._waiting:
-            chunk = heapq.heappop(self._waiting)
-            if self._low.get(chunk[1]) != chunk[0]:
+            low, rank = heapq.heappop(self._waiting)
+            if self._low.get(rank) != low:
                 continue  # it has been waiting for an earlier moment since
-            if chunk[0] >= self._ceiling:
+            if low >= self._ceiling:
                 yield from self._until(self._ceiling)
                 self._ceiling = end
-            yield from self._until(chunk[0])
-            del self._low[chunk[1]]
-            self._parts.append(self._limited(_between(self._opened(chunk), max(start, chunk[0]), end)))
+            yield from self._until(low)
+            del self._low[rank]
+            self._parts.append(self._limited(_between(self._opened(rank), max(start, low), end)))
             self._lower_ceiling()
         yield from self._until(end)
 
-    def _wait(self, chunk: Waiting) -> None:
-        self._low[chunk[1]] = chunk[0]
-        heapq.heappush(self._waiting, chunk)
+    def _wait(self, low: Millis, source: Source) -> None:
+        self._low[source.rank], self._sources[source.rank] = low, source
+        heapq.heappush(self._waiting, (low, source.rank))
 
-    def _opened(self, chunk: Waiting) -> Part:
-        """Read the rows of a chunk, and keep the sensors that are asked for."""
-        _, first, last, offset = chunk
-        at: list[Millis] = []
-        sensors: list[int] = []
-        values: list[Value | None] = []
-        flags = bytearray()
-        rows: Any = self._connection.execute(_ROWS, (first, last)).fetchall()
-        for (body,) in rows:
-            columns = unpack(body)
-            if isinstance(columns.flags, int):
-                moved = columns.offset if columns.flags & SENT else offset
-                at += [time + moved for time in columns.times]
-            else:
-                at += [moment for _, moment, _, _ in columns.each(offset)]
-            sensors += columns.sensors
-            values += columns.values
-            flags += columns.each_flag()
-        return _only(_in_order(Part(chunk, at, sensors, values, flags)), self._names)
+    def _opened(self, rank: int) -> Part:
+        part = self._sources[rank].read(self._connection, self._names)
+        if part is None:
+            raise _MovedError
+        return part
 
     def _limited(self, part: Part) -> Part:
         """Return what is below the ceiling; the rest waits."""
         first = bisect_left(part.at, self._ceiling)
         if first == len(part.at):
             return part
-        self._wait((part.at[first], *part.chunk[1:]))
+        self._wait(part.at[first], part.source)
         return _slice(part, part.done, first)
 
     def _lower_ceiling(self) -> None:
@@ -156,16 +218,16 @@ class _Replay:
     def _until(self, end: Millis) -> Iterator[Reading]:
         """Give out what was measured before `end`."""
         slices = []
-        for part in sorted(self._parts, key=lambda part: part.chunk[1]):
+        for part in sorted(self._parts, key=lambda part: part.source.rank):
             upto = bisect_left(part.at, end, part.done)
             if upto > part.done:
                 slices.append(_slice(part, part.done, upto))
                 part.done = upto
         self._parts = [part for part in self._parts if part.left]
-        if not slices:
-            return iter(())
-        whole = slices[0] if len(slices) == 1 else _in_order(_joined(slices))
-        return _as_readings(_corrected(whole), self._names)
+        if slices:
+            whole = slices[0] if len(slices) == 1 else _in_order(_joined(slices))
+            yield from _as_readings(_corrected(whole), self._names)
+        self._reached = max(self._reached, end)
 
 
 def _ids(connection: apsw.Connection, wanted: Collection[str]) -> dict[int, str]:
@@ -173,15 +235,34 @@ def _ids(connection: apsw.Connection, wanted: Collection[str]) -> dict[int, str]
     return {id_: name for id_, name in connection.execute("SELECT id, name FROM sensors") if name in known}
 
 
-def _chunks(connection: apsw.Connection, start: Millis, end: Millis, ids: Collection[int]) -> Iterator[Waiting]:
-    """Return the chunks that may hold readings of these sensors from that time."""
+def _sources(
+    connection: apsw.Connection, start: Millis, end: Millis, ids: Collection[int]
+) -> list[tuple[Millis, Source]]:
+    """Return the chunks and blocks that may hold readings of these sensors from that time, as of one moment."""
+    with contextlib.ExitStack() as at_the_end:
+        if connection.get_autocommit():
+            connection.execute("BEGIN")
+            at_the_end.callback(connection.execute, "ROLLBACK")
+        in_blocks = [
+            (block.low, BlockPart(block))
+            for clock in blocks.of_all(connection, start, end)
+            for block in clock
+            if block.sensor in ids
+        ]
+        return [*_in_log(connection, start, end, ids), *in_blocks]
+
+
+def _in_log(
+    connection: apsw.Connection, start: Millis, end: Millis, ids: Collection[int]
+) -> Iterator[tuple[Millis, Source]]:
     wanted = sum(1 << id_ for id_ in ids)
+    hidden, upto = sealed_until(connection)
     for first, last, offset, low, sensors in connection.execute(_CHUNKS, (start, end)):
         if int.from_bytes(sensors, "little") & wanted:
-            yield low, first, last, offset
+            yield low, LogPart(first, last, offset, hidden if last <= upto else 0)
     for first, last, offset in connection.execute(_TAIL):
         rows = connection.execute(_ROWS, (first, last))
-        yield min(moment for (body,) in rows for moment in _times(body, offset)), first, last, offset
+        yield min(moment for (body,) in rows for moment in _times(body, offset)), LogPart(first, last, offset, 0)
 
 
 def _times(body: Any, offset: Millis) -> Iterator[Millis]:
@@ -204,12 +285,19 @@ SELECT min(log.id), max(log.id), b.offset FROM log JOIN boots b ON b.id = log.bo
 WHERE log.id > (SELECT coalesce(max(last_id), 0) FROM log_index) GROUP BY b.id
 """
 
+_SENSOR = 34
+"""Bits below the time in what readings are put in order by: for the number of a sensor, and whether it is our own."""
+
 
 def _in_order(part: Part) -> Part:
-    """Return it in the order of `at`; what arrived first comes first."""
-    if all(map(int.__le__, part.at, islice(part.at, 1, None))):
+    """Return it in the order of `at`, then of sensors, then as in segments.py."""
+    keys = [
+        at << _SENSOR | sensor << 1 | (not flag & SENT)
+        for at, sensor, flag in zip(part.at, part.sensors, part.flags, strict=True)
+    ]
+    if all(map(int.__le__, keys, islice(keys, 1, None))):
         return part
-    return _taken(part, sorted(range(len(part.at)), key=part.at.__getitem__))
+    return _taken(part, sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def _taken(part: Part, places: Sequence[int]) -> Part:
@@ -217,7 +305,7 @@ def _taken(part: Part, places: Sequence[int]) -> Part:
     if len(places) < 2:
         return _slice(part, places[0], places[0] + 1) if places else _slice(part, 0, 0)
     take = itemgetter(*places)
-    return Part(part.chunk, take(part.at), take(part.sensors), take(part.values), take(part.flags))
+    return Part(part.source, take(part.at), take(part.sensors), take(part.values), take(part.flags))
 
 
 def _only(part: Part, wanted: Collection[int]) -> Part:
@@ -228,7 +316,7 @@ def _only(part: Part, wanted: Collection[int]) -> Part:
         return _slice(part, 0, 0)
     chosen = [sensor in wanted for sensor in part.sensors]
     columns: list[Any] = [list(compress(each, chosen)) for each in (part.at, part.sensors, part.values, part.flags)]
-    return Part(part.chunk, *columns)
+    return Part(part.source, *columns)
 
 
 def _between(part: Part, start: Millis, end: Millis) -> Part:
@@ -238,7 +326,7 @@ def _between(part: Part, start: Millis, end: Millis) -> Part:
 
 
 def _slice(part: Part, first: int, end: int) -> Part:
-    return Part(part.chunk, part.at[first:end], part.sensors[first:end], part.values[first:end], part.flags[first:end])
+    return Part(part.source, part.at[first:end], part.sensors[first:end], part.values[first:end], part.flags[first:end])
 
 
 def _joined(parts: Sequence[Part]) -> Part:
@@ -246,7 +334,7 @@ def _joined(parts: Sequence[Part]) -> Part:
         list(chain.from_iterable(getattr(part, name) for part in parts))
         for name in ("at", "sensors", "values", "flags")
     ]
-    return Part(parts[0].chunk, *columns)
+    return Part(parts[0].source, *columns)
 
 
 def _corrected(part: Part) -> Part:

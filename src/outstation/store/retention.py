@@ -1,65 +1,140 @@
-"""Deletes by age: whole chunks, one in a transaction, and never much at once.
+"""Keeps the history within its limits: by age once a day, by size always.
 
-The law of this file: the caller has made sure that the clock is trusted; and even so no run takes
-more than a tenth of all readings, since the clock of yesterday may have been wrong.
+The law of this file: what goes is chosen from a snapshot in one thread, and deleted in another in short steps, each
+with the readings that arrive meanwhile. What may go, and when, is core/retention's word.
 """
 
 from __future__ import annotations
 
-import apsw
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
+import msgspec
+
+from outstation.core import retention
 from outstation.core.readings import Millis
+from outstation.core.retention import READINGS, Limits, Now, What
+from outstation.store import forgetting
+from outstation.store.database import Store
+from outstation.store.forgetting import Old, OldSummaries
+from outstation.store.stock import Stock
 
-Old = tuple[int, int, int]
-"""A chunk: its first and last row of the log, and its count."""
+T = TypeVar("T")
 
-_SPARE = 10
-"""Up to one free page in ten stays in the file: fresh readings take it up again, and moving pages costs writing."""
+_AT_ONCE = 512
+"""So many blocks are chosen from one snapshot: about as many as a hundred steps delete."""
 
-_STEP_PAGES = 500
-"""Pages given back in one transaction: about 10 ms here."""
+Seen = Callable[[Stock], T]
 
 
-def older(connection: apsw.Connection, before: Millis, readings: int) -> list[Old]:
-    """Return the chunks wholly before `before` (UTC), the first written first, with a tenth of `readings` at most.
+class Deleted(msgspec.Struct):
+    """What a run has deleted. most: so many readings may go. left: what is too old is not all gone, for that reason.
 
-    The newest chunk stays: the numbers of rows go on from it.
+    kept: why nothing goes by age. full: there is too much, and nothing that could go.
     """
-    chosen: list[Old] = []
-    allowed = readings // 10
-    for first, last, count in connection.execute(_OLDER, (before,)):
-        allowed -= count
-        if allowed < 0:
-            break
-        chosen.append((first, last, count))
-    return chosen
+
+    readings: int = 0
+    most: int = 0
+    left: bool = False
+    kept: str = ""
+    full: bool = False
 
 
-def delete(connection: apsw.Connection, old: Old) -> int:
-    """Delete one chunk; return its count, or 0 when it was gone."""
-    connection.execute("DELETE FROM log_index WHERE last_id = ? AND first_id = ?", (old[1], old[0]))
-    if not connection.changes():
-        return 0
-    connection.execute("DELETE FROM log WHERE id BETWEEN ? AND ?", old[:2])
-    connection.execute("UPDATE closed SET readings = readings - ?", (old[2],))
-    return old[2]
+class Retention:
+    """The history of one node, kept within its limits. cursors: the number of the last summary that each uplink has."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.cursors: Mapping[str, int] = {}
 
-def give_back(connection: apsw.Connection) -> bool:
-    """Give some free pages back to the file system; say whether there are more to give."""
-    spare = connection.pragma("page_count") // _SPARE
-    free: int = connection.pragma("freelist_count")
-    if free <= spare:
+    def look(self, work: Seen[T]) -> T:
+        """Look at a snapshot. Blocks. Raises StoreError."""
+        with self._store.read() as connection:
+            return work(Stock(connection, retention.heard_by_all(self.cursors), self._store.wal_bytes()))
+
+    async def by_age(self, limits: Limits, now: Now, *, asked: bool = False) -> Deleted:
+        """Delete what is too old. asked: a person wants it now, and all of it. Raises StoreError."""
+        now = msgspec.structs.replace(now, moved=await self._seen(Stock.moved))
+        if kept := retention.hindrance(now):
+            return Deleted(kept=kept)
+        whole = asked or retention.is_whole_due(await self._seen(Stock.last_aged), now)
+        if whole:
+            await self._store.write(partial(forgetting.set_aged, at=now.at))
+        readings = self._store.stats().readings
+        deleted = Deleted(most=readings if asked else retention.allowance(readings))
+        await self._age_readings(limits, now, deleted, whole=whole)
+        if whole:
+            await self._delete_summaries(
+                await self._seen(lambda seen: list(seen.aged_summaries(limits, now, asked=asked)))
+            )
+        await self._give_back(limits.cap)
+        return deleted
+
+    async def make_room(self, limits: Limits, at: Millis) -> Deleted:
+        """Delete until there is room again, whatever the clock is worth. Raises StoreError."""
+        deleted = Deleted()
+        wanted = retention.too_much(await self._seen(Stock.used), limits.cap)
+        if not wanted:
+            return deleted
+        if retention.is_log_first(await self._seen(Stock.log_bytes), limits.cap):
+            await self._store.seal(everything=True)
+            wanted = retention.too_much(await self._seen(Stock.used), limits.cap)
+        while wanted and not deleted.full:
+            deleted.full = not await self._free(wanted, at, deleted)
+            wanted = retention.too_much(await self._seen(Stock.used), limits.cap)
+        await self._give_back(limits.cap)
+        return deleted
+
+    async def _free(self, wanted: int, at: Millis, deleted: Deleted) -> bool:
+        """Delete the first of what may go; say whether there was anything."""
+        for what in What:
+            if what in READINGS:
+                old = await self._seen(partial(Stock.readings_for_room, what=what, wanted=wanted))
+                gone = await self._delete(old, at)
+                deleted.readings += gone
+            else:
+                gone = await self._delete_summaries(await self._seen(partial(Stock.summaries_for_room, what=what)))
+            if gone:
+                return True
         return False
-    connection.pragma("incremental_vacuum", min(free - spare, _STEP_PAGES))
-    left: int = connection.pragma("freelist_count")
-    return bool(spare < left < free)
+
+    async def _age_readings(self, limits: Limits, now: Now, deleted: Deleted, *, whole: bool) -> None:
+        gone = 1
+        while gone and not deleted.left:
+            old = await self._seen(lambda seen: list(islice(seen.aged_readings(limits, now, whole=whole), _AT_ONCE)))
+            some = list(within(old, deleted.most - deleted.readings))
+            gone = await self._delete(some, now.at)
+            deleted.readings += gone
+            deleted.left = len(some) < len(old)
+
+    async def _delete(self, old: Sequence[Old], at: Millis) -> int:
+        readings = done = 0
+        while done < len(old):
+            gone = await self._store.forget(old[done : done + _AT_ONCE], at)
+            done, readings = done + gone.looked_at, readings + gone.readings
+        return readings
+
+    async def _delete_summaries(self, old: Sequence[OldSummaries]) -> int:
+        done = 0
+        while done < len(old):
+            done += await self._store.write(partial(forgetting.summaries, old=old[done : done + _AT_ONCE]))
+        return done
+
+    async def _give_back(self, most: int) -> None:
+        while await self._store.write(partial(forgetting.give_back, most=most)):
+            pass
+
+    async def _seen(self, work: Seen[T]) -> T:
+        return await asyncio.to_thread(self.look, work)
 
 
-_OLDER = """
-SELECT i.first_id, i.last_id, i.count
-FROM log_index i CROSS JOIN boots b ON b.id = i.boot
-WHERE max(coalesce(i.own_max + b.offset, i.sent_max), coalesce(i.sent_max, i.own_max + b.offset)) < ?
-  AND i.last_id < (SELECT max(last_id) FROM log_index)
-ORDER BY i.last_id
-"""
+def within(old: Iterable[Old], readings: int) -> Iterator[Old]:
+    """Return the first of these, as long as they have no more readings than that."""
+    for block in old:
+        readings -= block.count
+        if readings < 0:
+            return
+        yield block

@@ -14,23 +14,27 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import apsw
+import msgspec
 
 from outstation import clock
-from outstation.core.readings import Keep, Millis, Note, Reading
+from outstation.core.readings import Keep, Millis, Reading
 from outstation.core.restarts import Stamp
 from outstation.errors import DiskFullError, NewerFileError, RefusedError, StoreError
-from outstation.store import file, journal, kept
+from outstation.store import file, kept, works
 from outstation.store.boots import Boot
+from outstation.store.columns import Column
+from outstation.store.draft import Recorded
+from outstation.store.forgetting import Gone, Old
 from outstation.store.log import Batch, Log
-from outstation.store.retention import Old
+from outstation.store.own import Own
 from outstation.store.rows import UNFIT, is_fit
+from outstation.store.tiers import Views
 from outstation.store.waiting import Call, Clocked, Done, Taken, Work, answer, drain, refuse
 
-OWN_AT_MOST = 100_000
-"""Own readings that wait in memory while the disk cannot take them: a day of ten sensors at 10 s, 20 MB."""
+T = TypeVar("T")
 
 OWN_TOGETHER = 4_096
 """So many own readings are written at once, however long they might wait: memory is no place for a day of them."""
@@ -52,21 +56,21 @@ _log = logging.getLogger(__name__)
 class Writer:
     """The queue on the one side, the thread on the other."""
 
-    def __init__(self, path: Path, boot: Boot, lose_at_most: Millis) -> None:
+    def __init__(self, path: Path, boot: Boot, lose_at_most: Millis, views: Views) -> None:
         """Open the file here and now, then start the thread. What cannot be opened is tried again by the thread.
 
         Raises NewerFileError.
         """
-        self._path, self._boot = path, boot
+        self._path, self._boot, self._views = path, boot, views
         self._own_due_in = lose_at_most - min(lose_at_most // 5, 1_000)  # the commit itself needs time
         self.calls: deque[Call] = deque()
         self.works: deque[Work] = deque()
         self.boots: deque[Clocked] = deque()
-        self.own: deque[Reading] = deque()
+        self.beside: deque[Work] = deque()  # what can be done in no transaction: one between two commits
+        self.own = Own()
         self.keeps: deque[Keep] = deque()
         self._kept: dict[kept.Key, Keep] = {}  # the latest of each, for a file that has to be begun anew
         self.asleep = False
-        self.dropped = 0
         self.damaged = ""
         self.gone = ""
         self.opened = 0
@@ -74,14 +78,13 @@ class Writer:
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._own_since: Millis = 0
         self._retry_at: Millis = 0
-        self._dropped_told = 0
         self._tried = 0  # the first row of the log that the last commit was to write
-        self._unsure: list[Reading] = []  # own readings of a commit that failed: it may be on disk all the same
         self._closing = False
         self._is_suspect = False
         self._parts: file.Parts = ()
         self._connection: apsw.Connection | None = None
         self.log = self._begin()
+        self.own.saved = self.log.last_id
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -91,16 +94,10 @@ class Writer:
             self.asleep = False
             self._bell.put(None)
 
-    @property
-    def waiting(self) -> int:
-        """How many own readings are not on disk yet."""
-        return len(self.own) + len(self._unsure)
-
     def keep(self, readings: Sequence[Reading]) -> None:
         """Take own readings, to be written when they are due. Too many: the oldest are dropped, and counted."""
         is_first = self._begins_to_wait()
-        self.own.extend(readings)
-        self._drop_oldest()
+        self.own.put(readings)
         if is_first or len(self.own) >= OWN_TOGETHER:  # it does not know yet how long it may sleep
             self.wake()
 
@@ -111,9 +108,28 @@ class Writer:
         if is_first:
             self.wake()
 
-    def forget(self, old: Old) -> Callable[[apsw.Connection], int]:
-        """Return the work of deleting one chunk."""
-        return lambda _: self.log.forget(old)
+    def forget(self, old: Sequence[Old], at: Millis) -> Callable[[apsw.Connection], Gone]:
+        """Return the work of deleting some of these blocks."""
+        return lambda _: self.log.forget(old, at)
+
+    def record(self, columns: Sequence[Column]) -> Callable[[apsw.Connection], Recorded]:
+        """Return the work of storing columns. When it fails the whole commit does: what the log knows has moved on."""
+        return works.all_or_nothing(lambda _: self.log.record(columns))
+
+    def relearn(self, work: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:
+        """Return the work, in a transaction of its own, of changing what the log knows: it reads that anew."""
+
+        def whole(connection: apsw.Connection) -> T:
+            try:
+                with file.transaction(connection):
+                    result = work(connection)
+                self.log = self._load(connection)
+            except (apsw.Error, msgspec.DecodeError) as error:
+                self._shut_connection()  # the next commit opens and reads all anew
+                raise file.as_store_error(self._path, error) from error
+            return result
+
+        return whole
 
     def doubt(self, opened: int) -> None:
         """A reader found the file damaged that was opened as number `opened`: set it aside."""
@@ -137,7 +153,7 @@ class Writer:
     def _run(self) -> None:
         while not (self._closing and not self._is_asked() and not self.own and not self.keeps):
             self._sleep()
-            taken = Taken(drain(self.calls), drain(self.works), drain(self.boots), drain(self.own), [])
+            taken = Taken(drain(self.calls), drain(self.works), drain(self.boots), self.own.take(), [])
             taken.keeps += drain(self.keeps)  # last: what the readings have changed was handed over before them
             try:
                 self._commit(taken)
@@ -145,10 +161,14 @@ class Writer:
                 self._fail(taken, error)
                 if self._closing:
                     break
+            else:
+                self.own.saved = self.log.last_id
+            self.own.done()
+            self._do_beside()
         self._shut()
 
     def _is_asked(self) -> bool:
-        return bool(self.calls or self.works or self.boots or (self._is_suspect and not self.error))
+        return bool(self.calls or self.works or self.boots or self.beside or (self._is_suspect and not self.error))
 
     def _sleep(self) -> None:
         while not (self._is_asked() or self._closing):
@@ -167,7 +187,10 @@ class Writer:
             return self._retry_at - clock.now()
         if len(self.own) >= OWN_TOGETHER:
             return 0
-        return self._own_since + self._own_due_in - clock.now() if self.own or self.keeps else None
+        dues = [self.log.summarising.due_in()]
+        if self.own or self.keeps:
+            dues.append(self._own_since + self._own_due_in - clock.now())
+        return min((due for due in dues if due is not None), default=None)
 
     def _commit(self, taken: Taken) -> None:
         if self.error:
@@ -184,9 +207,22 @@ class Writer:
             return
         if self.error:
             _log.warning("The data file is written again.")
-            self.error, self._dropped_told = None, self.dropped
+            self.error = None
+            self.own.tell_lost()
         self._kept |= {(keep.kind, keep.name): keep for keep in taken.keeps}
         answer(taken, batch.told, done)
+
+    def _do_beside(self) -> None:
+        if not self.beside:
+            return
+        work, future = self.beside.popleft()
+        done: Done = None, self.error or CLOSED
+        if self._connection and not self._closing:
+            try:
+                done = work(self._connection), None
+            except Exception as error:  # noqa: BLE001  it belongs to the one who asked
+                done = None, error
+        answer(Taken([], [(work, future)], [], [], []), {}, [done])
 
     def _stamp(self) -> Stamp:
         now = clock.now()
@@ -204,7 +240,7 @@ class Writer:
                 self.log.append(batch)
                 if taken.keeps:
                     kept.put(connection, taken.keeps, self._stamp())
-                return batch, [_do(connection, work) for work, _ in taken.works]
+                return batch, [works.do(connection, work) for work, _ in taken.works]
         batch = self.log.sort(taken.readings())
         with contextlib.nullcontext() if batch.is_one_statement else file.transaction(connection):
             self.log.append(batch)
@@ -215,28 +251,14 @@ class Writer:
             raise self.error
         connection, self.log = self._open(suspect=self._is_suspect)
         try:
-            self._begin_wal_anew(connection)
+            works.begin_wal_anew(connection, is_full=isinstance(self.error, DiskFullError))
         except apsw.Error as error:
             problem = file.as_store_error(self._path, error, connection.system_errno)
             file.shut(connection)
             raise problem from error
-        if self.log.last_id < self._tried:  # else it is on disk, although the commit failed
-            self.own.extendleft(reversed(self._unsure))
-            self._drop_oldest()
-        self._unsure = []
+        self.own.settle(stored=self.log.last_id >= self._tried)  # it may be, although the commit failed
         self._connection = connection
         return connection
-
-    def _begin_wal_anew(self, connection: apsw.Connection) -> None:
-        """Let nothing that is promised from now on hang on pages that a failed fsync may have left behind.
-
-        The kernel calls such pages clean; a power cut would cut the write-ahead log off there, with all after it.
-        """
-        try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.BusyError:  # a reader is at work
-            if not isinstance(self.error, DiskFullError):
-                raise
 
     def _begin(self) -> Log:
         """Open the file; when that fails, stand in for it: a node works without a disk, too."""
@@ -260,7 +282,7 @@ class Writer:
         assert old is not None
         self.gone = f"The data file {self._path} was removed or replaced while it was in use. A fresh one was begun."
         _log.error(self.gone)
-        self.works.append((_noting("gone", self.gone), None))
+        self.works.append((works.noting("gone", self.gone), None))
         with contextlib.suppress(apsw.Error):  # for the case that only its write-ahead log is gone
             old.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._connection, self.log = self._open(suspect=True, old=old)
@@ -283,7 +305,7 @@ class Writer:
             self.damaged = damaged
             text = f"The data file was damaged. It was set aside as {damaged}, and a fresh one begun."
             _log.error(text)
-            self.works.append((_noting("damaged", text), None))
+            self.works.append((works.noting("damaged", text), None))
         return connection, log
 
     def _load_or_shut(self, connection: apsw.Connection) -> Log:
@@ -299,7 +321,7 @@ class Writer:
 
     def _load(self, connection: apsw.Connection) -> Log:
         with file.transaction(connection):
-            return Log(connection, self._boot)
+            return Log(connection, self._boot, self._views)
 
     def _fail(self, taken: Taken, error: Exception) -> None:
         """Answer all with the error, keep what is ours, and give up the connection: after a failed fsync it lies."""
@@ -314,11 +336,7 @@ class Writer:
             _log.error("Nothing can be stored: %s", problem, exc_info=None if isinstance(error, apsw.Error) else error)
         self.error = problem
         self.keeps.extendleft(reversed(taken.keeps))
-        if was_tried:
-            self._unsure += taken.own
-        else:
-            self.own.extendleft(reversed(taken.own))
-            self._drop_oldest()
+        self.own.give_back(taken.own, unsure=was_tried)
         refuse(taken.futures(), problem)
 
     def _shut_connection(self) -> None:
@@ -328,11 +346,11 @@ class Writer:
 
     def _tell_of_failure(self, taken: Taken) -> None:
         """Add a line to the journal: it says what was, and it is a write, so that its commit proves the disk."""
-        lost = self.dropped - self._dropped_told
+        lost = self.own.lost()
         text = f"Nothing could be stored for a while: {self.error}" + (
             f" {lost} own readings were lost." if lost else ""
         )
-        taken.works.append((_noting("store", text), None))
+        taken.works.append((works.noting("store", text), None))
 
     def _refuse_unfit(self, connection: apsw.Connection, taken: Taken, error: Exception) -> None:
         """Some reading cannot be packed: its call is refused, the others are taken again."""
@@ -346,22 +364,12 @@ class Writer:
         self.calls.extendleft(reversed(fit))
         self.works.extendleft(reversed(taken.works))
         self.boots.extendleft(reversed(taken.boots))
-        self.own.extendleft(reversed(own))
+        self.own.give_back(own)
         self.keeps.extendleft(reversed(taken.keeps))
 
-    def _drop_oldest(self) -> None:
-        excess = len(self.own) - OWN_AT_MOST
-        if excess <= 0:
-            return
-        if self.dropped == self._dropped_told:
-            _log.error("More than %d own readings wait for the disk: the oldest are dropped.", OWN_AT_MOST)
-        self.dropped += excess
-        with contextlib.suppress(IndexError):  # the other thread may have taken them
-            for _ in range(excess):
-                self.own.popleft()
-
     def _shut(self) -> None:
-        refuse(Taken(drain(self.calls), drain(self.works), drain(self.boots), [], []).futures(), CLOSED)
+        works = [*drain(self.works), *drain(self.beside)]
+        refuse(Taken(drain(self.calls), works, drain(self.boots), [], []).futures(), CLOSED)
         if self._connection is None:
             return
         self._connection.set_busy_timeout(_SHUT_WITHIN)
@@ -369,22 +377,3 @@ class Writer:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with contextlib.suppress(apsw.Error):
             self._connection.close()
-
-
-def _noting(subject: str, text: str) -> Callable[[apsw.Connection], None]:
-    note = Note("store", subject, text, clock.at())
-    return lambda connection: journal.insert(connection, [note])
-
-
-def _do(connection: apsw.Connection, work: Callable[[apsw.Connection], Any]) -> Done:
-    """Do one piece of work; one that fails is undone and does not touch its neighbours."""
-    connection.execute("SAVEPOINT work")
-    try:
-        result = work(connection)
-    except Exception as error:  # it belongs to the one who asked
-        if connection.get_autocommit() or isinstance(error, (apsw.FullError, apsw.IOError, *file.DAMAGE)):
-            raise  # the whole transaction is lost
-        connection.execute("ROLLBACK TO work; RELEASE work")
-        return None, error
-    connection.execute("RELEASE work")
-    return result, None

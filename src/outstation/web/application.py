@@ -11,8 +11,11 @@ from outstation.engine.site import Site
 from outstation.routes import BATCH, SMALL, Route, Table
 from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
+from outstation.web.api.backup import Backups
 from outstation.web.api.incoming import Incoming
+from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
+from outstation.web.api.sensors import Sensors
 from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
@@ -77,7 +80,7 @@ class Application:
 
 def _own_routes(site: Site) -> list[Route]:
     status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
-    settings, alerts = Settings(site), Alerts(site)
+    settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
     short = [
         Route("POST", f"/api/{name}", "control", partial(actuators.order, name), body=SMALL, json=True)
         for name in site.node.actuators
@@ -98,12 +101,19 @@ def _own_routes(site: Site) -> list[Route]:
         Route("PUT", "/api/settings/{name}", "control", settings.put, body=SMALL, json=True),
         Route("POST", "/api/alerts/{id}/acknowledge", "control", alerts.acknowledge, body=SMALL, json=True),
         Route("POST", "/api/alerts/test", "control", alerts.test, body=SMALL, json=True),
+        Route("GET", "/api/retention", "read", Retention(site).get),
+        Route("POST", "/api/retention", "admin", Retention(site).post, body=SMALL, json=True),
+        Route("POST", "/api/sensors/rename", "admin", sensors.rename, body=SMALL, json=True),
+        Route("DELETE", "/api/sensors/{name}", "admin", sensors.delete),
+        Route("DELETE", "/api/sensors/{device}/{name}", "admin", sensors.delete),
+        Route("POST", "/api/backup", "admin", Backups(site).post, body=SMALL, json=True),
     ]
 
 
 def _framework_routes() -> list[Route]:
     return [
         Route("GET", "/api/readings", "read"),
+        Route("GET", "/api/export", "read"),
         Route("GET", "/api/sensors", "read"),
         Route("GET", "/api/sensors/{name}", "read"),
         Route("GET", "/api/sensors/{device}/{name}", "read"),

@@ -2,19 +2,20 @@
 CREATE TABLE blocks (
     id     INTEGER PRIMARY KEY,
     sensor INTEGER NOT NULL,
-    boot   INTEGER NOT NULL,  -- the row of `boots` whose boot time its times are in; 0: they are UTC
+    boot   INTEGER NOT NULL,  -- 0: their senders gave the times, in UTC; else the row of `boots` whose boot time they are in
     start  INTEGER NOT NULL,  -- its first and its last time, ms
     end    INTEGER NOT NULL,
     count  INTEGER NOT NULL,
     body   BLOB    NOT NULL
 ) STRICT;
 
-CREATE INDEX blocks_of_sensor ON blocks (sensor, boot, end, start);
-CREATE INDEX blocks_by_end ON blocks (boot, end);
+CREATE INDEX blocks_of_sensor ON blocks (sensor, boot, end, start, count);
+CREATE INDEX blocks_by_end ON blocks (boot, end, start, sensor, count);
 
--- Up to which row of the log a sensor's readings are in blocks already: while a part of the log is being sealed.
+-- One row, while a part of the log is being sealed: of sensors up to this one, what is in rows of the log up to this one
+-- is in blocks already.
 CREATE TABLE sealed (
-    sensor INTEGER PRIMARY KEY,
+    sensor INTEGER NOT NULL,
     log_id INTEGER NOT NULL
 ) STRICT;
 
@@ -29,6 +30,20 @@ CREATE TABLE summaries (
     PRIMARY KEY (sensor, tier, start)
 ) STRICT, WITHOUT ROWID;
 
+-- Summaries that are settled, packed: one row a sensor, tier and span. See packs.py and sealing/summing.py. A row of
+-- `summaries` counts more.
+CREATE TABLE packs (
+    id     INTEGER PRIMARY KEY,
+    sensor INTEGER NOT NULL,
+    tier   INTEGER NOT NULL,
+    start  INTEGER NOT NULL,  -- where its first and its last window begin, UTC, ms
+    last   INTEGER NOT NULL,
+    number INTEGER NOT NULL,  -- the highest of those in it
+    body   BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX packs_of_sensor ON packs (sensor, tier, start, last, number);
+
 -- One row: the last number that was given to a summary.
 CREATE TABLE sequence (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
@@ -37,12 +52,30 @@ CREATE TABLE sequence (
 
 INSERT INTO sequence (id, number) VALUES (1, 0);
 
--- Windows of five minutes whose summary is out of date, because a reading came late or was stamped anew.
+-- Windows whose summary is out of date, because a reading came late or was stamped anew, or a part of them changed.
 CREATE TABLE unmade (
     sensor INTEGER NOT NULL,
+    width  INTEGER NOT NULL,
     start  INTEGER NOT NULL,
-    PRIMARY KEY (sensor, start)
+    PRIMARY KEY (sensor, width, start)
 ) STRICT, WITHOUT ROWID;
+
+-- Sensors that have readings from before there were summaries: of windows that begin before `until` nobody knows yet
+-- whether they are to be made. See backlog.py.
+CREATE TABLE backlog (
+    sensor INTEGER PRIMARY KEY,
+    until  INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO backlog (sensor, until) SELECT id, 1 << 62 FROM sensors;
+
+-- One row: the time zone in which days are cut. NULL: some may be cut in another. See days.py.
+CREATE TABLE zone (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    mark INTEGER
+) STRICT;
+
+INSERT INTO zone (id) VALUES (1);
 
 -- Until when the readings (tier 0) or summaries of a sensor were deleted, UTC, ms.
 CREATE TABLE forgotten (
@@ -55,4 +88,10 @@ CREATE TABLE forgotten (
 -- Numbers of sensors that were deleted: the log may still hold readings of theirs, so no other sensor gets them.
 CREATE TABLE gone (
     id INTEGER PRIMARY KEY
+) STRICT;
+
+-- One row: when the last run began that deleted by age, UTC, ms: each may take a tenth of all, so there is one a day.
+CREATE TABLE aged (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
 ) STRICT;

@@ -17,7 +17,10 @@ from starlette.responses import Response
 from outstation.routes import Route, Table
 from outstation.web.api.actuators import Order
 from outstation.web.api.alerts import Nothing, TestMessage
+from outstation.web.api.backup import Target
 from outstation.web.api.incoming import Post
+from outstation.web.api.retention import Word
+from outstation.web.api.sensors import Renaming
 from outstation.web.api.settings import NewValue
 
 _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
@@ -30,6 +33,12 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("PUT", "/api/settings/{name}"): ("settings", "Change a setting; null: back to its default", NewValue),
     ("POST", "/api/alerts/{id}/acknowledge"): ("alerts", "Say that you have seen it: it is not repeated", Nothing),
     ("POST", "/api/alerts/test"): ("alerts", "Send a test message to one receiver, or to all", TestMessage),
+    ("POST", "/api/sensors/rename"): ("sensors", "Rename a sensor with its history", Renaming),
+    ("DELETE", "/api/sensors/{name}"): ("sensors", "Delete a sensor with its history", None),
+    ("DELETE", "/api/sensors/{device}/{name}"): ("sensors", "The same of a device", None),
+    ("POST", "/api/backup"): ("keys", "Make a backup: through the control socket alone", Target),
+    ("GET", "/api/retention"): ("status", "How much is kept, and what is deleted next", None),
+    ("POST", "/api/retention"): ("status", "Delete now what is over the limits; dry_run: say what that is", Word),
     ("GET", "/api/stream"): ("status", "Readings, outputs, alerts as they happen: server-sent events", None),
 }
 """What is not FastAPI's own: tag, summary, and the type of its body."""
@@ -39,6 +48,9 @@ _EXAMPLES = {
     "/api/settings/{name}": {"value": 30},
     "/api/alerts/{id}/acknowledge": {},
     "/api/alerts/test": {"receiver": None},
+    "/api/retention": {"dry_run": True},
+    "/api/sensors/rename": {"from": "attic/temp", "to": "attic/temperature"},
+    "/api/backup": {"file": "/mnt/usb/outstation/monday.db", "replace": False},
     "order": {"action": "on", "for": "5m"},
 }
 

@@ -9,16 +9,19 @@ import datetime
 import math
 import re
 from collections.abc import Iterator
+from itertools import repeat
+from typing import Literal
 
 import msgspec
 
 from outstation import clock
 from outstation.config.values import DEVICE_NAME, NAME
-from outstation.core.readings import MAX_TEXT, Reading, Value
+from outstation.core.readings import MAX_TEXT, Quality, Reading, Value
 from outstation.core.sensors import MAX_AHEAD
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import Answer, Later, Principal, Request, Response, json, problem
+from outstation.store.columns import Column, is_rising
 from outstation.store.database import Recorded
 
 MAX_ITEMS = 10_000
@@ -27,27 +30,44 @@ _MAX_INT = 2**63
 _SECONDS_BEFORE = 100_000_000_000
 """A bare number below this is Unix seconds (until the year 5138), above it milliseconds (since 1973)."""
 
+_TOO_MANY = f"At most {MAX_ITEMS} readings at once; send the rest after."
+_QUALITIES = {quality.name.lower(): quality for quality in Quality}
 _NAME = re.compile(f"{DEVICE_NAME}/{NAME}")
 
 Stamp = str | int | float
+Word = Literal["ok", "out_of_range", "spike", "stuck", "fault"]
 
 
 class Post(msgspec.Struct, forbid_unknown_fields=True):
     """One item of a body, in any of its shapes.
 
-    `{sensor, value, timestamp?}`; `{values: {name: value}, timestamp?}`; columns `{sensor, timestamps, values}`.
+    `{sensor, value, timestamp?}`; `{values: {name: value}, timestamp?}`; columns `{sensor, timestamps, values}`,
+    with `qualities` where its sender has judged them: a word each, and null for a value that there is none of.
     """
 
     sensor: str | None = None
     value: Value | None = None
     timestamp: Stamp | None = None
-    values: dict[str, Value] | list[Value] | None = None
+    values: dict[str, Value] | list[Value | None] | None = None
     timestamps: list[Stamp] | None = None
+    qualities: list[Word] | None = None
 
 
-Raw = tuple[str, Value, Stamp | None]
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """Columns as a backlog or an import has them: they are taken in a tenth of the time."""
+
+    sensor: str
+    timestamps: list[int]
+    values: list[float | int | bool]
+
+
+Raw = tuple[str, Value | None, Stamp | None, Quality]
 
 _decoder = msgspec.json.Decoder(Post | list[Post])
+_columns_decoder = msgspec.json.Decoder(list[Plain])
+_LONG = 2_000
+"""Bytes from which it is worth a look whether a body is columns."""
+
 _TRUSTED_FOR = 1_000
 
 
@@ -62,12 +82,28 @@ class Incoming:
 
     def post(self, request: Request) -> Answer:
         """Handle the request. Raises RefusedError, and msgspec's errors for what is no JSON."""
+        if (columns := _columns(request.body)) and (answer := self._post_late(columns, request.principal)) is not None:
+            return answer
         raw = list(_each(_decoder.decode(request.body)))
         if len(raw) > MAX_ITEMS:
-            return problem(413, f"At most {MAX_ITEMS} readings at once; send the rest after.")
+            return problem(413, _TOO_MANY)
         readings, created = self.accept(raw, request.principal)
         future = self._site.runner.take(readings)
         return Later(future, lambda recorded: _answer(len(readings), recorded, created))
+
+    def _post_late(self, posted: list[Plain], sender: Principal) -> Answer | None:
+        """Take in columns of known sensors that are all for the store alone; else None. Raises RefusedError."""
+        count = sum(len(column.timestamps) for column in posted)
+        if count > MAX_ITEMS:
+            return problem(413, _TOO_MANY)
+        columns = {name: one for one in posted if (name := self._name_of(one.sensor, sender)) in self._known}
+        if len(columns) < len(posted):
+            return None
+        times = {name: one.timestamps for name, one in columns.items()}
+        if self._site.feed.watched or not self._site.node.late(times, *clock.moment()):
+            return None
+        found = [Column(name, one.timestamps, one.values) for name, one in columns.items()]
+        return Later(self._site.store.record_columns(found), lambda recorded: _answer(count, recorded, []))
 
     def accept(self, raw: list[Raw], sender: Principal) -> tuple[list[Reading], list[str]]:
         """Return the readings, and the names of the sensors that are new. All are taken, or none: RefusedError."""
@@ -85,16 +121,21 @@ class Incoming:
         return unknown
 
     def _reading(self, raw: Raw, sender: Principal, moment: clock.Moment) -> Reading:
-        name, value, stamp = raw
-        if name not in self._known or not self._is_of(sender, name):
-            name = self._full_name(name, sender)
-        _check(name, value)
+        name, value, stamp, quality = raw
+        name = self._name_of(name, sender)
+        if value is None and not quality:
+            raise RefusedError(f"{name}: a value that is null needs a quality that says why.")
+        if value is not None:
+            _check(name, value)
         if stamp is None:
             return Reading(name, value, moment.at, moment.now, moment.at)
         at = parse_time(stamp)
         if at > moment.at + MAX_AHEAD and self._clock_is_trusted(moment.now):
             raise RefusedError(f"{name}: the time {clock.iso(at)} is more than ten minutes ahead.")
-        return Reading(name, value, at, moment.now, moment.at, sender_stamped=True)
+        return Reading(name, value, at, moment.now, moment.at, quality, sender_stamped=True)
+
+    def _name_of(self, name: str, sender: Principal) -> str:
+        return name if name in self._known and self._is_of(sender, name) else self._full_name(name, sender)
 
     def _is_of(self, sender: Principal, name: str) -> bool:
         """Tell whether a known sensor is no own one, and one that this sender may send for."""
@@ -120,10 +161,32 @@ class Incoming:
         return self._clock_trusted
 
 
+def _columns(body: bytes | bytearray) -> list[Plain]:
+    """Return what a body is if it is nothing but columns of numbers, by milliseconds in order of time; else nothing."""
+    if len(body) < _LONG:
+        return []
+    try:
+        posted = _columns_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []  # something else, or a mistake that is told elsewhere
+    return posted if all(map(_is_plain, posted)) else []
+
+
+def _is_plain(column: Plain) -> bool:
+    times, values = column.timestamps, column.values
+    if not times or len(times) != len(values) or times[0] < _SECONDS_BEFORE or times[-1] >= _SECONDS_BEFORE * 1000:
+        return False
+    return is_rising(times) and -_MAX_INT <= min(values) <= max(values) < _MAX_INT
+
+
 def _each(posted: Post | list[Post]) -> Iterator[Raw]:
     for item in posted if isinstance(posted, list) else (posted,):
-        if item.sensor is not None and item.value is not None and item.values is item.timestamps is None:
-            yield item.sensor, item.value, item.timestamp
+        if (
+            item.sensor is not None
+            and item.value is not None
+            and item.values is item.timestamps is item.qualities is None
+        ):
+            yield item.sensor, item.value, item.timestamp, Quality.OK
         else:
             yield from _many(item)
 
@@ -133,15 +196,19 @@ def _many(item: Post) -> Iterator[Raw]:
     if item.value is not None or values is None:
         raise RefusedError('A reading needs "sensor" and "value", or "values".')
     if isinstance(values, dict):
-        if item.sensor is not None or stamps is not None:
-            raise RefusedError('"values" by name go without "sensor" and "timestamps".')
-        for name, value in values.items():
-            yield name, value, item.timestamp
+        if item.sensor is not None or stamps is not None or item.qualities is not None:
+            raise RefusedError('"values" by name go without "sensor", "timestamps" and "qualities".')
+        for name, named in values.items():
+            yield name, named, item.timestamp, Quality.OK
         return
     if item.sensor is None or stamps is None or item.timestamp is not None or len(values) != len(stamps):
         raise RefusedError('Columns need "sensor", and "timestamps" and "values" of the same length.')
-    for stamp, value in zip(stamps, values, strict=True):
-        yield item.sensor, value, stamp
+    words = item.qualities
+    if words is not None and len(words) != len(values):
+        raise RefusedError('"qualities" has as many words as there are values.')
+    qualities = repeat(Quality.OK, len(values)) if words is None else map(_QUALITIES.__getitem__, words)
+    for stamp, value, quality in zip(stamps, values, qualities, strict=True):
+        yield item.sensor, value, stamp, quality
 
 
 def _check(name: str, value: Value) -> None:

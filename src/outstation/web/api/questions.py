@@ -29,6 +29,7 @@ from outstation.errors import OutstationError, RefusedError, StoreError, Unknown
 from outstation.routes import Scope
 from outstation.store.alerts import Alerts, document
 from outstation.store.answers import Question, answer
+from outstation.web.api import export, plots
 from outstation.web.api.incoming import parse_time
 from outstation.web.api.keys import key_document
 from outstation.web.api.rules import explanation_document, moment_of
@@ -97,6 +98,7 @@ def build(site: Site) -> FastAPI:
     _add_decisions(api, site, desk)
     _add_keys(api, site)
     _add_simulation(api, site)
+    export.add(api, site, _time)
     gc.freeze()  # as at the start (app.py): the framework came only now
     return api
 
@@ -152,16 +154,29 @@ def _add_readings(api: FastAPI, site: Site, desk: Desk) -> None:
         limit: Annotated[
             int, BeforeValidator(_plain), Query(ge=1, description="rows; above 10,000 means 10,000")
         ] = DEFAULT_ROWS,
-        sensor: Annotated[str | None, Query(max_length=129, description="without: one row an instant")] = None,
+        sensor: Annotated[
+            list[Annotated[str, Field(max_length=129)]] | None,
+            Query(description="without: one row an instant; several, with every="),
+        ] = None,
         start: Annotated[str | None, Query(max_length=40, description="from this time on")] = None,
         end: Annotated[str | None, Query(max_length=40, description="before this time")] = None,
         cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+        every: plots.Every = None,
+        points: plots.Points = None,
     ) -> Response:
-        """With `sensor`: `{sensor, timestamp, value, unit, quality}` each. Without: one flat row an instant."""
+        """With `sensor`: `{sensor, timestamp, value, unit, quality}` each. Without: one flat row an instant.
+
+        With `every` or `points`: `{sensor, timestamp, count, mean, min, max, stdev, first, last, coverage}` each.
+        """
         span = Span(start=_time(start), end=_time(end), limit=min(limit, MOST_ROWS), cursor=cursor)
-        if sensor is not None and sensor not in site.node.sensors and sensor not in site.node.actuators:
-            raise _no_sensor(sensor)
-        return await desk.fetch(site, _question(site, sensor, span))
+        names = list(dict.fromkeys(sensor or ()))
+        if unknown := [each for each in names if each not in site.node.sensors and each not in site.node.actuators]:
+            raise _no_sensor(unknown[0])
+        if every is not None or points is not None:
+            return await desk.ask(plots.question(site, plots.Wish(names, span["start"], span["end"], every, points)))
+        if len(names) > 1:
+            raise RefusedError("Readings are asked for of one sensor, or of all.", cure="Add every=auto for a plot.")
+        return await desk.fetch(site, _question(site, names[0] if names else None, span))
 
 
 def _add_names(api: FastAPI, site: Site) -> None:

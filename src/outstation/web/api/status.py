@@ -58,6 +58,7 @@ class Status:
             "uptime_seconds": (now - site.started) // 1000,
             "readings_stored": stats.readings,
             "file_bytes": stats.bytes,
+            "storage": site.retaining.document(),
             "version": __version__,
             "clock": clock.trust(site.config.node.clock).name.lower(),
             "problems": problems,

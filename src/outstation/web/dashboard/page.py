@@ -76,6 +76,7 @@ class Page:
         yield self._top(view)
         yield "<main>\n"
         yield from self._health(view)
+        yield self._kept()
         yield from alerts_section(self._site.node.decisions.alerts.standing, view)
         yield from self._groups(view)
         yield from rules_section(self._site.node.decisions, view)
@@ -125,6 +126,10 @@ class Page:
         if len(problems) > PROBLEMS_SHOWN:
             yield f'<p>and {len(problems) - PROBLEMS_SHOWN} more: <a href="/api/health">/api/health</a></p>\n'
         yield "</section>\n"
+
+    def _kept(self) -> str:
+        """Return how much is kept, how fast it grows and when it is full."""
+        return f"<p class=kept>{text(' '.join(self._site.retaining.document()['in_words']))}</p>\n"
 
     def _groups(self, view: View) -> Iterator[str]:
         node = self._site.node

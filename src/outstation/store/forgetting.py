@@ -1,0 +1,131 @@
+"""Deletes what is old, in steps: inside the writer's transactions, none of them long.
+
+The law of this file: whoever deletes readings or summaries says in `forgotten` until when, in the same transaction.
+Nothing is deleted that is not just as it was when it was chosen; and nothing is ever rewritten to save room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from outstation import clock
+from outstation.core.readings import Millis
+from outstation.core.retention import window_end
+from outstation.core.windows import Tier
+from outstation.store import packs
+
+_SLICE_NS = 5_000_000
+"""So long may one transaction delete: requests that arrive meanwhile wait for it."""
+
+_SPARE = 9
+"""A free page for so many in use stays in the file: fresh readings take it up again, and moving pages costs writing."""
+
+BLOCK_ROW = 560
+"""Bytes of the file that a block takes beside its body: its row, its indexes, and half of its last page."""
+
+_STEP_PAGES = 50
+"""Pages given back between two looks at the time: about 1 ms here."""
+
+
+class Old(msgspec.Struct, frozen=True):
+    """A block that is to go. end: its last time, in UTC. bytes: of its body."""
+
+    id: int
+    sensor: int
+    end: Millis
+    count: int
+    bytes: int
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file that it takes."""
+        return self.bytes + BLOCK_ROW
+
+
+class OldSummaries(msgspec.Struct, frozen=True):
+    """A sensor's summaries of one tier that are to go: those that begin before a time."""
+
+    sensor: int
+    tier: Tier
+    before: Millis
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """How many of those that were to go were looked at, and how many readings went with them."""
+
+    looked_at: int
+    readings: int
+
+
+def blocks(connection: apsw.Connection, old: Sequence[Old], at: Millis) -> Gone:
+    """Delete as many of these as a slice of time allows, at least one. at: now."""
+    until: dict[int, Millis] = {}
+    readings = looked_at = 0
+    begun = clock.monotonic_ns()
+    for block in old:
+        looked_at += 1
+        connection.execute(
+            "DELETE FROM blocks WHERE id = ? AND sensor = ? AND count = ? AND length(body) = ?",
+            (block.id, block.sensor, block.count, block.bytes),
+        )
+        if connection.changes():
+            readings += block.count
+            # A time that is still to come is of a clock that was wrong: it must not keep windows from being made.
+            until[block.sensor] = max(until.get(block.sensor, 0), block.end if block.end < at else 0)
+        if clock.monotonic_ns() - begun > _SLICE_NS:
+            break
+    connection.execute("UPDATE closed SET readings = readings - ?", (readings,))
+    for sensor, end in until.items():
+        _forgotten(connection, sensor, Tier.RAW, window_end(end))
+    return Gone(looked_at, readings)
+
+
+def summaries(connection: apsw.Connection, old: Sequence[OldSummaries]) -> int:
+    """Delete as many of these as a slice of time allows, at least one; return how many were."""
+    begun = clock.monotonic_ns()
+    for done, some in enumerate(old, 1):
+        connection.execute(
+            "DELETE FROM summaries WHERE sensor = ? AND tier = ? AND start < ?", (some.sensor, some.tier, some.before)
+        )
+        is_any = connection.changes() > 0
+        if packs.forget(connection, some.sensor, some.tier, some.before) or is_any:
+            _forgotten(connection, some.sensor, some.tier, some.before)
+        if clock.monotonic_ns() - begun > _SLICE_NS:
+            return done
+    return len(old)
+
+
+def give_back(connection: apsw.Connection, most: int) -> bool:
+    """Give some free pages back to the file system; say whether there are more to give.
+
+    most: bytes that the file should have at most, if what is in use allows.
+    """
+    pages, free = connection.pragma("page_count"), connection.pragma("freelist_count")
+    used = pages - free
+    spare = min(used // _SPARE, max(0, most // connection.pragma("page_size") - used))
+    begun = clock.monotonic_ns()
+    while free > spare and clock.monotonic_ns() - begun < _SLICE_NS:
+        connection.pragma("incremental_vacuum", min(free - spare, _STEP_PAGES))
+        left: int = connection.pragma("freelist_count")
+        if left == free:
+            return False
+        free = left
+    return bool(free > spare)
+
+
+def set_aged(connection: apsw.Connection, at: Millis) -> None:
+    """Note that a run by age begins: before it deletes anything, so that no kill makes it two in a day."""
+    connection.execute("INSERT OR REPLACE INTO aged (id, at) VALUES (1, ?)", (at,))
+
+
+def _forgotten(connection: apsw.Connection, sensor: int, tier: Tier, until: Millis) -> None:
+    connection.execute(_FORGOTTEN, (sensor, tier, until))
+
+
+_FORGOTTEN = """
+INSERT INTO forgotten (sensor, tier, until) VALUES (?, ?, ?)
+ON CONFLICT (sensor, tier) DO UPDATE SET until = max(until, excluded.until)
+"""

@@ -1,0 +1,337 @@
+"""Summaries as they happen: what the writer's thread does for them in each commit.
+
+The law of this file: when a commit is on disk, each window is summed up as its readings say, or has a row in `unmade`,
+or is open: the newest reading of its sensor is in it, or speaks in it. So a kill loses none. And nobody waits long for
+summaries: what there is no time for has its row, and is made in the commits after.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from outstation import clock
+from outstation.core.closing import AT_ONCE, GRACE, Closed, Closing, Made
+from outstation.core.readings import Millis, Reading
+from outstation.core.summing import LONGEST_REACH
+from outstation.core.windows import FIVE_MINUTES, Tier, Window, touched, window
+from outstation.store import backlog, days, packs
+from outstation.store.days import Days
+from outstation.store.newest import Newest
+from outstation.store.tiers import Tiers, Views
+
+SLICE = 20_000_000
+"""Nanoseconds of making anew in one commit, about: whoever waits for the commit waits so much longer."""
+
+PAUSE: Millis = 20
+"""Between two such slices, where there is much to do: for the others who want the processor."""
+
+RUN_AT_LEAST, RUN_AT_MOST = 12, 500
+"""Windows made anew from one look into the log: an hour of a sensor at one reading a second, days of a slow one."""
+
+Due = tuple[int, Millis, Millis]
+"""A window as `unmade` has it: sensor id, width, start. In this order the parts of a window come before it."""
+
+_BEFORE_ALL: Due = (-1, 0, 0)
+
+
+class Summarising:
+    """What is known of windows that are open or out of date; thrown away and made anew with the log.
+
+    doubted_until: windows that begin no later may hold readings of an earlier clock, which was ahead of this one.
+    """
+
+    def __init__(self, connection: apsw.Connection, sensors: dict[str, int], newest: Newest, views: Views) -> None:
+        self._connection, self._sensors, self._newest, self._views = connection, sensors, newest, views
+        self._names: dict[int, str] = {}
+        self._tiers = Tiers(connection, views.offset)
+        self._days = Days(connection, views.offset) if views.are_known else None
+        self.doubted_until: Millis | None = None
+        # Whoever knows how long readings speak is there a moment after the start.
+        self._begin(self._views.at() + GRACE)
+
+    def _begin(self, at: Millis) -> None:
+        self._closing = Closing(self._views.offset, self._views.reach)
+        self._closed: list[Closed] = []
+        self._stale: set[Due] = set()
+        self._learn_at: Millis | None = at
+        self._read_at: Millis | None = at
+        self._read_after, self._read_on = _BEFORE_ALL, False
+        self._run = RUN_AT_LEAST
+
+    def begin(self) -> None:
+        """Find out where each sensor stands, before anything more is stored."""
+        if self._learn_at is not None:
+            self._learn()
+
+    def hear(self, readings: Sequence[Reading]) -> None:
+        """Take in what is going to be stored. Writes nothing."""
+        reading_ = self._closing.reading
+        for reading in readings:
+            if made := reading_(reading):
+                self._take(made)
+
+    def is_due(self) -> bool:
+        """Tell whether there is something to write."""
+        return bool(self._closed or self._stale or self._closing.put_off) or self.due_in() == 0
+
+    def due_in(self) -> Millis | None:
+        """Return in how long there is something to do; None: not before a reading comes."""
+        dues = [due for due in (self._learn_at, self._read_at, self._closing.next_due()) if due is not None]
+        return max(0, min(dues) - self._views.at()) if dues else None
+
+    def work(self) -> None:
+        """Write what is closed; make anew what is due, as far as there is time. Inside a transaction.
+
+        Raises apsw.Error, msgspec.DecodeError, StoreError.
+        """
+        if not self._views.are_known:
+            self._leave()
+            return
+        at, until = self._views.at(), clock.monotonic_ns() + SLICE
+        if self._learn_at is not None and at >= self._learn_at:
+            self._learn()
+        if len(self._stale) > AT_ONCE:  # a sender with a backlog: more of it is underway
+            self._put_off(at + GRACE)
+        self._take(self._closing.tick(at))
+        self._keep_closed()
+        self._note_put_off()  # after that: it may name what was closed in this commit, and revised by a late reading
+        self._stale = set(self._make_all(sorted(self._stale, key=_finest_first), until))
+        if self._stale:
+            self._put_off(at)
+        while self._read_at is not None and self._read_at <= at and clock.monotonic_ns() < until:
+            self._read_some(until)
+        if self._read_at is not None and self._read_at <= at:
+            self._read_at = self._views.at() + PAUSE
+        self._tiers.save()
+
+    def _leave(self) -> None:
+        """Note what is out of date, and make nothing."""
+        self._stale |= {(self._sensors[one.sensor], one.summary.width, one.summary.start) for one in self._closed}
+        self._closed.clear()
+        self._note(self._stale)
+        self._stale.clear()
+        self._note_put_off()
+        self._learn_at = self._read_at = None
+
+    def heard_elsewhere(self, name: str, times: Sequence[Millis]) -> None:
+        """Have the windows made anew, later, of readings that did not come through `hear`. Inside a transaction."""
+        if not times:
+            return
+        at, sensor = self._views.at(), self._sensors[name]
+        reach = self._views.reach(name)
+        self._note((sensor, FIVE_MINUTES, start) for start in _starts(sorted(times), reach))
+        self._read_at = at + GRACE  # whoever brings so much brings more
+        if (newest := self._newest_of(sensor, {})) is not None and newest <= max(times):
+            self._take(self._closing.learn(name, newest, at))
+        self._note(self._stale)
+        self._note_put_off()
+
+    def stamped_anew(self, boot: int, before: Millis, after: Millis) -> None:
+        """Have the windows made anew that the readings of a boot leave, and those that they come to.
+
+        before, after: its offset, which is in force. Inside a transaction.
+        """
+        for sensor, own in self._newest.own.items():
+            if own[0] == boot:
+                self._note_moved(sensor, before, own[1] + before, after - before)
+        backlog.begin_again(self._connection)
+        self._begin(self._views.at())
+
+    def _note_moved(self, sensor: int, start: Millis, end: Millis, by: Millis) -> None:
+        # With what speaks for longer because it is no longer followed, or not yet: as far as a reading reaches.
+        reach = min(self._views.reach(self._name(sensor)), LONGEST_REACH)
+        span = {"sensor": sensor, "width": FIVE_MINUTES, "start": start - FIVE_MINUTES, "end": end, "by": by}
+        self._note_touched(sensor, end)
+        self._connection.execute(_NOTE_ROWS, {**span, "last": reach // FIVE_MINUTES + 1})
+        for first, last in packs.bounds(self._connection, sensor, span["start"], end):
+            starts = range(first - first % FIVE_MINUTES, last + reach + FIVE_MINUTES + 1, FIVE_MINUTES)
+            self._note((sensor, FIVE_MINUTES, at) for at in starts)
+        span["end"] += reach + FIVE_MINUTES
+        self._connection.execute(_NOTE_MOVED, span)
+
+    def clock_stepped(self) -> None:
+        """Note what is open, and begin anew: what was measured last may be far from now. Inside a transaction."""
+        offsets = self._offsets()
+        for sensor in self._sensors.values():
+            if (newest := self._newest_of(sensor, offsets)) is not None:
+                self._note_touched(sensor, newest)
+        self._begin(self._views.at())
+
+    def _note_touched(self, sensor: int, at: Millis) -> None:
+        windows = touched(at, at, self._views.reach(self._name(sensor)))
+        self._note((sensor, each.width, each.start) for each in windows)
+
+    def _learn(self) -> None:
+        """Begin with each sensor where it stands, and wait for what is not over yet."""
+        self._learn_at = None
+        at, offsets = self._views.at(), self._offsets()
+        for name, sensor in self._sensors.items():
+            if (newest := self._newest_of(sensor, offsets)) is not None:
+                self._take(self._closing.learn(name, newest, at))
+        for sensor, width, start in self._connection.execute(_NOT_OVER, (at,)):
+            if name := self._name(sensor):
+                self._take(self._closing.anew(name, [Window(start, width)], at))
+
+    def _offsets(self) -> dict[int, Millis]:
+        return dict(self._connection.execute("SELECT id, offset FROM boots"))
+
+    def _newest_of(self, sensor: int, offsets: dict[int, Millis]) -> Millis | None:
+        sent, own = self._newest.sent.get(sensor), self._newest.own.get(sensor)
+        times = [sent[0]] if sent else []
+        if own and own[0] in offsets:
+            times.append(own[1] + offsets[own[0]])
+        return max(times, default=None)
+
+    def _take(self, made: Iterable[Made]) -> None:
+        for each in made:
+            if isinstance(each, Closed) and not self._is_doubtful(each):
+                self._closed.append(each)
+                continue
+            window_ = each.summary.window if isinstance(each, Closed) else each.window
+            self._stale.add((self._sensors[each.sensor], window_.width, window_.start))
+
+    def _is_doubtful(self, closed: Closed) -> bool:
+        return self.doubted_until is not None and closed.summary.start <= self.doubted_until
+
+    def _make_all(self, todo: list[Due], until: int) -> list[Due]:
+        """Make anew, in order, as many as there is time for; return the rest."""
+        place, now = 0, clock.monotonic_ns()
+        while place < len(todo) and now < until:
+            began, run = now, _run(todo, place, self._run)
+            self._make(todo[place][0], run)
+            place, now = place + len(run), clock.monotonic_ns()
+            self._adapt(len(run), now - began)
+        return todo[place:]
+
+    def _adapt(self, length: int, took: int) -> None:
+        """Look for the longest run that takes a small part of a slice: one look costs as much as many readings."""
+        if took > SLICE // 2:
+            self._run = max(RUN_AT_LEAST, length // 2)
+        elif length == self._run and took < SLICE // 4:
+            self._run = min(RUN_AT_MOST, 2 * length)
+
+    def _make(self, sensor: int, run: list[Window]) -> None:
+        if name := self._name(sensor):
+            self._tiers.make(sensor, run, self._views.reach(name))
+            self._cut_anew(sensor, run)
+        self._cross_off((sensor, each.width, each.start) for each in run)
+
+    def _cut_anew(self, sensor: int, run: Iterable[Window]) -> None:
+        """Note the days that take the place of one of another zone."""
+        offset = self._views.offset
+        for old in run:
+            if not days.is_right(old, offset):
+                found = {window(Tier.DAY, at, offset) for at in (old.start, old.end - 1)}
+                self._note((sensor, new.width, new.start) for new in found)
+                self._read_at, self._read_on = self._views.at(), True
+
+    def _read_some(self, until: int) -> None:
+        """Make anew what `unmade` names next. What it is part of comes after it."""
+        todo: Any = self._connection.execute(_NEXT, (*self._read_after, self._views.at(), AT_ONCE)).fetchall()
+        if not todo:
+            # Some may have been noted before the place that was read.
+            self._read_at = self._read_at if self._read_on or self._find_more() else None
+            self._read_after, self._read_on = _BEFORE_ALL, False
+            return
+        mine = [due for due in todo if not self._closing.waits_for(self._name(due[0]), Window(due[2], due[1]))]
+        left = self._make_all(mine, until)
+        made = mine[: len(mine) - len(left)]
+        self._note({coarser for due in made for coarser in self._coarser(due)})
+        self._read_on |= bool(made)
+        self._read_after = made[-1] if left and made else self._read_after if left else todo[-1]
+
+    def _find_more(self) -> bool:
+        """Note what is to be looked at for another reason than what comes in; say whether there was any."""
+        if self._days and not self._days.are_right:
+            if not self._days.note():
+                self._days.settle()
+            return True
+        return backlog.note(self._connection, self._name, self._views.reach)
+
+    def _coarser(self, due: Due) -> Iterator[Due]:
+        sensor, width, start = due
+        tier = Window(start, width).tier
+        if tier is not Tier.DAY:
+            for at in (start, start + width - 1):
+                found = window(Tier(tier + 1), at, self._views.offset)
+                yield sensor, found.width, found.start
+
+    def _put_off(self, at: Millis) -> None:
+        self._note(self._stale)
+        self._stale.clear()
+        self._read_at = at if self._read_at is None else min(at, self._read_at)
+
+    def _keep_closed(self) -> None:
+        for closed in self._closed:
+            self._tiers.put(self._sensors[closed.sensor], closed.summary)
+        # One that a reading of before the start speaks in was noted, and is closed as any other.
+        self._cross_off((self._sensors[one.sensor], one.summary.width, one.summary.start) for one in self._closed)
+        self._closed.clear()
+
+    def _note_put_off(self) -> None:
+        self._note((self._sensors[name], each.width, each.start) for name, each in self._closing.put_off)
+        self._closing.put_off.clear()
+
+    def _cross_off(self, dues: Iterable[Due]) -> None:
+        self._connection.executemany("DELETE FROM unmade WHERE sensor = ? AND width = ? AND start = ?", dues)
+
+    def _note(self, dues: Iterable[Due]) -> None:
+        self._connection.executemany("INSERT OR IGNORE INTO unmade (sensor, width, start) VALUES (?, ?, ?)", dues)
+
+    def _name(self, sensor: int) -> str:
+        """Return the name of a sensor; "" when it is gone."""
+        if sensor not in self._names:
+            self._names = {number: name for name, number in self._sensors.items()}
+        return self._names.get(sensor, "")
+
+
+_NEXT = """
+SELECT sensor, width, start FROM unmade WHERE (sensor, width, start) > (?, ?, ?) AND start + width <= ?
+ORDER BY sensor, width, start LIMIT ?
+"""
+
+_NOT_OVER = "SELECT sensor, width, start FROM unmade WHERE start + width > ?"
+
+_NOTE_ROWS = """
+WITH RECURSIVE after(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM after WHERE n < :last)
+INSERT OR IGNORE INTO unmade (sensor, width, start)
+SELECT sensor, width, start + n * width FROM summaries, after
+WHERE sensor = :sensor AND tier = 1 AND start BETWEEN :start AND :end
+"""
+
+_NOTE_MOVED = """
+INSERT OR IGNORE INTO unmade (sensor, width, start)
+SELECT sensor, width, start + :by - (start + :by) % width + next FROM unmade, (SELECT 0 AS next UNION SELECT :width)
+WHERE sensor = :sensor AND width = :width AND start BETWEEN :start AND :end
+"""
+
+
+def _finest_first(due: Due) -> Due:
+    return due[1], due[0], due[2]
+
+
+def _run(todo: Sequence[Due], place: int, most: int) -> list[Window]:
+    """Return the windows from this one on that follow on one another, and are of one sensor and width."""
+    sensor, width, start = todo[place]
+    run = [Window(start, width)]
+    if width == FIVE_MINUTES:
+        for due in todo[place + 1 : place + most]:
+            start += width
+            if due != (sensor, width, start):
+                break
+            run.append(Window(start, width))
+    return run
+
+
+def _starts(times: Sequence[Millis], reach: Millis) -> Iterator[Millis]:
+    """Return where the windows begin that these readings are in, or speak in until the next."""
+    place = 0
+    while place < len(times):
+        start = times[place] - times[place] % FIVE_MINUTES
+        place = bisect_left(times, start + FIVE_MINUTES, place)
+        end = times[place - 1] + max(reach, 1)
+        yield from range(start, min(end, times[place]) if place < len(times) else end, FIVE_MINUTES)
