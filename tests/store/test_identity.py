@@ -128,6 +128,16 @@ def test_a_look_reads_only_the_chunks_that_may_hold_it(tmp_path: Path, monkeypat
         return unpack(body)
 
     monkeypatch.setattr(chunks, "unpack", counting)
+    rows: list[int] = []
+    ask = Log._known
+
+    def looking(self: Log, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        read.clear()  # summaries read rows, too
+        found = ask(self, wanted)
+        rows.append(len(read))
+        return found
+
+    monkeypatch.setattr(Log, "_known", looking)
 
     async def story(store: Store) -> None:
         for at in range(0, 1_000, 10):
@@ -135,7 +145,7 @@ def test_a_look_reads_only_the_chunks_that_may_hold_it(tmp_path: Path, monkeypat
         assert await store.record([sent("b/x", 505, 0)]) == Recorded(0, duplicates=1)
 
     in_store(tmp_path, story)
-    assert len(read) == 1
+    assert rows == [1]
 
 
 @pytest.mark.parametrize("reopen", [False, True], ids=["in one run", "after a restart"])

@@ -308,6 +308,7 @@ def test_readings_that_come_by_columns_are_summed_up_too(tmp_path: Path) -> None
             times = [MORNING + at for at in range(0, 8 * HOUR, 10_000)]
             await store.record_columns([Column("a", times, [at % 7.0 for at in times])])
             assert unmade(store)
+            await store.record_columns([Column("a", [times[-1] - 5_000], [9.0])])  # into what is open
         with opened(tmp_path, wall) as store:
             await made(store, wall)
             assert stored(store, "a") == by_hand(store, "a")

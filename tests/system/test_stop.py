@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from outstation.devices.lines.simulated import SimulatedChip
+from outstation.store import replay
 from tests.running import KEY, Running
 from tests.system.waiting import until
 
@@ -77,7 +78,7 @@ def test_told_to_stop_it_is_safe_and_flushed_within_5_s(
     assert node.post("/api/led", {"action": "on"}).status == 200
     assert (chip.level(LED), chip.level(VENT)) == (True, False)
     seen = until(lambda: _turns(node) >= 10 and _turns(node))
-    assert len(_history(node, "turns")) < 10, "these wait in memory, or the test below says nothing"
+    assert _on_disk(node, "turns") < 10, "these wait in memory, or the test below says nothing"
     with ExitStack() as open_ends:
         for connection in (_stream(node), _idle(node), _upload(node)):
             open_ends.enter_context(closing(connection))
@@ -90,10 +91,16 @@ def test_told_to_stop_it_is_safe_and_flushed_within_5_s(
 
     node.start()
     turns = _history(node, "turns")
-    assert turns == list(range(1, len(turns) + 1))
-    assert len(turns) >= seen
-    assert _history(node, "led") == [False, True, False]
-    assert _history(node, "vent") == [False, True]
+    first = turns[: turns.index(1, 1)] if 1 in turns[1:] else turns  # it counts from 1 again
+    assert first == list(range(1, len(first) + 1))
+    assert len(first) >= seen
+    assert _history(node, "led")[:3] == [False, True, False]  # the claim outlives the stop
+    assert _history(node, "vent")[:2] == [False, True]
+
+
+def _on_disk(node: Running, sensor: str) -> int:
+    with replay.opened(node.data) as connection:
+        return sum(1 for _ in replay.replay(connection, sensors=[sensor]))
 
 
 def test_a_killed_node_leaves_its_pins_as_the_kernel_would_and_the_next_one_takes_them_over(
