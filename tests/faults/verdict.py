@@ -96,8 +96,7 @@ def difference(found: Found, ledger: Ledger) -> str:
     if found.newest.keys() != ledger.sensors:
         return f"sensors {found.newest.keys() ^ ledger.sensors}"
     total = sum(map(len, found.rows.values()))
-    # Of a reading that was forgotten a correction may be left, which is shown, and was never counted.
-    if found.count > total or (found.count < total and not ledger.has_forgotten):
+    if found.count != total:
         return f"{found.count} are counted, and {total} are there"
     for sensor, rows in found.rows.items():
         unsure = ledger.uncertain.get(sensor, set())

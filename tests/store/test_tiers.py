@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -278,6 +279,28 @@ def test_a_kill_before_a_late_reading_was_summed_up_loses_no_revision(tmp_path: 
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("later", [3 * HOUR, -3 * HOUR], ids=["on-time", "a-clock-that-is-behind"])
+def test_what_was_open_at_a_stop_is_made_though_its_sensor_speaks_of_another_time_and_is_killed(
+    tmp_path: Path, later: Millis
+) -> None:
+    wall = Wall()
+    rebooted = Boot("boot-2", MORNING + later, Trust.UNSET)
+
+    async def story() -> None:
+        with opened(tmp_path, wall) as store:
+            await store.record([own("a", 0), own("b", 0)])
+        wall.at += later
+        with opened(tmp_path, wall, rebooted) as store:
+            await store.record([Reading("a", 2.5, wall.at + 1_000, 1_000, wall.at + 1_000)])
+            killed = copied(store, tmp_path / "killed")
+        with opened(killed, wall, rebooted) as store:
+            await made(store, wall)
+            for name in "ab":
+                assert stored(store, name) == by_hand(store, name)
+
+    asyncio.run(story())
+
+
 def test_a_clock_that_is_set_leaves_tombstones_where_its_readings_were(tmp_path: Path) -> None:
     unset, wall = Boot("boot-1", MORNING - DAY, Trust.UNSET), Wall(MORNING - DAY)
 
@@ -308,11 +331,25 @@ def test_readings_that_come_by_columns_are_summed_up_too(tmp_path: Path) -> None
             times = [MORNING + at for at in range(0, 8 * HOUR, 10_000)]
             await store.record_columns([Column("a", times, [at % 7.0 for at in times])])
             assert unmade(store)
-            await store.record_columns([Column("a", [times[-1] - 5_000], [9.0])])  # into what is open
         with opened(tmp_path, wall) as store:
             await made(store, wall)
             assert stored(store, "a") == by_hand(store, "a")
             assert not unmade(store)
+
+    asyncio.run(story())
+
+
+def test_readings_that_come_by_columns_into_a_window_that_is_open_are_in_it(tmp_path: Path) -> None:
+    wall = Wall()
+
+    async def story() -> None:
+        with opened(tmp_path, wall) as store:
+            await store.record([sent("a", 0, 1.0)])
+            await store.record([sent("a", FIVE_MINUTES, 1.0), sent("a", FIVE_MINUTES + 9_000, 1.0)])
+            await store.record_columns([Column("a", [MORNING + FIVE_MINUTES + 5_000], [9.0])])
+            await store.record([sent("a", 2 * FIVE_MINUTES, 1.0)])
+            await made(store, wall)
+            assert stored(store, "a") == by_hand(store, "a")
 
     asyncio.run(story())
 

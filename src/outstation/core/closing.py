@@ -193,8 +193,10 @@ class Closing:
         if window_.tier is Tier.DAY:
             return []
         tier = Tier(window_.tier + 1)
-        ends = {window(tier, end, self._offset) for end in (window_.start, window_.end - 1)}
-        return self.anew(sensor, sorted(ends), at)
+        windows = [window(tier, window_.start, self._offset)]
+        if windows[0].end < window_.end:
+            windows.append(window(tier, window_.end - 1, self._offset))
+        return self.anew(sensor, windows, at)
 
     def _wait(self, sensor: str, window_: Window, at: Millis) -> None:
         names = self._waiting.get(window_)

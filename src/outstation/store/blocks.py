@@ -106,6 +106,12 @@ def newest_of(connection: apsw.Connection, sensor: int, boot: int) -> Found | No
     return next(_found(connection.execute(_NEWEST, (sensor, boot))), None)
 
 
+def first_of(connection: apsw.Connection, sensor: int, boot: int) -> Millis | None:
+    """Return the first time of a sensor's readings of a boot that is sealed, on its clock."""
+    first: Millis | None = connection.execute(_FIRST, (sensor, boot)).get
+    return first
+
+
 def known(connection: apsw.Connection, wanted: Collection[tuple[int, Millis]]) -> dict[tuple[int, Millis], bytes]:
     """Return the packed value of each (sensor, at) among these that is sealed, as its sender stamped it."""
     by_sensor: dict[int, list[Millis]] = {}
@@ -155,6 +161,8 @@ SELECT k.id, k.sensor, k.boot, b.offset, k.start, k.end, b.bound, k.count
 FROM boots b CROSS JOIN blocks k ON k.boot = b.id
 WHERE k.end >= ?1 - b.offset AND k.start < ?2 - b.offset ORDER BY b.id DESC, k.end DESC
 """
+
+_FIRST = "SELECT min(start) FROM blocks WHERE sensor = ? AND boot = ?"
 
 _NEWEST = """
 SELECT id, sensor, boot, 0, start, end, NULL, count FROM blocks

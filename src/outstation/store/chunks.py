@@ -134,6 +134,15 @@ def walk(connection: apsw.Connection, end: Millis) -> Iterator[Found]:
         )
 
 
+def first_own(connection: apsw.Connection, boot: int) -> Millis | None:
+    """Return the boot time that no reading of our own in the log, of this boot, is before; None: there is none."""
+    firsts = [first for (first,) in connection.execute(_FIRST_OWN, (boot,)) if first is not None]
+    for (body,) in connection.execute(_OF_TAIL, (boot,)):
+        columns = unpack(body)
+        firsts += [at for at, flag in zip(columns.times, columns.each_flag(), strict=True) if not flag & SENT]
+    return min(firsts, default=None)
+
+
 def sealed_until(connection: apsw.Connection) -> tuple[int, int]:
     """Return up to which sensor, and up to which row, what the log has is in blocks already."""
     found: tuple[int, int] | None = connection.execute("SELECT sensor, log_id FROM sealed").get
@@ -171,6 +180,9 @@ _TAIL = """
 SELECT min(log.id), max(log.id), b.offset FROM log JOIN boots b ON b.id = log.boot
 WHERE log.id > (SELECT coalesce(max(last_id), 0) FROM log_index) HAVING count(*)
 """
+
+_FIRST_OWN = "SELECT min(own_min) FROM log_index WHERE boot = ?"
+_OF_TAIL = "SELECT body FROM log WHERE id > (SELECT coalesce(max(last_id), 0) FROM log_index) AND boot = ?"
 
 _WALK = """
 SELECT i.first_id, i.last_id, b.offset,

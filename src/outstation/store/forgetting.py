@@ -6,7 +6,7 @@ Nothing is deleted that is not just as it was when it was chosen; and nothing is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import apsw
 import msgspec
@@ -15,7 +15,11 @@ from outstation import clock
 from outstation.core.readings import Millis
 from outstation.core.retention import window_end
 from outstation.core.windows import Tier
-from outstation.store import packs
+from outstation.store import chunks, packs, segments
+from outstation.store.blocks import SENT_BOOT
+from outstation.store.chunks import Found
+from outstation.store.rows import Columns
+from outstation.store.sealing import packing
 
 _SLICE_NS = 5_000_000
 """So long may one transaction delete: requests that arrive meanwhile wait for it."""
@@ -64,15 +68,14 @@ def blocks(connection: apsw.Connection, old: Sequence[Old], at: Millis) -> Gone:
     """Delete as many of these as a slice of time allows, at least one. at: now."""
     until: dict[int, Millis] = {}
     readings = looked_at = 0
+    log = _Log(connection)
     begun = clock.monotonic_ns()
     for block in old:
         looked_at += 1
-        connection.execute(
-            "DELETE FROM blocks WHERE id = ? AND sensor = ? AND count = ? AND length(body) = ?",
-            (block.id, block.sensor, block.count, block.bytes),
-        )
-        if connection.changes():
-            readings += block.count
+        key = block.id, block.sensor, block.count, block.bytes
+        if found := connection.execute(_AS_CHOSEN, key).fetchone():
+            readings += block.count - (log.corrected(block.sensor, *found[1:]) if found[0] == SENT_BOOT else 0)
+            connection.execute("DELETE FROM blocks WHERE id = ?", (block.id,))
             # A time that is still to come is of a clock that was wrong: it must not keep windows from being made.
             until[block.sensor] = max(until.get(block.sensor, 0), block.end if block.end < at else 0)
         if clock.monotonic_ns() - begun > _SLICE_NS:
@@ -121,9 +124,39 @@ def set_aged(connection: apsw.Connection, at: Millis) -> None:
     connection.execute("INSERT OR REPLACE INTO aged (id, at) VALUES (1, ?)", (at,))
 
 
+class _Log:
+    """What is not sealed yet, read as far as it is asked for."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._rows: dict[int, list[Columns]] = {}
+
+    def corrected(self, sensor: int, start: Millis, end: Millis, body: bytes) -> int:
+        """Return how many readings of a block have been corrected since: they are still shown, and count."""
+        times: set[Millis] = set()
+        for chunk in chunks.walk(self._connection, end + 1):
+            if chunk.bound < start:
+                break
+            if chunk.highest >= start and chunk.sensors >> sensor & 1 and chunk.hidden < sensor:
+                times.update(self._sent(chunk, sensor, start, end))
+        return len(times.intersection(packing.unpack(body).times)) if times else 0
+
+    def _sent(self, chunk: Found, sensor: int, start: Millis, end: Millis) -> Iterator[Millis]:
+        rows = self._rows.get(chunk.first_id)
+        if rows is None:
+            rows = self._rows[chunk.first_id] = [columns for _, columns in chunk.columns(self._connection)]
+        for segment in (each for columns in rows for each in segments.of_row(0, columns, sensor, 0)):
+            if segment.is_sent:
+                yield from segment.between(start, end + 1).at
+
+
 def _forgotten(connection: apsw.Connection, sensor: int, tier: Tier, until: Millis) -> None:
     connection.execute(_FORGOTTEN, (sensor, tier, until))
 
+
+_AS_CHOSEN = """
+SELECT boot, start, end, body FROM blocks WHERE id = ? AND sensor = ? AND count = ? AND length(body) = ?
+"""
 
 _FORGOTTEN = """
 INSERT INTO forgotten (sensor, tier, until) VALUES (?, ?, ?)

@@ -81,8 +81,7 @@ class Log:
 
     def sort(self, calls: Sequence[Sequence[Reading]]) -> Batch:
         """Tell new readings from known ones. Writes nothing yet, but what is known has moved on."""
-        if any(calls):
-            self.summarising.begin()
+        self.summarising.begin(reading.sensor for readings in calls for reading in readings)
         draft = Draft(self._sensors, self._newest, self._boot)
         for number, readings in enumerate(calls):
             for reading in readings:
@@ -91,7 +90,7 @@ class Log:
 
     def record(self, columns: Sequence[Column]) -> Recorded:
         """Tell new readings from known ones, and write them. Inside a transaction, which is lost if this fails."""
-        self.summarising.begin()
+        self.summarising.begin(column.sensor for column in columns)
         draft, count = Draft(self._sensors, self._newest, self._boot), sum(len(column.times) for column in columns)
         for column in columns:
             draft.take_all(0, column)

@@ -105,7 +105,7 @@ class Stock:
             if ends and until is not None:
                 first, last = ends[0], min(ends[1], until)
                 before = retention.summaries_before(limits.keep_5m, now, first, last, asked=asked)
-                yield from _by_days(sensor, tier, first, before)
+                yield from self._by_days(sensor, tier, first, before)
 
     def last_aged(self) -> Millis | None:
         """Return when the last run began that deleted whatever was too old."""
@@ -178,6 +178,12 @@ class Stock:
         number, sensor, boot, end, count, length = row
         return Old(number, sensor, end + self._boots[boot].offset, count, length)
 
+    def _by_days(self, sensor: int, tier: Tier, first: Millis | None, before: Millis) -> Iterator[OldSummaries]:
+        while first is not None and first < before:
+            end = min(first - first % DAY + DAY, before)  # what is packed together goes together
+            yield OldSummaries(sensor, tier, end)
+            first = self._connection.execute(_FROM, {"sensor": sensor, "tier": tier, "start": end}).get
+
     def _ends(self, sensor: int, tier: Tier) -> tuple[Millis, Millis] | None:
         """Return the first and the last summary of a sensor."""
         bounds: Mapping[str, int] = {"sensor": sensor, "tier": tier}
@@ -230,12 +236,6 @@ class Stock:
         return float(sum(length + BLOCK_ROW for _, _, length in blocks) * DAY / max(span, HOUR))
 
 
-def _by_days(sensor: int, tier: Tier, first: Millis, before: Millis) -> Iterator[OldSummaries]:
-    while first < before:
-        first = min(first - first % DAY + DAY, before)  # what is packed together goes together
-        yield OldSummaries(sensor, tier, first)
-
-
 _MOVED = (
     "SELECT max(offset) - min(offset) FROM boots WHERE kernel = (SELECT kernel FROM boots ORDER BY id DESC LIMIT 1)"
 )
@@ -250,6 +250,11 @@ SELECT (SELECT start + width FROM summaries WHERE sensor = :sensor AND tier = 1 
 _ENDS = """
 SELECT (SELECT start FROM summaries WHERE sensor = :sensor AND tier = :tier ORDER BY start LIMIT 1),
        (SELECT start FROM summaries WHERE sensor = :sensor AND tier = :tier ORDER BY start DESC LIMIT 1)
+"""
+
+_FROM = """
+SELECT min(start) FROM (SELECT min(start) AS start FROM summaries WHERE sensor = :sensor AND tier = :tier AND start >= :start
+                        UNION ALL SELECT min(start) FROM packs WHERE sensor = :sensor AND tier = :tier AND start >= :start)
 """
 
 _COLUMNS = "SELECT id, sensor, boot, end, count, length(body) FROM blocks"

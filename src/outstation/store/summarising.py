@@ -18,7 +18,7 @@ from outstation.core.closing import AT_ONCE, GRACE, Closed, Closing, Made
 from outstation.core.readings import Millis, Reading
 from outstation.core.summing import LONGEST_REACH
 from outstation.core.windows import FIVE_MINUTES, Tier, Window, touched, window
-from outstation.store import backlog, days, packs
+from outstation.store import backlog, blocks, chunks, days
 from outstation.store.days import Days
 from outstation.store.newest import Newest
 from outstation.store.tiers import Tiers, Views
@@ -50,22 +50,27 @@ class Summarising:
         self._tiers = Tiers(connection, views.offset)
         self._days = Days(connection, views.offset) if views.are_known else None
         self.doubted_until: Millis | None = None
-        # Whoever knows how long readings speak is there a moment after the start.
-        self._begin(self._views.at() + GRACE)
+        self._learn_at: Millis | None = 0
+        self._begin()
 
-    def _begin(self, at: Millis) -> None:
+    def _begin(self) -> None:
+        # Whoever knows how long readings speak is there a moment after the start.
+        at = self._views.at() + (0 if self._learn_at is None else GRACE)
         self._closing = Closing(self._views.offset, self._views.reach)
         self._closed: list[Closed] = []
         self._stale: set[Due] = set()
-        self._learn_at: Millis | None = at
+        # Each is learnt before anything more of it is stored; those that are silent later.
+        self._unlearnt = set(self._sensors)
+        self._learn_at = at
         self._read_at: Millis | None = at
         self._read_after, self._read_on = _BEFORE_ALL, False
         self._run = RUN_AT_LEAST
 
-    def begin(self) -> None:
-        """Find out where each sensor stands, before anything more is stored."""
-        if self._learn_at is not None:
-            self._learn()
+    def begin(self, names: Iterable[str]) -> None:
+        """Find out where these sensors stand, before anything more of them is stored."""
+        if self._unlearnt:
+            for name in self._unlearnt.intersection(names):
+                self._learn(name)
 
     def hear(self, readings: Sequence[Reading]) -> None:
         """Take in what is going to be stored. Writes nothing."""
@@ -93,7 +98,7 @@ class Summarising:
             return
         at, until = self._views.at(), clock.monotonic_ns() + SLICE
         if self._learn_at is not None and at >= self._learn_at:
-            self._learn()
+            self._learn_some(until)
         if len(self._stale) > AT_ONCE:  # a sender with a backlog: more of it is underway
             self._put_off(at + GRACE)
         self._take(self._closing.tick(at))
@@ -125,8 +130,8 @@ class Summarising:
         reach = self._views.reach(name)
         self._note((sensor, FIVE_MINUTES, start) for start in _starts(sorted(times), reach))
         self._read_at = at + GRACE  # whoever brings so much brings more
-        if (newest := self._newest_of(sensor, {})) is not None and newest <= max(times):
-            self._take(self._closing.learn(name, newest, at))
+        # What is open has not heard them: it is made anew with all else.
+        self._take(self._closing.learn(name, self._newest_of(sensor) or times[-1], at))
         self._note(self._stale)
         self._note_put_off()
 
@@ -135,55 +140,45 @@ class Summarising:
 
         before, after: its offset, which is in force. Inside a transaction.
         """
-        for sensor, own in self._newest.own.items():
-            if own[0] == boot:
-                self._note_moved(sensor, before, own[1] + before, after - before)
+        in_log = chunks.first_own(self._connection, boot)
+        for sensor, (its, newest, _, _) in self._newest.own.items():
+            if its == boot:
+                sealed = blocks.first_of(self._connection, sensor, boot)
+                first = min((at for at in (in_log, sealed) if at is not None), default=newest)
+                self._note_touched(sensor, first + before, newest + before)
+                self._note_touched(sensor, first + after, newest + after)
         backlog.begin_again(self._connection)
-        self._begin(self._views.at())
-
-    def _note_moved(self, sensor: int, start: Millis, end: Millis, by: Millis) -> None:
-        # With what speaks for longer because it is no longer followed, or not yet: as far as a reading reaches.
-        reach = min(self._views.reach(self._name(sensor)), LONGEST_REACH)
-        span = {"sensor": sensor, "width": FIVE_MINUTES, "start": start - FIVE_MINUTES, "end": end, "by": by}
-        self._note_touched(sensor, end)
-        self._connection.execute(_NOTE_ROWS, {**span, "last": reach // FIVE_MINUTES + 1})
-        for first, last in packs.bounds(self._connection, sensor, span["start"], end):
-            starts = range(first - first % FIVE_MINUTES, last + reach + FIVE_MINUTES + 1, FIVE_MINUTES)
-            self._note((sensor, FIVE_MINUTES, at) for at in starts)
-        span["end"] += reach + FIVE_MINUTES
-        self._connection.execute(_NOTE_MOVED, span)
+        self._begin()
 
     def clock_stepped(self) -> None:
-        """Note what is open, and begin anew: what was measured last may be far from now. Inside a transaction."""
-        offsets = self._offsets()
-        for sensor in self._sensors.values():
-            if (newest := self._newest_of(sensor, offsets)) is not None:
-                self._note_touched(sensor, newest)
-        self._begin(self._views.at())
+        """Begin anew: what was measured last may be far from now."""
+        self._begin()
 
-    def _note_touched(self, sensor: int, at: Millis) -> None:
-        windows = touched(at, at, self._views.reach(self._name(sensor)))
-        self._note((sensor, each.width, each.start) for each in windows)
+    def _note_touched(self, sensor: int, start: Millis, end: Millis) -> None:
+        # With what speaks for longer because it is no longer followed, or not yet: as far as a reading reaches.
+        reach = min(self._views.reach(self._name(sensor)), LONGEST_REACH)
+        self._note((sensor, each.width, each.start) for each in touched(start, end, reach))
 
-    def _learn(self) -> None:
-        """Begin with each sensor where it stands, and wait for what is not over yet."""
-        self._learn_at = None
-        at, offsets = self._views.at(), self._offsets()
-        for name, sensor in self._sensors.items():
-            if (newest := self._newest_of(sensor, offsets)) is not None:
-                self._take(self._closing.learn(name, newest, at))
-        for sensor, width, start in self._connection.execute(_NOT_OVER, (at,)):
-            if name := self._name(sensor):
-                self._take(self._closing.anew(name, [Window(start, width)], at))
+    def _learn_some(self, until: int) -> None:
+        """Begin with sensors that have been silent since the start, as many as there is time for."""
+        while self._unlearnt and clock.monotonic_ns() < until:
+            self._learn(next(iter(self._unlearnt)))
+        self._learn_at = self._views.at() + PAUSE if self._unlearnt else None
 
-    def _offsets(self) -> dict[int, Millis]:
-        return dict(self._connection.execute("SELECT id, offset FROM boots"))
+    def _learn(self, name: str) -> None:
+        """Begin with a sensor where it stands, and wait for what is not over yet."""
+        self._unlearnt.remove(name)
+        at, sensor = self._views.at(), self._sensors[name]
+        if (newest := self._newest_of(sensor)) is not None:
+            self._take(self._closing.learn(name, newest, at))
+        windows = [Window(start, width) for width, start in self._connection.execute(_NOT_OVER, (sensor, at))]
+        self._take(self._closing.anew(name, windows, at))
 
-    def _newest_of(self, sensor: int, offsets: dict[int, Millis]) -> Millis | None:
+    def _newest_of(self, sensor: int) -> Millis | None:
         sent, own = self._newest.sent.get(sensor), self._newest.own.get(sensor)
         times = [sent[0]] if sent else []
-        if own and own[0] in offsets:
-            times.append(own[1] + offsets[own[0]])
+        if own and (offset := self._connection.execute(_OFFSET, own[:1]).get) is not None:
+            times.append(own[1] + offset)
         return max(times, default=None)
 
     def _take(self, made: Iterable[Made]) -> None:
@@ -234,7 +229,7 @@ class Summarising:
         todo: Any = self._connection.execute(_NEXT, (*self._read_after, self._views.at(), AT_ONCE)).fetchall()
         if not todo:
             # Some may have been noted before the place that was read.
-            self._read_at = self._read_at if self._read_on or self._find_more() else None
+            self._read_at = self._read_at if self._read_on or self._find_more() else self._next_over()
             self._read_after, self._read_on = _BEFORE_ALL, False
             return
         mine = [due for due in todo if not self._closing.waits_for(self._name(due[0]), Window(due[2], due[1]))]
@@ -243,6 +238,11 @@ class Summarising:
         self._note({coarser for due in made for coarser in self._coarser(due)})
         self._read_on |= bool(made)
         self._read_after = made[-1] if left and made else self._read_after if left else todo[-1]
+
+    def _next_over(self) -> Millis | None:
+        """Return when the next of those that are noted is to be made: a day that something late is in, this evening."""
+        over: Millis | None = self._connection.execute(_NEXT_OVER, (self._views.at(),)).get
+        return None if over is None else over + GRACE
 
     def _find_more(self) -> bool:
         """Note what is to be looked at for another reason than what comes in; say whether there was any."""
@@ -266,8 +266,7 @@ class Summarising:
         self._read_at = at if self._read_at is None else min(at, self._read_at)
 
     def _keep_closed(self) -> None:
-        for closed in self._closed:
-            self._tiers.put(self._sensors[closed.sensor], closed.summary)
+        self._tiers.add((self._sensors[one.sensor], one.summary) for one in self._closed)
         # One that a reading of before the start speaks in was noted, and is closed as any other.
         self._cross_off((self._sensors[one.sensor], one.summary.width, one.summary.start) for one in self._closed)
         self._closed.clear()
@@ -294,20 +293,11 @@ SELECT sensor, width, start FROM unmade WHERE (sensor, width, start) > (?, ?, ?)
 ORDER BY sensor, width, start LIMIT ?
 """
 
-_NOT_OVER = "SELECT sensor, width, start FROM unmade WHERE start + width > ?"
+_NOT_OVER = "SELECT width, start FROM unmade WHERE sensor = ? AND start + width > ?"
 
-_NOTE_ROWS = """
-WITH RECURSIVE after(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM after WHERE n < :last)
-INSERT OR IGNORE INTO unmade (sensor, width, start)
-SELECT sensor, width, start + n * width FROM summaries, after
-WHERE sensor = :sensor AND tier = 1 AND start BETWEEN :start AND :end
-"""
+_NEXT_OVER = "SELECT min(start + width) FROM unmade WHERE start + width > ?"
 
-_NOTE_MOVED = """
-INSERT OR IGNORE INTO unmade (sensor, width, start)
-SELECT sensor, width, start + :by - (start + :by) % width + next FROM unmade, (SELECT 0 AS next UNION SELECT :width)
-WHERE sensor = :sensor AND width = :width AND start BETWEEN :start AND :end
-"""
+_OFFSET = "SELECT offset FROM boots WHERE id = ?"
 
 
 def _finest_first(due: Due) -> Due:

@@ -7,7 +7,7 @@ number than all before it. What has lost its readings, or its parts, to retentio
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 
@@ -60,6 +60,17 @@ class Tiers:
             (*key, summary.width, self._number, body),
         )
         return True
+
+    def add(self, closed: Iterable[tuple[int, Summary]]) -> None:
+        """Write summaries of five minutes that most likely are new: none of them is in a pack, as it is now."""
+        rows = []
+        for sensor, found in closed:
+            if found.is_empty:
+                self.put(sensor, found)
+                continue
+            self._number += 1
+            rows.append((sensor, int(Tier.FIVE_MINUTES), found.start, found.width, self._number, encode(found)))
+        self._connection.executemany(_ADD, rows)
 
     def make(self, sensor: int, run: Sequence[Window], reach: Millis) -> list[Summary]:
         """Make windows anew, which follow on one another and are of one tier; return those that are other than before.
@@ -116,3 +127,10 @@ class Tiers:
             "SELECT max(until) FROM forgotten WHERE sensor = ? AND tier BETWEEN ? AND ?", (sensor, finest, int(tier))
         ).get
         return run if forgotten is None else [window for window in run if window.start >= forgotten]
+
+
+_ADD = """
+INSERT INTO summaries (sensor, tier, start, width, number, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET width = excluded.width, number = excluded.number, body = excluded.body
+WHERE width != excluded.width OR body != excluded.body
+"""

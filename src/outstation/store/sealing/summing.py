@@ -7,7 +7,7 @@
     integers(n)     silence: the window less what was heard
     integers(n)     on: 0, or 1 and what was heard but not on
     integers(n)     texts
-    varint(q)       how many qualities are counted, then integers(n * q), if q: how many readings of each
+    varint(q)       how many qualities are counted, 0 where none came; integers(n * q): how many readings of each
     integers(n)     count
     plane(n)        kind: 0 no number, 1 all numbers say the same value, 2 they differ
     values(k)       first, of kinds 1 and 2
@@ -73,8 +73,7 @@ def pack(summaries: Sequence[Summary], numbers: Sequence[int]) -> bytes:
             integers.pack([each.width - each.heard for each in summaries]),
             integers.pack([0 if each.on is None else 1 + each.heard - each.on for each in summaries]),
             integers.pack([each.texts for each in summaries]),
-            varint(len(NO_BAD)),
-            integers.pack([count for each in summaries for count in each.bad]),
+            *_bad(summaries),
             integers.pack([each.count for each in summaries]),
             *_of_numbers(summaries),
         )
@@ -99,6 +98,13 @@ def unpack(body: bytes, width: Millis) -> Pack:
     rows = list(map(Row, silence, on, texts, bad, counts, *_read_numbers(cursor, count, width)))
     cursor.finish()
     return Pack(starts, numbers, rows)
+
+
+def _bad(summaries: Sequence[Summary]) -> Iterable[bytes]:
+    found = [count for each in summaries for count in each.bad]
+    if not any(found):
+        return (varint(0),)
+    return varint(len(NO_BAD)), integers.pack(found)
 
 
 def _of_numbers(summaries: Sequence[Summary]) -> Iterable[bytes]:
@@ -137,9 +143,9 @@ def _alike(found: Numbers) -> Numbers:
 
 def _read_bad(cursor: Cursor, count: int) -> Iterable[tuple[int, ...]]:
     qualities = cursor.varint(MOST_QUALITIES)
-    found = integers.unpack(cursor, count * qualities) if qualities else []
-    if not any(found):
+    if not qualities:
         return repeat(())
+    found = integers.unpack(cursor, count * qualities)
     several = zip(*[iter(found)] * qualities, strict=True)
     return [bad if any(bad) else () for bad in several]
 
