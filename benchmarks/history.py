@@ -89,6 +89,7 @@ async def _store(folder: Path, days: int) -> int:
             if stored % (BATCH * 100) == 0:
                 await store.seal()
         await store.seal(everything=True)
+        await store.pack()
     return stored
 
 

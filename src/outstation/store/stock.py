@@ -253,8 +253,9 @@ SELECT (SELECT start FROM summaries WHERE sensor = :sensor AND tier = :tier ORDE
 """
 
 _FROM = """
-SELECT min(start) FROM (SELECT min(start) AS start FROM summaries WHERE sensor = :sensor AND tier = :tier AND start >= :start
-                        UNION ALL SELECT min(start) FROM packs WHERE sensor = :sensor AND tier = :tier AND start >= :start)
+SELECT min(first) FROM (
+    SELECT min(start) AS first FROM summaries WHERE sensor = :sensor AND tier = :tier AND start >= :start
+    UNION ALL SELECT min(start) FROM packs WHERE sensor = :sensor AND tier = :tier AND start >= :start)
 """
 
 _COLUMNS = "SELECT id, sensor, boot, end, count, length(body) FROM blocks"

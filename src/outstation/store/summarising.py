@@ -144,7 +144,7 @@ class Summarising:
         for sensor, (its, newest, _, _) in self._newest.own.items():
             if its == boot:
                 sealed = blocks.first_of(self._connection, sensor, boot)
-                first = min((at for at in (in_log, sealed) if at is not None), default=newest)
+                first = min(at for at in (newest, in_log, sealed) if at is not None)
                 self._note_touched(sensor, first + before, newest + before)
                 self._note_touched(sensor, first + after, newest + after)
         backlog.begin_again(self._connection)
