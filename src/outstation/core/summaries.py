@@ -260,7 +260,7 @@ def _merged(rows: Iterable[Stored]) -> Numbers | None:
 def _short(values: tuple[Number, ...]) -> tuple[int | None, tuple[Number, ...]]:
     """Return values as whole numbers of as many decimals as they have; as they are, and None, if that loses a bit."""
     # Lists: quicker than generators, and each window that is closed comes by here.
-    if any([type(value) is not float or abs(value) >= _LONG for value in values]):
+    if any([type(value) is not float or abs(value) >= _LONG for value in values]):  # noqa: C419
         return None, values
     wanted = list(values)
     for decimals in range(_DECIMALS + 1):

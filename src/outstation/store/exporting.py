@@ -8,6 +8,7 @@ sensor has two readings gets two rows, and what was a bad reading is left empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import apsw
 import msgspec
@@ -23,7 +24,7 @@ LONG = (TIME, "sensor", "value", "unit", "quality")
 """The heading of the long format; the wide one has the time and the names of the sensors."""
 
 PIECE = 1 << 16
-"""Characters that are handed on at once, about."""
+"""Characters that are handed on at once, about, where cells are numbers."""
 
 _QUALITIES = ("ok", "out_of_range", "spike", "stuck", "fault")
 
@@ -65,17 +66,12 @@ def _cure(known: Sequence[str]) -> str:
 
 
 def _pieces(heading: str, lines: Iterable[str]) -> Iterator[str]:
-    """Join lines to pieces of some size."""
-    piece, size = [heading, ""], len(heading)
-    for line in lines:
-        piece[-1] = line
-        piece.append("")
-        size += len(line)
-        if size > PIECE:
-            yield "\n".join(piece)
-            piece, size = [""], 0
-    if len(piece) > 1:
-        yield "\n".join(piece)
+    """Join lines to pieces of some size, as long as the heading lets one expect."""
+    count, waiting = PIECE // (30 + len(heading)) + 1, iter(lines)
+    piece = [heading, *islice(waiting, count)]
+    while piece:
+        yield "\n".join([*piece, ""])
+        piece = list(islice(waiting, count))
 
 
 def _long(readings: Iterable[Reading], units: Mapping[str, str]) -> Iterator[str]:
@@ -86,12 +82,17 @@ def _long(readings: Iterable[Reading], units: Mapping[str, str]) -> Iterator[str
 
 
 def _wide(readings: Iterable[Reading], sensors: Sequence[str]) -> Iterator[str]:
+    good = (one for one in readings if not one.quality and one.value is not None)
+    if len(sensors) == 1:
+        return (f"{clock.iso(one.at)},{cell_of(one.value)}" for one in good)
+    return _rows(good, sensors)
+
+
+def _rows(readings: Iterable[Reading], sensors: Sequence[str]) -> Iterator[str]:
     places = {name: place for place, name in enumerate(sensors, 1)}
     empty = [""] * (len(sensors) + 1)
     row, now = empty.copy(), None
     for one in readings:
-        if one.quality or one.value is None:
-            continue
         place = places[one.sensor]
         if one.at != now or row[place]:
             if now is not None:
