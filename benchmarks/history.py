@@ -89,8 +89,18 @@ async def _store(folder: Path, days: int) -> int:
             if stored % (BATCH * 100) == 0:
                 await store.seal()
         await store.seal(everything=True)
+        await _settled(store)
         await store.pack()
     return stored
+
+
+async def _settled(store: Store) -> None:
+    """Wait until every window is summed up: the last ones are, some seconds after the last reading."""
+    while True:
+        with store.read() as connection:
+            if not connection.execute("SELECT count(*) FROM unmade").get:
+                return
+        await asyncio.sleep(0.5)
 
 
 def _readings(start: int, count: int) -> Iterator[Reading]:

@@ -30,6 +30,10 @@ channel = 1
 write_key = "MZ7T4KQ9WPX2B6RD"
 fields = ["humidity"]
 
+[[settings]]
+name = "damp_at"
+value = 90
+
 [[rules]]
 name = "damp"
 when = "attic/humidity > 90"
@@ -100,7 +104,9 @@ def test_a_sensor_of_a_board_is_renamed_with_its_history(node: Running) -> None:
         (("rename", "attic/humidity", "attic/x"), "A rule looks at"),
         (("rename", "attic/old", "door"), '"door" is in the config. Stop the node, then: outstation sensors rename'),
         (("rename", "attic/old", "porch/humidity"), "is in the config"),
+        (("rename", "attic/old", "damp_at"), "is in the config"),
         (("rename", "attic/old", "Attic Old"), "in small letters"),
+        (("rename", "attic/old", "timestamp"), "the API uses itself"),
         (("delete", "--yes", "door"), '"door" is in the config'),
         (("delete", "--yes", "attic/none"), "has no history"),
     ],
@@ -132,6 +138,8 @@ def test_the_same_of_a_node_that_does_not_run(node: Running, tmp_path: Path) -> 
     assert node.stop() == 0
     copy = tmp_path / "copy.db"
     made = answer("backup", copy, data=node.data)
+    for name in ("=1+1", "a,b", "a/b/c", "timestamp"):
+        outstation("sensors", "rename", "door", name, data=node.data, status=1)
     assert answer("sensors", "rename", "door", "gate", data=node.data) == {"renamed": "door", "to": "gate"}
     assert answer("sensors", "delete", "--yes", "attic/humidity", data=node.data)["readings"] == 3
     assert {"gate", "attic/temperature"} <= set(names(node))

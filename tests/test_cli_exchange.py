@@ -208,6 +208,39 @@ def test_an_import_that_was_killed_goes_on_where_it_was(data: Path) -> None:
     assert not (data / "imports").exists()
 
 
+def test_what_was_deleted_since_an_import_broke_off_comes_in_again(data: Path) -> None:
+    text = HEADING + rows(20_000) + f"{MORNING},12 °C,\n"
+    assert "rows before that are in" in imported(text, status=1)
+    called("sensors", "delete", "porch/air", "--yes")
+    said = json.loads(imported(text, "--skip-bad", "--json"))
+    assert (said["rows"], said["stored"]) == (20_001, 20_000 + 10_000 - said["duplicates"])
+    assert said["duplicates"] <= 10_000, "of the door, which was not deleted"
+
+
+def test_an_export_takes_the_place_of_no_data_and_of_nothing_that_is_no_file(data: Path, tmp_path: Path) -> None:
+    store(data, own("air", 0, 1.5))
+    called("backup", "copy.db")
+    before = [path.read_bytes() for path in (data / "outstation.db", tmp_path / "copy.db")]
+    assert "the node's own" in called("export", "data/outstation.db", status=1).output
+    assert "it is not replaced" in called("export", "copy.db", status=1).output
+    assert [path.read_bytes() for path in (data / "outstation.db", tmp_path / "copy.db")] == before
+    Path("real.csv").write_text("old")
+    Path("link.csv").symlink_to("real.csv")
+    called("export", "link.csv")
+    assert Path("link.csv").is_symlink()
+    assert Path("real.csv").read_text().startswith("timestamp,air\n")
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        called("export", "pipe")
+        assert reader.communicate(timeout=10)[0].startswith("timestamp,air\n")
+    assert Path("pipe").is_fifo()
+    assert "cannot be written" in called("export", "a" * 250, status=1).output
+    words = [sys.executable, "-m", "outstation", "export"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Standard output cannot be written: No space left on device.\n")
+
+
 def test_an_export_into_a_pipe_that_closes_and_to_a_disk_that_is_not_there(data: Path) -> None:
     store(data, *(own("air", now, now / 3) for now in range(30_000)))
     command = f"{sys.executable} -m outstation export | head -2"

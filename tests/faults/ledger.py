@@ -88,7 +88,6 @@ class Ledger:
         self.twice: dict[str, list[Mine]] = {}
         self.uncertain: dict[str, set[Millis]] = {}
         self.forgettable: Millis = NEVER
-        self.has_forgotten = False
         self._newest_own: dict[str, Mine] = {}
         self._newest_sent: dict[str, Millis] = {}
 
@@ -137,7 +136,7 @@ class Ledger:
         return max(times if sent is None else [*times, sent])
 
     def _may_forget(self, before: Millis) -> None:
-        self.forgettable, self.has_forgotten = max(self.forgettable, before), True
+        self.forgettable = max(self.forgettable, before)
 
     def _lose(self, sensor: str, rows: list[Row]) -> None:
         for at, value, quality in rows:

@@ -18,7 +18,7 @@ from outstation.core.readings import Millis, Quality, Reading, Value
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
 from tests.faults.ledger import Clock, Forget, Gone, Ledger, MakeRoom, Record, Restart, Seal, Soon, Step
-from tests.faults.life import FIRST, Wall, answer_before_the_commit, boot_at, do, make_small
+from tests.faults.life import FIRST, MEMORY, Wall, answer_before_the_commit, boot_at, do, make_small
 from tests.faults.verdict import Told, compare, found_in, judge, less
 from tests.store.given import MORNING
 
@@ -47,7 +47,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._home = Path(tempfile.mkdtemp())
+        self._home = Path(tempfile.mkdtemp(dir=MEMORY))
         self._loop = asyncio.new_event_loop()
         self._steps: list[Step] = []
         self._sure = self._lives = 0

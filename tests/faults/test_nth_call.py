@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -45,30 +46,30 @@ def lived(folder: Path, seed: int, call: str, fault: str, *breaches: str, first:
 
 
 @pytest.mark.parametrize("first", [0, 30], ids=["from nothing", "with a file of the version before"])
-def test_killed_in_the_nth_call(tmp_path: Path, first: int) -> None:
+def test_killed_in_the_nth_call(in_memory: Path, first: int) -> None:
     for call in ("pwrite64", "pwrite64", "fdatasync"):
         seed, number = random.randrange(1 << 32), random.randint(1, CALLS[call])
         print(f"seed {seed}, {call} {number}")
-        killed_in(tmp_path / str(seed), seed, call, number, first=first)
+        killed_in(in_memory / str(seed), seed, call, number, first=first)
 
 
-def test_the_rig_notices_an_answer_before_the_commit(tmp_path: Path) -> None:
+def test_the_rig_notices_an_answer_before_the_commit(in_memory: Path) -> None:
     def kill_often() -> None:
         for number in range(10, 70, 5):
-            killed_in(tmp_path / str(number), 1, "fdatasync", number, "answer_before_the_commit")
+            killed_in(in_memory / str(number), 1, "fdatasync", number, "answer_before_the_commit")
 
     with pytest.raises(AssertionError, match="there"):
         kill_often()
 
 
 @pytest.mark.parametrize(("call", "error"), ERRORS[:2])
-def test_a_disk_that_fails_once(tmp_path: Path, call: str, error: str) -> None:
+def test_a_disk_that_fails_once(in_memory: Path, call: str, error: str) -> None:
     """Who waits for that call is told of it. Tried again, all is there, and nothing twice that is known by its time."""
     seed = random.randrange(1 << 32)
     numbers = random.sample(range(CALLS[call] // 3, CALLS[call] // 2), 5)  # later than the start, and before the end
     print(f"seed {seed}, {call} {numbers}")
     # Some are of a checkpoint, which nobody waits for, and which is made again.
-    runs = (failed_in(tmp_path / str(number), seed, call, f"error={error}:when={number}") for number in numbers)
+    runs = (failed_in(in_memory / str(number), seed, call, f"error={error}:when={number}") for number in numbers)
     assert any(how_far.failed for how_far in runs)
 
 
@@ -76,9 +77,9 @@ def test_a_disk_that_fails_once(tmp_path: Path, call: str, error: str) -> None:
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("first", [0, 30])
-def test_killed_in_each_call(tmp_path: Path, call: str, first: int) -> None:
+def test_killed_in_each_call(in_memory: Path, call: str, first: int) -> None:
     number, seed = 1, 7
-    while killed_in(tmp_path / str(number), seed, call, number, first=first):
+    while killed_in(in_memory / str(number), seed, call, number, first=first):
         number += 1
     assert number > 1
 
@@ -86,18 +87,19 @@ def test_killed_in_each_call(tmp_path: Path, call: str, first: int) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(("call", "error"), ERRORS)
-def test_a_disk_that_fails_in_each_call(tmp_path: Path, call: str, error: str) -> None:
+def test_a_disk_that_fails_in_each_call(in_memory: Path, call: str, error: str) -> None:
     """Once, at each of the calls; and from time to time."""
     for number in range(1, CALLS[call]):
-        failed_in(tmp_path / str(number), 7, call, f"error={error}:when={number}")
+        failed_in(in_memory / str(number), 7, call, f"error={error}:when={number}")
     for pause in (7, 40):
-        failed_in(tmp_path / f"+{pause}", 7, call, f"error={error}:when=20+{pause}")
+        failed_in(in_memory / f"+{pause}", 7, call, f"error={error}:when=20+{pause}")
 
 
 def killed_in(folder: Path, seed: int, call: str, number: int, *breaches: str, first: int = 0) -> bool:
     """Kill a life in a call, and judge what it left behind; say whether it came that far."""
     status, how_far = lived(folder, seed, call, f"signal=KILL:when={number}", *breaches, first=first)
     judge(folder, drawn(seed, first + STEPS), how_far)
+    shutil.rmtree(folder)
     return status != 0
 
 
@@ -106,4 +108,5 @@ def failed_in(folder: Path, seed: int, call: str, fault: str) -> Told:
     status, how_far = lived(folder, seed, call, fault)
     assert (status, how_far.begun) == (0, STEPS)
     judge(folder, drawn(seed, STEPS), how_far)
+    shutil.rmtree(folder)
     return how_far

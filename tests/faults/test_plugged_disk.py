@@ -30,9 +30,9 @@ LATE_MS = 400
 """How much later a busy machine may come to do it."""
 
 
-def test_twenty_power_cuts_lose_nothing_that_was_answered(tmp_path: Path) -> None:
+def test_ten_power_cuts_lose_nothing_that_was_answered(tmp_path: Path) -> None:
     with plugged(tmp_path) as disk:
-        cut_often(disk, tmp_path, 20, random.randrange(1 << 32))
+        cut_often(disk, tmp_path, 10, random.randrange(1 << 32))
 
 
 @pytest.mark.parametrize("breach", BREACHES)

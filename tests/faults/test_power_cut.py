@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.aged import lived_before
-from tests.faults.life import BREACHES, drawn
+from tests.faults.life import BREACHES, MEMORY, drawn
 from tests.faults.traced import Disk, Run, needs_strace, recorded
 from tests.faults.verdict import judge
 
@@ -41,7 +41,7 @@ def judge_each(run: Run, moments: Iterable[int], seed: int, last: int, leave: Le
         for call in run.calls[done:moment]:
             disk.take(call)
         done, count = moment, count + 1
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
             leave(disk, Path(folder))
             judge(Path(folder), drawn(seed, last), run.told(moment))
     return count
@@ -58,18 +58,18 @@ def some(run: Run, count: int, chance: random.Random) -> list[int]:
 
 
 @pytest.mark.parametrize("first", [0, 30], ids=["from nothing", "with a file of the version before"])
-def test_a_power_cut_loses_nothing_that_was_answered(tmp_path: Path, first: int) -> None:
+def test_a_power_cut_loses_nothing_that_was_answered(in_memory: Path, first: int) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    run = a_run(tmp_path, seed, first, first + 60)
-    assert judge_each(run, some(run, 40, chance), seed, first + 60, cut(chance)) == 40
+    run = a_run(in_memory, seed, first, first + 60)
+    assert judge_each(run, some(run, 30, chance), seed, first + 60, cut(chance)) == 30
 
 
 @pytest.mark.parametrize("breach", BREACHES)
-def test_the_rig_notices_a_broken_promise(tmp_path: Path, breach: str) -> None:
+def test_the_rig_notices_a_broken_promise(in_memory: Path, breach: str) -> None:
     chance = random.Random(1)
-    run = a_run(tmp_path, 1, 0, 60, breach)
+    run = a_run(in_memory, 1, 0, 60, breach)
     with pytest.raises(AssertionError, match="there"):
         judge_each(run, some(run, 40, chance), 1, 60, cut(chance))
 
@@ -77,10 +77,10 @@ def test_the_rig_notices_a_broken_promise(tmp_path: Path, breach: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("seed", range(10))
-def test_a_power_cut_at_each_call(tmp_path: Path, seed: int) -> None:
+def test_a_power_cut_at_each_call(in_memory: Path, seed: int) -> None:
     """Some thousand calls in each of ten lives, three times each."""
     first, last, chance = 40 * (seed % 2), 200, random.Random(seed)
-    run = a_run(tmp_path, seed, first, last)
+    run = a_run(in_memory, seed, first, last)
     for _ in range(3):
         judge_each(run, range(len(run.calls) + 1), seed, last, cut(chance))
     judge_each(run, range(len(run.calls) + 1), seed, last, lambda disk, folder: disk.after_a_kill(folder))

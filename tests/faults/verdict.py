@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -63,7 +64,20 @@ async def _judge(folder: Path, steps: Sequence[Step], how_far: Told) -> None:
 
 
 def found_in(store: Store) -> Found:
-    """Ask an open store for all it has; see that its parts say the same."""
+    """Ask an open store for all it has; see that its parts say the same. While it writes what waits: once more."""
+    for _ in range(100):
+        before = store.stats()
+        found = _look(store)
+        found.count += before.waiting
+        is_still = store.stats() == before and found.count == before.readings + before.waiting
+        if is_still and found.count == sum(map(len, found.rows.values())):
+            break
+        time.sleep(0.01)
+    assert is_still, f"What is counted on disk is not {store.stats()}"
+    return found
+
+
+def _look(store: Store) -> Found:
     assert not store.damaged
     assert store.stats().error is None
     with store.read() as connection:
@@ -74,8 +88,7 @@ def found_in(store: Store) -> Found:
         name: [(row.at, row.value, row.quality) for row in history.of_sensor(name, limit=1_000_000).rows]
         for name in newest
     }
-    assert history.count() == store.stats().readings
-    return Found(rows, newest, history.count() + store.stats().waiting)
+    return Found(rows, newest, history.count())
 
 
 def compare(found: Found, steps: Sequence[Step], how_far: Told) -> int:

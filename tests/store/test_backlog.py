@@ -51,7 +51,7 @@ def test_years_with_silences_are_summed_up_the_newest_first_and_a_kill_costs_not
             while backlog(store):
                 wall.at += 10
                 await store.flush()
-                if len(deaths) < 4:
+                if len(deaths) < 3:
                     deaths.append(copied(store, tmp_path / f"death-{len(deaths)}"))
                 first = first or set(stored(store, "b"))
             assert min(key.start for key in first) > MORNING - 5 * DAY
@@ -66,8 +66,8 @@ def test_years_with_silences_are_summed_up_the_newest_first_and_a_kill_costs_not
     asyncio.run(story())
 
 
-def test_a_clock_that_is_set_meanwhile_has_all_looked_through_again(tmp_path: Path) -> None:
-    """Else readings that were not looked at move to where everything was."""
+def test_readings_that_move_meanwhile_are_summed_up_where_they_come_to(tmp_path: Path) -> None:
+    """The clock is set: readings that were not looked at yet come to where everything was."""
     unset, wall = Boot("boot-1", MORNING - 9 * DAY, Trust.UNSET), Wall()
 
     async def story() -> None:
@@ -93,7 +93,7 @@ def backlog(store: Store) -> list[tuple[int, Millis]]:
 
 async def store_as_an_older_program(store: Store) -> None:
     """Store readings of two sensors without any summary: some now, some a week ago, some a year ago."""
-    spans = [(-400 * DAY, 2 * HOUR), (-7 * DAY, 3 * DAY), (-DAY, DAY)]
+    spans = [(-400 * DAY, 2 * HOUR), (-7 * DAY, 5 * HOUR), (-DAY, 8 * HOUR)]
     times = [MORNING + first + at for first, length in spans for at in range(0, length, 4 * FIVE_MINUTES // 3)]
     await store.record_columns([Column(name, times, [at % 7.0 for at in times]) for name in "ab"])
     await store.write(lambda connection: connection.execute(_AS_IT_WAS).fetchall())

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from outstation.errors import DiskFullError, NewerFileError, OutstationError, StoreError
+from outstation.errors import DiskFullError, NewerFileError, OutstationError, RefusedError, StoreError
 from outstation.store import backup, copying, file
 from outstation.store.database import Store
 from outstation.store.history import History
@@ -125,6 +125,25 @@ def test_where_no_backup_can_be_it_says_why_and_leaves_nothing(data: Path, usb: 
     assert "would be lost with it" in refused(data, data / "outstation.db", replace=True)
     assert f"There is no folder {usb / 'pulled'}. Mount its disk" in refused(data, usb / "pulled" / "copy.db")
     assert not (usb / "pulled").exists()
+
+
+def test_a_pipe_is_no_backup_and_nobody_waits_for_its_other_end(data: Path, usb: Path) -> None:
+    os.mkfifo(usb / "pipe")
+    with pytest.raises(RefusedError, match="is no backup"):
+        backup.back_up_stopped(data, usb / "pipe", replace=True)
+
+
+def test_the_data_of_another_node_that_runs_are_not_replaced(data: Path, usb: Path) -> None:
+    other = usb / "other"
+    other.mkdir()
+
+    async def story(store: Store) -> None:
+        await store.record([sent("a", 1)])
+        with pytest.raises(RefusedError, match="is the data of a node"):
+            backup.back_up_stopped(data, other / file.NAME, replace=True)
+
+    backup.back_up_stopped(data, other / file.NAME)
+    in_store(other, story)
 
 
 def test_a_backup_is_replaced_by_another_when_asked(data: Path, usb: Path) -> None:

@@ -80,9 +80,18 @@ def test_what_is_sent_again_after_a_kill_is_not_doubled(tmp_path: Path) -> None:
     assert in_store(tmp_path, lambda store: store.record(again)) == Recorded(len(again) - there, duplicates=there)
 
 
+EACH_RUN = {("pwrite64", 13), ("fdatasync", 3), ("fsync", 1), ("ftruncate", 1)}
+"""Kills while the file is made, which those of tests/faults seldom hit; the others with --long."""
+
+AT_EACH_CALL = [
+    pytest.param(call, number, marks=() if (call, number) in EACH_RUN else pytest.mark.long)
+    for call in ("pwrite64", "fdatasync", "fsync", "ftruncate")
+    for number in (1, 2, 3, 5, 8, 13, 21, 34, 55)
+]
+
+
 @needs_strace
-@pytest.mark.parametrize("number", [1, 2, 3, 5, 8, 13, 21, 34, 55])
-@pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "fsync", "ftruncate"])
+@pytest.mark.parametrize(("call", "number"), AT_EACH_CALL)
 def test_killed_at_the_nth_call(tmp_path: Path, call: str, number: int) -> None:
     """From the first byte of a new file on: settling, migrating, recording, a checkpoint."""
     inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]

@@ -7,14 +7,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from outstation.clock import Trust
-from outstation.core.retention import Limits, Now, What
+from outstation.core.retention import READINGS, Limits, Now, What
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
+from outstation.store import chunks
 from outstation.store.database import Boot, Store
 from outstation.store.forgetting import Gone
+from outstation.store.history import History
 from outstation.store.retention import Deleted, Retention
 from outstation.store.stock import Stock
-from tests.store.given import BOOT, own
+from tests.store.given import BOOT, own, sent
 from tests.store.stocked import NEW_YEAR, add, sealed, summarised
 
 T = TypeVar("T")
@@ -249,5 +253,43 @@ def test_a_block_that_was_changed_meanwhile_stays(tmp_path: Path) -> None:
         await store.write(lambda connection: connection.execute("UPDATE blocks SET count = 101").fetchall())
         assert await store.forget([old], NOW.at) == Gone(1, 0)
         assert days_of(store, "air") == [1]
+
+    told(tmp_path, story)
+
+
+def test_a_correction_that_is_not_sealed_yet_counts_when_its_block_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)
+
+    async def story(store: Store, retention: Retention) -> None:
+        await store.record([sent("air", at) for at in range(100)])
+        await store.record([sent("soil", 0)])  # the newest chunk is not sealed
+        await store.seal(everything=True)
+        await store.record([sent("air", 7, 2.5), sent("air", 200)])
+        await store.record([sent("air", 7, 3.5)])
+        await all_goes(store, retention)
+        history = History(store)
+        assert len(history.of_sensor("air").rows) == 2
+        assert history.count() == store.stats().readings == 3
+        await store.record([sent("soil", 1)])
+        await store.seal(everything=True)
+        await all_goes(store, retention)
+        assert history.count() == store.stats().readings == 1
+
+    async def all_goes(store: Store, retention: Retention) -> None:
+        old = retention.look(lambda seen: [old for what in READINGS for old in seen.readings_for_room(what, FREELY)])
+        assert old
+        await store.forget(old, NOW.at)
+
+    told(tmp_path, story)
+
+
+def test_summaries_of_1970_do_not_cost_a_step_for_each_day_since(tmp_path: Path) -> None:
+    async def story(store: Store, retention: Retention) -> None:
+        await summarised(store, "air", [0, NEW_YEAR, NEW_YEAR + DAY, NEW_YEAR + 90 * DAY])
+        limits = Limits(FREELY, keep_5m=50 * DAY)
+        some = retention.look(lambda seen: list(seen.aged_summaries(limits, NOW, asked=True)))
+        assert [each.before for each in some] == [DAY, NEW_YEAR + DAY, NEW_YEAR + 2 * DAY]
 
     told(tmp_path, story)

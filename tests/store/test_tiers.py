@@ -19,7 +19,7 @@ from outstation.core.readings import Millis, Quality, Reading, Value
 from outstation.core.summaries import Summary, total
 from outstation.core.summing import summarised
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier, Window, parts, window
-from outstation.store import raw, tiers
+from outstation.store import raw, renaming, tiers
 from outstation.store.chunks import HIGHEST, LOWEST
 from outstation.store.columns import Column
 from outstation.store.database import Boot, Store
@@ -350,6 +350,23 @@ def test_readings_that_come_by_columns_into_a_window_that_is_open_are_in_it(tmp_
             await store.record([sent("a", 2 * FIVE_MINUTES, 1.0)])
             await made(store, wall)
             assert stored(store, "a") == by_hand(store, "a")
+
+    asyncio.run(story())
+
+
+def test_a_sensor_that_was_deleted_and_is_heard_again_has_only_what_came_since(tmp_path: Path) -> None:
+    wall = Wall()
+
+    async def story() -> None:
+        with opened(tmp_path, wall) as store:
+            await store.record([sent(name, at, 1.0) for at in (0, HOUR) for name in "ab"])
+            await store.record([sent("a", 1_000, 3.0), sent("b", 1_000, 3.0)])  # late: it has yet to be made
+            assert await renaming.delete(store, "a") == 3
+            await store.record([sent("a", HOUR, 5.0), sent("b", HOUR + 1_000, 5.0)])
+            await made(store, wall)
+            for name in "ab":
+                assert stored(store, name) == by_hand(store, name)
+            assert not unmade(store)
 
     asyncio.run(story())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
     with opened(data) as connection:
         pieces = text(connection, wanted)
         first = next(pieces)  # what cannot be exported begins no file
-        with _written(file) as write:
+        with _written(file, data) as write:
             write(first)
             for piece in pieces:
                 write(piece)
@@ -86,6 +86,10 @@ def import_(file: Path, data: Path, *, shape: str, as_json: bool, **asked: Any) 
       outstation import log.csv --time Date --sensor porch/temperature="Temp (C)"
     """
     del shape
+    if not file.is_file():
+        raise click.BadParameter(
+            f"{file} is no file. What comes through a pipe has to be one first.", param_hint="FILE"
+        )
     layout = _layout(asked)
     done = _imported(file, data, layout)
     if as_json:
@@ -170,32 +174,64 @@ def _units(data: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _written(file: Path | None) -> Iterator[Callable[[str], object]]:
-    """Lend what writes text to a file, which gets its name when it is whole, or to standard output."""
+def _written(file: Path | None, data: Path) -> Iterator[Callable[[str], object]]:
+    """Lend what writes text to a file, which gets its name when it is whole, or to standard output.
+
+    What a link names is written, and not the link; what is no file (a pipe, /dev/null) stays what it is.
+    """
     if file is None:
-        try:
+        with _to_standard_output():
             yield lambda piece: sys.stdout.buffer.write(piece.encode())
             sys.stdout.buffer.flush()
-        except BrokenPipeError:  # head(1) has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     import gzip
 
     from outstation.errors import OutstationError
 
-    partial = file.with_name(f".{file.name}.partial")
+    is_special = file.exists() and not file.is_file()
+    target = file if is_special else file.resolve()
+    begun = file if is_special else target.with_name(f".{target.name}.partial")
     try:
+        _refuse(target, data)
+        if not is_special:
+            begun.unlink(missing_ok=True)  # what a kill left; or, in a folder of all, somebody's link
         with (
-            gzip.open(partial, "wt", encoding="utf-8")
+            gzip.open(begun, "wt" if is_special else "xt", encoding="utf-8")
             if file.suffix == ".gz"
-            else partial.open("w", encoding="utf-8") as opened
+            else begun.open("w" if is_special else "x", encoding="utf-8") as opened
         ):
             yield opened.write
-        partial.replace(file)
+        if not is_special:
+            begun.replace(target)
     except OSError as error:
         raise OutstationError(f"{file} cannot be written: {error.strerror or error}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if not is_special:
+            with suppress(OSError):  # as it could not be written
+                begun.unlink()
+
+
+@contextmanager
+def _to_standard_output() -> Iterator[None]:
+    from outstation.errors import OutstationError
+
+    try:
+        yield
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # head(1) has seen enough
+            raise OutstationError(f"Standard output cannot be written: {error.strerror}.") from error
+
+
+def _refuse(target: Path, data: Path) -> None:
+    """Refuse to put a table in the place of data: a slip of the hand would cost all of a history."""
+    from outstation.errors import RefusedError
+    from outstation.store.file import is_data_file
+
+    if target.parent == data.resolve():
+        raise RefusedError("The data folder is the node's own.", cure="Name a file in another folder.")
+    if target.is_file() and is_data_file(target):
+        raise RefusedError(f"{target} is a data file, or a backup of one: it is not replaced.", cure="Name another.")
 
 
 @contextmanager

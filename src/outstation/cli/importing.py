@@ -1,8 +1,9 @@
 """Carries a table of readings into a node, batch by batch: through a running one, or into the file of one that is not.
 
-The law of this file: how far a file has come in is written down only when that is on disk. So an import that broke off
-goes on where it was; what is sent twice all the same is a duplicate by (sensor, at), and doubles nothing. Imported
-readings decide nothing: a node that does not run has no rules, and to one that runs they come late.
+The law of this file: how far a file has come in is written down only when that is on disk, and believed only where the
+data still have it: a sensor may have been deleted since, or a backup put back. So an import that broke off goes on
+where it was; what is sent twice all the same is a duplicate by (sensor, at), and doubles nothing. Imported readings
+decide nothing: a node that does not run has no rules, and to one that runs they come late.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from outstation.cli.control import ask
 from outstation.cli.moments import MILLIS_FROM
 from outstation.cli.tables import Batch, Table
 from outstation.core.node import Node
-from outstation.core.readings import Quality
+from outstation.core.readings import Millis, Quality
 from outstation.core.sensors import SensorSpec
 from outstation.errors import OutstationError
 from outstation.owner import Owner
 from outstation.store.columns import Column
 from outstation.store.database import Boot, Recorded, Store
+from outstation.store.replay import names, opened, replay
 from outstation.web.api.incoming import MAX_ITEMS
 
 FOLDER = "imports"
@@ -40,7 +42,10 @@ Sink = Callable[[Sequence[Column]], Awaitable[Recorded]]
 
 
 class Progress(msgspec.Struct):
-    """How far a file has come in. lines: of the file; the rest counts readings, but for rows and skipped."""
+    """How far a file has come in. lines: of the file; the rest counts readings, but for rows and skipped.
+
+    sensors: with the time of the last reading of each that was taken.
+    """
 
     file: str
     lines: int = 0
@@ -49,7 +54,7 @@ class Progress(msgspec.Struct):
     duplicates: int = 0
     corrected: int = 0
     skipped: int = 0
-    sensors: set[str] = set()
+    sensors: dict[str, Millis] = {}
 
     @property
     def readings(self) -> int:
@@ -63,14 +68,15 @@ class Notes:
     def __init__(self, data: Path, file: Path, asked: object) -> None:
         """asked: how it is to be read; another way is another import. Raises OSError."""
         self._path = data / FOLDER / f"{_identity(file, asked)}.json"
-        self._file = file.name
+        self._data, self._file = data, file.name
 
     def read(self) -> Progress:
-        """Return what was written last, or a beginning."""
+        """Return what was written last, if the data have it still, or a beginning. Raises StoreError."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Progress)
+            written = msgspec.json.decode(self._path.read_bytes(), type=Progress)
         except (OSError, msgspec.DecodeError):
             return Progress(self._file)
+        return written if _are_there(self._data, written.sensors) else Progress(self._file)
 
     def write(self, progress: Progress) -> None:
         """Write it down, if that can be done: without it an import that breaks off begins anew, and no more."""
@@ -127,7 +133,8 @@ async def _settle(
     progress.stored += recorded.stored
     progress.duplicates += recorded.duplicates
     progress.corrected += recorded.corrected
-    progress.sensors |= {column.sensor for column in batch.columns}
+    for column in batch.columns:
+        progress.sensors[column.sensor] = max(column.times[-1], progress.sensors.get(column.sensor, 0))
     notes.write(progress)
     show(batch.at_byte)
 
@@ -193,6 +200,16 @@ def _parts(column: Column) -> Iterator[Column]:
         part = slice(first, first + at_once)
         quality = column.quality if isinstance(column.quality, int) else column.quality[part]
         yield Column(column.sensor, column.times[part], column.values[part], quality)
+
+
+def _are_there(data: Path, last: Mapping[str, Millis]) -> bool:
+    """Tell whether of each sensor there is a reading of this time."""
+    with opened(data) as connection:
+        known = names(connection)
+        return all(
+            name in known and next(replay(connection, start=at, end=at + 1, sensors=[name]), None) is not None
+            for name, at in last.items()
+        )
 
 
 def _identity(file: Path, asked: object) -> str:

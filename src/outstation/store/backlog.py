@@ -14,7 +14,7 @@ from outstation.core.readings import Millis
 from outstation.core.summing import LONGEST_REACH
 from outstation.core.windows import FIVE_MINUTES
 from outstation.store import raw
-from outstation.store.chunks import HIGHEST, LOWEST
+from outstation.store.chunks import LOWEST
 
 AT_ONCE = 500
 """Windows that are noted before they are made: most of two days, so that a day is seldom made twice."""
@@ -45,11 +45,6 @@ def until(connection: apsw.Connection, sensor: int) -> Millis:
     """Return before when no window of a sensor may have been made."""
     found: Millis | None = connection.execute("SELECT until FROM backlog WHERE sensor = ?", (sensor,)).get
     return LOWEST if found is None else found
-
-
-def begin_again(connection: apsw.Connection) -> None:
-    """Look through all of it once more: readings have moved. Inside a transaction."""
-    connection.execute("UPDATE backlog SET until = ?", (HIGHEST,))
 
 
 _FURTHEST = "SELECT sensor, until FROM backlog ORDER BY until DESC LIMIT 1"

@@ -113,8 +113,12 @@ def _refuse(path: Path, target: Path, *, replace: bool) -> None:
         return
     if not replace:
         raise RefusedError(f"{target} is there already.", cure="Name another file, or replace it: --force.")
-    if not file.is_data_file(target):
+    if not target.is_file() or not file.is_data_file(target):  # to look into a pipe would wait for ever
         raise RefusedError(f"{target} is no backup: it is not replaced.", cure="Name another file.")
+    if target.with_name(f"{target.name}-wal").exists():
+        raise RefusedError(
+            f"{target} is the data of a node, and has a log: it is not replaced.", cure="Name another file."
+        )
 
 
 def _copy_all(source: Path, copy: Copy) -> None:

@@ -6,7 +6,7 @@ Nothing is deleted that is not just as it was when it was chosen; and nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import apsw
 import msgspec
@@ -15,10 +15,9 @@ from outstation import clock
 from outstation.core.readings import Millis
 from outstation.core.retention import window_end
 from outstation.core.windows import Tier
-from outstation.store import chunks, packs, segments
-from outstation.store.blocks import SENT_BOOT
+from outstation.store import chunks, packs
 from outstation.store.chunks import Found
-from outstation.store.rows import Columns
+from outstation.store.rows import SENT
 from outstation.store.sealing import packing
 
 _SLICE_NS = 5_000_000
@@ -74,7 +73,8 @@ def blocks(connection: apsw.Connection, old: Sequence[Old], at: Millis) -> Gone:
         looked_at += 1
         key = block.id, block.sensor, block.count, block.bytes
         if found := connection.execute(_AS_CHOSEN, key).fetchone():
-            readings += block.count - (log.corrected(block.sensor, *found[1:]) if found[0] == SENT_BOOT else 0)
+            may_stay, *rest = found
+            readings += block.count - (log.corrected(block.sensor, *rest) if may_stay else 0)
             connection.execute("DELETE FROM blocks WHERE id = ?", (block.id,))
             # A time that is still to come is of a clock that was wrong: it must not keep windows from being made.
             until[block.sensor] = max(until.get(block.sensor, 0), block.end if block.end < at else 0)
@@ -125,29 +125,31 @@ def set_aged(connection: apsw.Connection, at: Millis) -> None:
 
 
 class _Log:
-    """What is not sealed yet, read as far as it is asked for."""
+    """What senders stamped and is not sealed yet, read as far as it is asked for. times: by first row, and sensor."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._rows: dict[int, list[Columns]] = {}
+        self._times: dict[int, dict[int, list[Millis]]] = {}
 
     def corrected(self, sensor: int, start: Millis, end: Millis, body: bytes) -> int:
         """Return how many readings of a block have been corrected since: they are still shown, and count."""
-        times: set[Millis] = set()
+        found: set[Millis] = set()
         for chunk in chunks.walk(self._connection, end + 1):
             if chunk.bound < start:
                 break
             if chunk.highest >= start and chunk.sensors >> sensor & 1 and chunk.hidden < sensor:
-                times.update(self._sent(chunk, sensor, start, end))
-        return len(times.intersection(packing.unpack(body).times)) if times else 0
+                found.update(at for at in self._in(chunk).get(sensor, ()) if start <= at <= end)
+        return len(found.intersection(packing.unpack(body).times)) if found else 0
 
-    def _sent(self, chunk: Found, sensor: int, start: Millis, end: Millis) -> Iterator[Millis]:
-        rows = self._rows.get(chunk.first_id)
-        if rows is None:
-            rows = self._rows[chunk.first_id] = [columns for _, columns in chunk.columns(self._connection)]
-        for segment in (each for columns in rows for each in segments.of_row(0, columns, sensor, 0)):
-            if segment.is_sent:
-                yield from segment.between(start, end + 1).at
+    def _in(self, chunk: Found) -> dict[int, list[Millis]]:
+        times = self._times.get(chunk.first_id)
+        if times is None:
+            times = self._times[chunk.first_id] = {}
+            for _, columns in chunk.columns(self._connection):
+                for sensor, at, flag in zip(columns.sensors, columns.times, columns.each_flag(), strict=True):
+                    if flag & SENT:
+                        times.setdefault(sensor, []).append(at + columns.offset)
+        return times
 
 
 def _forgotten(connection: apsw.Connection, sensor: int, tier: Tier, until: Millis) -> None:
@@ -155,8 +157,10 @@ def _forgotten(connection: apsw.Connection, sensor: int, tier: Tier, until: Mill
 
 
 _AS_CHOSEN = """
-SELECT boot, start, end, body FROM blocks WHERE id = ? AND sensor = ? AND count = ? AND length(body) = ?
+SELECT boot = 0 AND sensor NOT IN (SELECT id FROM gone), start, end, body
+FROM blocks WHERE id = ? AND sensor = ? AND count = ? AND length(body) = ?
 """
+"""First, whether corrections may stay in the log: our own readings have none, and of a deleted sensor all goes."""
 
 _FORGOTTEN = """
 INSERT INTO forgotten (sensor, tier, until) VALUES (?, ?, ?)

@@ -7,6 +7,7 @@ left out when the log is sealed.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from itertools import compress, repeat
 from operator import eq
@@ -14,6 +15,8 @@ from operator import eq
 import apsw
 
 from outstation import clock
+from outstation.config import RESERVED
+from outstation.config.values import DEVICE_NAME, NAME
 from outstation.core.readings import Millis
 from outstation.errors import RefusedError, UnknownNameError
 from outstation.store import blocks, chunks
@@ -22,6 +25,8 @@ from outstation.store.database import Store
 from outstation.store.forgetting import Old
 from outstation.store.history import History, Lent
 from outstation.store.rows import SENT, Columns
+
+_NAMES = re.compile(f"({DEVICE_NAME}/)?{NAME}")
 
 _BLOCKS_AT_ONCE = 64
 
@@ -41,6 +46,7 @@ def newest(connection: apsw.Connection) -> dict[str, Millis | None]:
 
 async def rename(store: Store, old: str, new: str) -> None:
     """Give a sensor and its history another name. Raises UnknownNameError, RefusedError, StoreError."""
+    _refuse(new)
     await store.relearn(partial(_rename, old=old, new=new))
 
 
@@ -60,6 +66,14 @@ async def sweep(store: Store) -> int:
     while await store.write(_delete_some_summaries):
         pass
     return readings
+
+
+def _refuse(name: str) -> None:
+    """Raise RefusedError for what nothing is called: the API's rows and tables would not be read any more."""
+    if not _NAMES.fullmatch(name):
+        raise RefusedError("A sensor is named name or device/name, in small letters, digits and _.")
+    if name in RESERVED:
+        raise RefusedError(f'"{name}" is a name that the API uses itself.', cure="Choose another one.")
 
 
 def _rename(connection: apsw.Connection, old: str, new: str) -> None:

@@ -1,8 +1,9 @@
 """Summaries as they happen: what the writer's thread does for them in each commit.
 
 The law of this file: when a commit is on disk, each window is summed up as its readings say, or has a row in `unmade`,
-or is open: the newest reading of its sensor is in it, or speaks in it. So a kill loses none. And nobody waits long for
-summaries: what there is no time for has its row, and is made in the commits after.
+or is open: the newest reading of its sensor is in it, or speaks in it (or it is from before there were summaries: see
+backlog.py). So a kill loses none. And nobody waits long for summaries: what there is no time for has its row, and is
+made in the commits after.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Summarising:
         self._tiers = Tiers(connection, views.offset)
         self._days = Days(connection, views.offset) if views.are_known else None
         self.doubted_until: Millis | None = None
-        self._learn_at: Millis | None = 0
+        self._learn_at: Millis | None = 0  # not yet
         self._begin()
 
     def _begin(self) -> None:
@@ -147,7 +148,6 @@ class Summarising:
                 first = min(at for at in (newest, in_log, sealed) if at is not None)
                 self._note_touched(sensor, first + before, newest + before)
                 self._note_touched(sensor, first + after, newest + after)
-        backlog.begin_again(self._connection)
         self._begin()
 
     def clock_stepped(self) -> None:
@@ -283,7 +283,7 @@ class Summarising:
 
     def _name(self, sensor: int) -> str:
         """Return the name of a sensor; "" when it is gone."""
-        if sensor not in self._names:
+        if sensor not in self._names and len(self._names) < len(self._sensors):
             self._names = {number: name for name, number in self._sensors.items()}
         return self._names.get(sensor, "")
 

@@ -6,17 +6,13 @@ The law of this file: what the config names is the config's, and stays until tha
 from __future__ import annotations
 
 import asyncio
-import re
 
 import msgspec
 
-from outstation.config.values import DEVICE_NAME, NAME
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import Answer, Later, Request, json
 from outstation.store import renaming
-
-_BOTH = re.compile(f"({DEVICE_NAME}/)?{NAME}")
 
 
 class Renaming(msgspec.Struct, forbid_unknown_fields=True, rename={"old": "from", "new": "to"}):
@@ -39,8 +35,6 @@ class Sensors:
         """Handle POST /api/sensors/rename: 200 when that is on disk, 404 no history, 422 not allowed."""
         asked = _decoder.decode(request.body)
         old, new = asked.old, asked.new
-        if not _BOTH.fullmatch(new):
-            raise RefusedError("A sensor is named name or device/name, in small letters, digits and _.")
         self._refuse_configured(old, f"rename {old} {new}")
         self._refuse_configured(new, f"rename {old} {new}")
         if self._site.node.decisions.looks_at(old):
@@ -73,7 +67,8 @@ class Sensors:
     def _refuse_configured(self, name: str, command: str) -> None:
         config = self._site.config
         boards = (f"{device.name}/{field}" for device in config.devices for field in device.fields)
-        if name in {*(one.name for one in (*config.sensors, *config.actuators)), *boards}:
+        settings = (one.name for one in config.settings)
+        if name in {*(one.name for one in (*config.sensors, *config.actuators)), *boards, *settings}:
             raise RefusedError(
                 f'"{name}" is in the config.',
                 cure=f"Stop the node, then: outstation sensors {command}. Change the config, and start the node.",
