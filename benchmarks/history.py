@@ -95,10 +95,10 @@ async def _store(folder: Path, days: int) -> int:
 
 
 async def _settled(store: Store) -> None:
-    """Wait until every window is summed up: the last ones are, some seconds after the last reading."""
+    """Wait until every window of five minutes is summed up: the last ones are some seconds after the last reading."""
     while True:
         with store.read() as connection:
-            if not connection.execute("SELECT count(*) FROM unmade").get:
+            if not connection.execute("SELECT count(*) FROM unmade WHERE width = 300000").get:
                 return
         await asyncio.sleep(0.5)
 

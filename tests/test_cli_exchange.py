@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from click.testing import CliRunner, Result
 
 from outstation import clock
 from outstation.__main__ import root
+from outstation.cli.headings import Layout
+from outstation.cli.tables import Table
 from outstation.core.readings import Quality, Reading
+from outstation.errors import OutstationError
 from outstation.store.database import Store
 from outstation.store.history import History
 from outstation.store.replay import opened, replay
@@ -158,7 +162,11 @@ def test_every_kind_of_mistake_can_be_skipped_and_blank_lines_are_none(data: Pat
         f"{MORNING},{one}\n" for one in ("Attic,1,ok", "a/b,1,good", "a/b,,", "a/b,3,")
     )
     assert "1 new reading of 1 sensor, from 4 rows; 2 were left out" in imported(text, "--skip-bad")
-    assert 'line 2, column 3 ("value"): "Attic" is no name' in imported(text, status=1)
+    assert 'line 2, column 2 ("sensor"): "Attic" is no name' in imported(text, status=1)
+    said = imported(f"timestamp,sensor,value,quality\n{MORNING},a/b,1,good\n", status=1)
+    assert (
+        "line 2, column 4 (\"quality\"): expected one of ok, out_of_range, spike, stuck, fault, found 'good'." in said
+    )
 
 
 def test_files_that_break_off_are_no_text_or_hold_the_future(data: Path, tmp_path: Path) -> None:
@@ -170,6 +178,20 @@ def test_files_that_break_off_are_no_text_or_hold_the_future(data: Path, tmp_pat
     if clock.trust() is clock.Trust.SYNCHRONISED:
         assert "ten minutes ahead" in imported("t,a/b\n2099-01-01T00:00:00Z,1\n", status=1)
     assert readings(data) == []
+
+
+@pytest.mark.parametrize("rest", ["x" * (32 << 20), f'"{"x" * 60}\n",' * (1 << 18), "1," * (8 << 20)])
+def test_a_row_that_is_all_of_a_file_is_not_read_into_memory(data: Path, rest: str) -> None:
+    """A gigabyte of one letter is a megabyte of gzip."""
+    said = imported(HEADING + rows(2) + rest, status=1, name="bomb.csv.gz")
+    assert "expected a row of at most 1 MiB, found a longer one" in said
+    assert "line 4:" in said or "\n" in rest
+    tracemalloc.start()
+    with pytest.raises(OutstationError):
+        list(Table(Path("bomb.csv.gz"), Layout(skip_bad=True)).batches())
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 12 << 20
 
 
 def test_readings_that_are_there_are_counted_and_others_corrected(data: Path) -> None:
@@ -215,6 +237,7 @@ def test_what_was_deleted_since_an_import_broke_off_comes_in_again(data: Path) -
     said = json.loads(imported(text, "--skip-bad", "--json"))
     assert (said["rows"], said["stored"]) == (20_001, 20_000 + 10_000 - said["duplicates"])
     assert said["duplicates"] <= 10_000, "of the door, which was not deleted"
+    assert len(readings(data)) == 20_000 + 10_000
 
 
 def test_an_export_takes_the_place_of_no_data_and_of_nothing_that_is_no_file(data: Path, tmp_path: Path) -> None:

@@ -182,6 +182,8 @@ def harmless(text: str) -> str:
 def _shape_error(error: msgspec.ValidationError) -> str:
     """Return what msgspec says, unless it repeats a sender's field name that is no name."""
     text = str(error)
+    if text.startswith("Invalid enum value"):
+        text = f"there is a word that is none of those expected{text[text.rfind(' - at ') :]}"
     return text if _OURS.fullmatch(text) else "it has a field that is unknown here"
 
 

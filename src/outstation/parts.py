@@ -96,6 +96,7 @@ def _troubles(store: Store) -> list[str]:
     stats = store.stats()
     damaged = [f"The data file was damaged; it was set aside as {stats.damaged}."] if stats.damaged else []
     dropped = [f"{stats.dropped} own readings were lost: they could not be stored."] if stats.dropped else []
+    damaged += [store.lost] if store.lost else []
     return damaged + ([stats.gone] if stats.gone else []) + dropped
 
 

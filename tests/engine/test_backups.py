@@ -72,6 +72,15 @@ def test_the_oldest_of_its_own_are_deleted_and_nothing_else(usb: Path) -> None:
     assert set(names(usb)) == {made, *own[:2], *others}
 
 
+def test_none_is_deleted_while_the_data_are_damaged(usb: Path) -> None:
+    (usb.parent / "data" / "outstation.db.damaged-20260301T120000.000000Z").write_text("")
+    own = [named(24.1 * days) for days in range(1, 5)]
+    for name in own:
+        (usb / name).write_text("")
+    looked(usb, keep=1)
+    assert set(names(usb)) > set(own)
+
+
 def test_of_one_the_newest_is_kept_also_when_the_clock_went_back(usb: Path) -> None:
     (usb / named(-48)).write_text("")
     looked(usb, keep=1)

@@ -259,6 +259,20 @@ def test_a_damaged_file_is_doubted_by_the_node(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+def test_a_damaged_block_is_left_out_and_told_to_the_node(tmp_path: Path) -> None:
+    async def story(store: Store, clerks: Clerks) -> None:
+        await store.write(
+            lambda connection: connection.execute(
+                "INSERT INTO blocks (sensor, boot, start, end, count, body) VALUES (1, 0, 0, 9, 10, x'0102')"
+            )
+        )
+        await by_clerk(clerks, Question("cpu", limit=600))
+        await until(lambda: "10 readings of" in store.lost)
+        assert not store.damaged
+
+    told(tmp_path, story)
+
+
 def test_an_answer_too_big_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(store: Store, clerks: Clerks) -> None:
         monkeypatch.setattr(clerk_child, "PAGE_AT_MOST", 100)

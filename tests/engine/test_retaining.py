@@ -68,6 +68,21 @@ def test_a_node_with_a_year_of_data_says_how_big_how_long_and_when_full(tmp_path
     assert "MB a day, and is full on 20" in found["in_words"][1]
 
 
+def test_the_figures_are_all_of_one_look_and_since_counts_what_is_not_sealed(tmp_path: Path) -> None:
+    async def story(store: Store, keeper: Retaining) -> tuple[dict[str, Any], dict[str, Any]]:
+        await store.record([own("air", 5 * HOUR)])
+        await keeper.look()
+        seen = keeper.document()
+        await store.record([own("air", 6 * HOUR + now) for now in range(10)])
+        return seen, keeper.document()
+
+    seen, later = told(tmp_path, story, {})
+    assert seen["since"] is not None
+    assert [later[key] for key in ("readings", "bytes", "since")] == [
+        seen[key] for key in ("readings", "bytes", "since")
+    ]
+
+
 SIZE = "31,536,000 readings since 2025-11-21, in 84 MB of 2,000 MB."
 
 

@@ -140,9 +140,9 @@ class Ledger:
 
     def _lose(self, sensor: str, rows: list[Row]) -> None:
         for at, value, quality in rows:
-            here = [one for one in self.own.get(sensor, []) if repr(self._row(one)) == repr((at, value, quality))]
-            if here:
-                self.own[sensor].remove(here[0])
+            mine = [repr(self._row(one)) for one in self.own.get(sensor, [])]  # 1, 1.0 and True are three values
+            if (row := repr((at, value, quality))) in mine:
+                del self.own[sensor][mine.index(row)]
             else:
                 del self.sent[sensor][at]
                 self.uncertain.setdefault(sensor, set()).add(at)

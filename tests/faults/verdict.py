@@ -65,12 +65,13 @@ async def _judge(folder: Path, steps: Sequence[Step], how_far: Told) -> None:
 
 def found_in(store: Store) -> Found:
     """Ask an open store for all it has; see that its parts say the same. While it writes what waits: once more."""
-    for _ in range(100):
+    until = time.monotonic() + 5
+    while True:
         before = store.stats()
         found = _look(store)
         found.count += before.waiting
         is_still = store.stats() == before and found.count == before.readings + before.waiting
-        if is_still and found.count == sum(map(len, found.rows.values())):
+        if (is_still and found.count == sum(map(len, found.rows.values()))) or time.monotonic() > until:
             break
         time.sleep(0.01)
     assert is_still, f"What is counted on disk is not {store.stats()}"

@@ -191,7 +191,7 @@ def test_a_file_that_is_set_aside_meanwhile_is_not_copied_any_further(data: Path
         making = asyncio.ensure_future(backup.back_up(store, usb / "copy.db"))
         while not names(usb):  # noqa: ASYNC110  it waits for the first step
             await asyncio.sleep(0)
-        for _ in range(2):
+        for _ in range(4):
             await store.flush()  # by then some of it is copied
         store.doubt(store.opened)
         with pytest.raises(StoreError, match=r"copy\.db could not be written"):
@@ -231,6 +231,13 @@ def test_restore_keeps_what_was_there_and_it_can_be_had_back(data: Path, usb: Pa
     assert backup.restore(Path(done.aside), data).readings == 3_002
     assert readings(data) == 3_002
     assert len(names(data)) == 3
+
+
+def test_what_a_restore_that_was_killed_left_is_gone_with_the_next_start(data: Path) -> None:
+    left = data / ".outstation.db.partial"
+    left.write_bytes(bytes(4_096))
+    with Store(data, boot=BOOT):
+        assert not left.exists()
 
 
 def test_restore_puts_a_damaged_file_aside_with_its_write_ahead_log(data: Path, usb: Path) -> None:

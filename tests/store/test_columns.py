@@ -15,7 +15,7 @@ from outstation.core.readings import Quality, Value
 from outstation.core.summaries import Summary
 from outstation.core.windows import FIVE_MINUTES, Tier
 from outstation.errors import RefusedError, StoreError
-from outstation.store import tiers
+from outstation.store import columns, tiers
 from outstation.store.columns import Column
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
@@ -108,7 +108,8 @@ def test_columns_and_single_readings_by_chance_end_as_the_same(tmp_path: Path) -
 
 def test_what_cannot_be_stored_is_refused_before_anything_of_it_is(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
-        for wrong in (column([1], [2**70]), column([1 << 60]), column([1, 2], [1]), column([1], ["\ud800"])):
+        far = (column([-MORNING - 1]), column([columns.LATEST - MORNING]))
+        for wrong in (column([1], [2**70]), column([1], [2**63]), *far, column([1, 2], [1]), column([1], ["\ud800"])):
             with pytest.raises(RefusedError):
                 store.record_columns([column(range(5)), wrong])
         assert await store.record_columns([column(range(5)), column([])]) == Recorded(5)

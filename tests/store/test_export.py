@@ -166,7 +166,7 @@ def test_an_export_in_a_process_of_its_own_says_first_whether_it_can(tmp_path: P
     stored(tmp_path, own("air", 1_000, 1))
 
     def child(wanted: Wanted) -> tuple[int, Answered, bytes]:
-        words = (sys.executable, "-P", "-m", "outstation.store.export_child", str(tmp_path))
+        words = (sys.executable, "-P", "-m", "outstation.store.export_child", str(tmp_path), "2")
         done = subprocess.run(words, input=msgspec.msgpack.encode(wanted), stdout=subprocess.PIPE, check=False)
         end = LENGTH + int.from_bytes(done.stdout[:LENGTH], "big")
         return done.returncode, msgspec.msgpack.decode(done.stdout[LENGTH:end], type=Answered), done.stdout[end:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,8 +20,9 @@ from outstation.core.readings import Millis, Quality, Reading
 from outstation.core.summaries import Said, Summary, encode, total
 from outstation.core.summing import summarised
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Offset, Piece, Tier, Window, parts, touched, window
-from outstation.errors import RefusedError
-from outstation.store import raw
+from outstation.errors import RefusedError, StoreError
+from outstation.store import plots, raw
+from outstation.store.columns import Column
 from outstation.store.database import Store
 from outstation.store.plots import Asked, Plot, draw
 from tests.core.test_summaries import alike, qualities
@@ -283,3 +285,38 @@ def test_what_waits_in_memory_is_drawn_as_what_is_on_disk(node: Node) -> None:
 def test_of_a_sensor_that_stored_nothing_there_is_an_empty_plot(node: Node) -> None:
     plot = plotted(node, "board/nothing", span=HOUR)
     assert count(plot) == 0
+
+
+def test_of_readings_that_are_not_summed_up_yet_only_so_many_are_read(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import, or a file of an older program: a year of it is refused, an hour of it is drawn."""
+    monkeypatch.setattr(plots, "MOST_READINGS", 9_000)
+    times = range(BEGIN, BEGIN + 30 * DAY, 2 * 60 * SECOND)
+    for first in range(0, len(times), 5_000):
+        some = times[first : first + 5_000]
+        node.run(partial(node.store.record_columns, [Column("old/air", some, [1.0] * len(some))]))
+    now = BEGIN + 30 * DAY
+    week = [Window(BEGIN + number * FIVE_MINUTES, FIVE_MINUTES) for number in range(2_100)]
+    node.summarise("old/air", [], week)
+    with pytest.raises(StoreError, match="still being summed up"):
+        plotted(node, "old/air", span=9 * DAY, now=now)
+    node.summarise("old/air", [])
+    with pytest.raises(RefusedError, match="every=5m"):
+        plotted(node, "old/air", span=20 * DAY, every=4 * 60 * SECOND, now=now)
+    note = "INSERT INTO backlog SELECT id, ? FROM sensors WHERE name = 'old/air'"
+    node.run(lambda: node.store.write(lambda connection: connection.execute(note, (BEGIN + 20 * DAY,)).fetchall()))
+    with pytest.raises(StoreError, match=r'"old/air" are still being summed up: of this span, about 33 % are done'):
+        plotted(node, "old/air", span=30 * DAY, now=now)
+    assert count(plotted(node, "old/air", span=2 * DAY, now=now)) == 2 * 720
+    days = tiers([(at, 1.0, 0) for at in times[10 * 720 :]], now, offset_in("UTC"))
+    node.summarise("old/air", days)
+    monkeypatch.undo()
+    assert count(plotted(node, "old/air", span=30 * DAY, every=HOUR, now=now)) == 30 * 720, "half a plot is none"
+
+
+def test_columns_that_begin_before_1970_are_not_said_to_be_deleted(node: Node) -> None:
+    name = node.record([(BEGIN, 1.0, 0)])
+    plot = plotted(node, name, start=0, span=BEGIN + DAY, every=365 * DAY)
+    assert plot.sensors[name].columns[0].start < 0
+    assert count(plot) == 1

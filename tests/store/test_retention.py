@@ -12,7 +12,7 @@ import pytest
 from outstation.clock import Trust
 from outstation.core.retention import READINGS, Limits, Now, What
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
-from outstation.store import chunks
+from outstation.store import chunks, outlook
 from outstation.store.database import Boot, Store
 from outstation.store.forgetting import Gone
 from outstation.store.history import History
@@ -71,6 +71,22 @@ def test_no_more_than_a_tenth_goes_in_a_day_unless_a_person_says_so(tmp_path: Pa
         assert (await retention.by_age(limits, Now(NOW.at + DAY, trusted=True))).readings == 800
         assert (await retention.by_age(limits, Now(NOW.at + DAY, trusted=True), asked=True)).left is False
         assert days_of(store, "air") == list(range(71, 100))
+
+    told(tmp_path, story)
+
+
+def test_of_a_small_history_a_block_goes_in_a_day_though_it_is_more_than_a_tenth(tmp_path: Path) -> None:
+    limits = Limits(FREELY, keep=30 * DAY)
+
+    async def story(store: Store, retention: Retention) -> None:
+        await add(store, "air", range(5))
+        planned = retention.look(lambda seen: outlook.plan(seen, limits, NOW, asked=False))
+        assert ([one.readings for one in planned.going], planned.left) == ([100], True)
+        assert await retention.by_age(limits, NOW) == Deleted(100, 50, left=True)
+        for hour in range(1, 24):
+            assert (await retention.by_age(limits, Now(NOW.at + hour * HOUR, trusted=True))).readings == 0
+        assert (await retention.by_age(limits, Now(NOW.at + DAY, trusted=True))).readings == 100
+        assert days_of(store, "air") == [2, 3, 4]
 
     told(tmp_path, story)
 
@@ -189,6 +205,34 @@ def test_room_is_made_in_the_order_of_what_is_missed_least(tmp_path: Path) -> No
             return {what: connection.execute(f"SELECT count(*) FROM {rows}").get for what, rows in kinds.items()}
 
     assert told(tmp_path, story) == ["sent readings", "sent 5m", "bare readings", "unsent 5m", "hours", "days"]
+
+
+def test_summaries_of_today_stay_while_there_are_readings(tmp_path: Path) -> None:
+    hours = [NEW_YEAR + hour * HOUR for hour in range(20)]
+
+    async def story(store: Store, retention: Retention) -> list[tuple[int, int, int]]:
+        await sealed(store, "bare", [(hour, 100) for hour in hours], size=5_000)
+        await sealed(store, "air", [(hour, 100) for hour in hours], size=5_000)
+        for tier in (Tier.FIVE_MINUTES, Tier.HOUR):
+            await summarised(store, "air", hours, tier)
+        row = f"INSERT INTO unmade SELECT id, {DAY}, {NEW_YEAR} FROM sensors WHERE name = 'air'"  # it is not over
+        await store.write(lambda connection: connection.execute(row).fetchall())
+        cap = await asyncio.to_thread(retention.look, Stock.used)
+        seen: list[tuple[int, int, int]] = []
+        while not seen or seen[-1][-1] == 480:
+            cap = cap * 95 // 100
+            await retention.make_room(Limits(cap), NOW.at)
+            seen.append((len(days_of(store, "air")), len(days_of(store, "bare")), summaries(store)))
+        return seen
+
+    def summaries(store: Store) -> int:
+        with store.read() as connection:
+            return int(connection.execute("SELECT count(*) FROM summaries").get)
+
+    left = told(tmp_path, story)
+    assert all(bare == 20 or not air for air, bare, _ in left)
+    assert left[-2][-1] == 480
+    assert left[-1][:2] == (0, 0)
 
 
 def test_what_arrived_first_goes_first_whatever_its_time_says(tmp_path: Path) -> None:

@@ -369,23 +369,3 @@ def test_a_sensor_that_was_deleted_and_is_heard_again_has_only_what_came_since(t
             assert not unmade(store)
 
     asyncio.run(story())
-
-
-def test_what_was_deleted_is_not_made_anew_from_the_rest(tmp_path: Path) -> None:
-    wall = Wall()
-
-    async def story() -> None:
-        with opened(tmp_path, wall) as store:
-            await store.record([sent("a", at, 20.0) for at in range(0, 2 * HOUR, 60_000)])
-            await made(store, wall)
-            before = stored(store, "a")
-            forgotten = f"INSERT INTO forgotten VALUES (1, 0, {MORNING + HOUR})"
-            await store.write(lambda connection: connection.execute(forgotten).fetchall())
-            await store.record([sent("a", 1_000, 99.0), sent("a", HOUR + FIVE_MINUTES + 1_000, 99.0)])
-            await made(store, wall)
-            after = stored(store, "a")
-            revised = [key.start - MORNING for key in before if after[key] != before[key] and key.tier is Tier(1)]
-            assert revised == [HOUR + FIVE_MINUTES - 100_000]
-            assert not unmade(store)
-
-    asyncio.run(story())

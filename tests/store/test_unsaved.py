@@ -8,10 +8,11 @@ from pathlib import Path
 from outstation.clock import Trust
 from outstation.core.readings import Quality, Reading
 from outstation.store.answers import Question, answer
+from outstation.store.chunks import CHUNK_READINGS
 from outstation.store.clerk_child import Asked, Clerk
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
-from tests.store.given import MORNING, in_store, own, sent
+from tests.store.given import BOOT, MORNING, in_store, own, sent
 
 
 def test_what_waits_is_in_every_answer(tmp_path: Path) -> None:
@@ -82,6 +83,75 @@ def test_a_clerk_that_is_slow_to_look_doubles_nothing(tmp_path: Path) -> None:
         assert clerk.answer(asked)[1] == expected
         await store.flush()
         assert clerk.answer(asked)[1] == expected
+
+    in_store(tmp_path, story)
+
+
+def test_what_is_sealed_before_a_slow_clerk_looks_is_not_doubled(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        clerk, question = Clerk(store.path), Question("a", limit=700)
+        await store.record([own("a", 1, "on disk")])
+        store.record_soon([own("a", number, number) for number in range(2, 6)])
+        asked = Asked(store.opened, question, store.unsaved())
+        expected = answer(History(store), question)
+        for number in range(3):
+            await store.record([sent("b", 5_000 * number + each) for each in range(CHUNK_READINGS)])
+        assert await store.seal(everything=True)
+        assert clerk.answer(asked)[1] == expected
+
+    in_store(tmp_path, story)
+
+
+def remove(folder: Path) -> None:
+    for path in folder.glob("*.db*"):
+        path.unlink()
+
+
+def test_what_is_in_a_file_begun_anew_before_a_slow_clerk_looks_is_not_doubled(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        for number in range(3):
+            await store.record([own("a", number, "lost")])
+        store.record_soon([own("a", 10, "waits")])
+        asked = Asked(store.opened, Question("a", limit=700), store.unsaved())
+        await asyncio.to_thread(remove, tmp_path)
+        await store.flush()
+        assert store.opened > asked.opened
+        assert [row.value for row in History(store).of_sensor("a").rows] == ["waits"]
+        assert Clerk(store.path).answer(asked)[1] == answer(History(store), asked.question)
+        await store.record([own("a", 11, "more")])
+        store.close()
+        with Store(tmp_path, boot=BOOT) as again:
+            assert [row.value for row in History(again).of_sensor("a").rows] == ["waits", "more"]
+
+    in_store(tmp_path, story)
+
+
+def test_a_clock_that_is_set_a_little_before_a_slow_clerk_looks_doubles_nothing(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        store.record_soon([own("a", number, 1.5) for number in range(4)])
+        asked = Asked(store.opened, Question("a", limit=700), store.unsaved())
+        await store.flush()
+        await store.set_boot(Boot("boot-1", MORNING + 700, Trust.SYNCHRONISED))
+        assert Clerk(store.path).answer(asked)[1] == answer(History(store), asked.question)
+
+    in_store(tmp_path, story, Boot("boot-1", MORNING, Trust.UNSET))
+
+
+def test_a_commit_is_over_in_one_step(tmp_path: Path) -> None:
+    """Else one who looks between two steps has readings that wait no more, and does not look for them in its row."""
+
+    async def story(store: Store) -> None:
+        lists = store._writer.own
+        store.record_soon([own("a", 1)])
+        before = lists.saved
+        await store.write(lambda _: lists._moving.acquire())
+        await asyncio.sleep(0.05)
+        moved = lists.saved
+        lists._moving.release()
+        assert moved == before
+        await store.flush()
+        assert lists.saved == before + 1
+        assert not store.unsaved().readings
 
     in_store(tmp_path, story)
 

@@ -65,10 +65,6 @@ def alert(node: Running, state: str = "raised") -> str:
     return next((one["message"] for one in found if (one["kind"], one["subject"]) == ("node", "data file")), "")
 
 
-def block(folder: Path) -> None:
-    spoil(folder, "UPDATE blocks SET body = zeroblob(length(body))")
-
-
 def summary(folder: Path) -> None:
     spoil(folder, "UPDATE summaries SET body = x'0100'")
 
@@ -96,7 +92,7 @@ QUESTIONS = (
 
 @pytest.mark.parametrize(
     "spoil",
-    [block, pytest.param(summary, marks=pytest.mark.long), pytest.param(page, marks=pytest.mark.long)],
+    [summary, pytest.param(page, marks=pytest.mark.long)],
     ids=lambda it: it.__name__,
 )
 def test_damage_that_is_found_when_it_is_read_is_told_and_rules_and_outputs_go_on(
@@ -121,6 +117,39 @@ def test_damage_that_is_found_when_it_is_read_is_told_and_rules_and_outputs_go_o
         return [(one["happened"], one["alert"]["severity"]) for one in told]
 
     assert asyncio.run(story()) == [("raised", "critical"), ("cleared", "critical")]
+
+
+def test_a_damaged_block_costs_itself_and_is_told_and_rules_and_outputs_go_on(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    in_store(tmp_path / "data", fill_blocks)
+    spoil(tmp_path / "data", "UPDATE blocks SET body = zeroblob(length(body)) WHERE id = 1")
+    with Running(tmp_path / "data", CONFIG) as node:
+        begun = node.get("/api/health").json["readings_stored"]
+        lost = 10_001 - node.get("/api/export?sensor=bed/old").body.count(b"\n")
+        assert 0 < lost < 10_000, "it has two blocks at least"
+        assert f"{lost} readings of bed/old" in until(lambda: alert(node), 60)
+        assert f"{lost} readings of bed/old" in " ".join(node.get("/api/health").json["problems"])
+        assert node.get("/api/readings?sensor=bed/other&limit=100").json["count"] == 10
+        stored = node.get("/api/health").json["readings_stored"]
+        assert begun - lost <= stored <= begun - lost + 10, "the pump stores its own"
+        node.post("/api/readings", {"sensor": "bed/dry", "value": 90})
+        until(lambda: node.get("/api/status").json["actuators"]["pump"]["state"] == "on")
+        assert not list(node.data.glob("*damaged*"))
+        before = node.server_pid
+        os.kill(before, signal.SIGKILL)
+        node.wait_for_server(other_than=before)
+        assert "bed/old" in alert(node)
+        assert node.get("/api/readings?sensor=bed/old&limit=10000").json["count"] == 10_000 - lost
+
+
+async def fill_blocks(store: Store) -> None:
+    """Fill two blocks of a sensor, and have something of another."""
+    for first in range(0, 10_000, 5_000):
+        await store.record([sent("bed/old", 1000 * at, at) for at in range(first, first + 5_000)])
+        await store.record([sent("bed/other", first + at, at) for at in range(5)])
+        await store.record([sent("bed/end", first + at, at) for at in range(5_000)])
+        await store.seal(everything=True)
+    await store.seal(everything=True)
 
 
 async def fill(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import io
@@ -10,14 +11,18 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from outstation.clock import iso
+from outstation.store.database import Store
+from outstation.store.exporting import Wanted
+from outstation.web.api import export
 from tests.running import Running
+from tests.store.given import in_store, sent
 from tests.web.boards import TRUSTED, values
 
 MORNING = 1_772_366_400_000
@@ -89,6 +94,8 @@ def test_what_cannot_be_exported_is_refused_in_words(node: Running) -> None:
         assert answer.json["error"]
     head = node.request("HEAD", "/api/export")
     assert (head.status, head.body, head.headers["content-type"]) == (200, b"", "text/csv; charset=utf-8")
+    for query, status in (("sensor=nix", 404), ("start=2&end=1", 422)):
+        assert node.request("HEAD", f"/api/export?{query}").status == status
     operation = node.get("/openapi.json").json["paths"]["/api/export"]["get"]
     assert "text/csv" in operation["responses"]["200"]["content"]
 
@@ -128,3 +135,28 @@ def test_who_reads_nothing_takes_a_place_and_no_more_until_he_leaves(
     assert exporting(node) == []
     assert "Traceback" not in node.log.read_text()
     assert "an export broke off" in node.log.read_text()
+
+
+def test_who_takes_nothing_for_a_while_loses_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(export, "PATIENCE_S", 0.1)
+
+    async def story(store: Store) -> None:
+        await store.record([sent("a/b", at) for at in range(50)])
+        counter, forever = export._Counter(store, "shed"), asyncio.Event()
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.body":
+                await forever.wait()
+
+        async def receive() -> dict[str, Any]:
+            await forever.wait()
+            return {"type": "http.disconnect"}
+
+        async with asyncio.timeout(10):
+            await export._Table(counter, Wanted())({}, receive, send)
+        assert counter.here == 0
+
+    in_store(tmp_path, story)
+    assert "an export broke off: its client took nothing for 0.1 s" in caplog.text

@@ -129,6 +129,7 @@ def test_a_key_without_the_scope_is_403(node: Running, lacking: dict[str, str], 
     answer = call(node, route, with_key(lacking[str(route.scope)]))
     assert answer.status == 403
     assert f'"{route.scope}"' in answer.json["error"]
+    assert f"--scope {route.scope}." in answer.json["error"]
 
 
 @every_kept_route

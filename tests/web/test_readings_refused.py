@@ -57,6 +57,12 @@ def test_other_shapes_are_refused(node: Running, document: object) -> None:
     refused(node, json.dumps(document), 422)
 
 
+def test_a_word_that_is_none_of_those_expected_is_told_where_it_is_and_not_repeated(node: Running) -> None:
+    sent = {"sensor": "porch/a", "timestamps": [5], "values": [1], "qualities": ["OK"]}
+    error = node.post("/api/readings", sent).json["error"]
+    assert error.endswith("there is a word that is none of those expected - at `$.qualities[0]`.")
+
+
 @pytest.mark.parametrize("stamp", ["1" + "0" * 400, "-1" + "0" * 400, "1" + "0" * 4_000])
 def test_a_time_of_hundreds_of_digits_is_refused(node: Running, stamp: str) -> None:
     refused(node, f'{{"sensor": "porch/a", "value": 1, "timestamp": {stamp}}}', 422)

@@ -72,10 +72,22 @@ def restore(file: Path, data: Path, *, as_json: bool) -> None:
         done = put_back(file, data)
     until = None if done.until is None else clock.iso(done.until)
     if as_json:
-        print_json({"file": done.file, "readings": done.readings, "until": until, "aside": done.aside or None})
+        print_json(
+            {
+                "file": done.file,
+                "readings": done.readings,
+                "until": until,
+                "aside": done.aside or None,
+                "damaged": done.damaged,
+            }
+        )
         return
     readings = "" if done.readings is None else f": {done.readings:,} readings"
     click.echo(f"{done.file} is restored{readings}{f', the newest of {until}' if until else ''}.")
+    if done.damaged:
+        click.echo(f"Parts of its history are damaged, and are left out; there are {len(done.damaged)}:")
+        for words in done.damaged:
+            click.echo(f"  {words}")
     if done.aside:
         click.echo(f"What was there before is {done.aside}. To have that back: outstation restore {done.aside}")
 

@@ -42,6 +42,7 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
       outstation export --sensor air_temperature --start 2026-03-01 > march.csv
       outstation export --long --sensor porch/temperature | head
     """
+    from outstation.store import damaged
     from outstation.store.exporting import Wanted, text
     from outstation.store.replay import opened
 
@@ -54,6 +55,8 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
             write(first)
             for piece in pieces:
                 write(piece)
+        for words in damaged.left_out_of(connection):
+            click.echo(f"A part of the history is damaged, and was left out: {words}.", err=True)
 
 
 @root.command("import")

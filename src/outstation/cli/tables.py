@@ -1,7 +1,8 @@
 """A table of readings in a CSV file, as columns: wide (a time, then a column a sensor) or long (a row a reading).
 
 The law of this file: a cell is read as store/cells.py writes it, and what cannot be read is told with its line and its
-column. Rows are read many at once; where that fails, these once more and one by one, to find out where.
+column. Rows are read many at once; where that fails, these once more and one by one, to find out where. What is in
+memory at once is bounded, whatever the file is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from outstation.store.columns import Column, is_rising
 CELLS_AT_ONCE, ROWS_AT_ONCE = 65_536, 8_192
 """In memory these are 5 MB, read in 50 ms."""
 
+LINE_AT_MOST, TEXT_AT_ONCE = 1 << 20, 1 << 22
+"""Characters: a thousand sensors need a fiftieth of such a line. A row of many lines fits into what is read at once."""
+
 _QUALITIES = {"": Quality.OK, **{quality.name.lower(): quality for quality in Quality}}
 
 
@@ -45,6 +49,14 @@ class _Found(msgspec.Struct):
     quality: bytearray = msgspec.field(default_factory=bytearray)
 
 
+class _OtherCellError(ValueError):
+    """What is wrong with a reading is not its value."""
+
+    def __init__(self, sentence: str, place: int) -> None:
+        super().__init__(sentence)
+        self.place = place
+
+
 class Table:
     """A file that is read once. bad: the cells and rows that were skipped."""
 
@@ -57,20 +69,23 @@ class Table:
         """Return what stands in the file after so many lines. Raises TableError."""
         try:
             with self._path.open("rb") as file, _text(file, self._path) as text:
-                reader = csv.reader(text, strict=True)
+                lines = _Lines(text, self._path)
+                reader = csv.reader(lines, strict=True)
                 self._heading = Heading(self._path, next(reader, []), self._layout)
                 passed = max(0, after - reader.line_num)
-                next(islice(text, passed, passed), None)
-                self._line = reader.line_num + passed
-                yield from self._read(reader, passed, file)
+                for _ in range(passed):
+                    lines.room = TEXT_AT_ONCE
+                    next(lines, None)
+                self._line = lines.number
+                yield from self._read(reader, lines, file)
         except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
 
-    def _read(self, reader: Any, passed: int, file: BinaryIO) -> Iterator[Batch]:
+    def _read(self, reader: Iterator[list[str]], lines: _Lines, file: BinaryIO) -> Iterator[Batch]:
         at_once = min(max(CELLS_AT_ONCE // len(self._heading.names), 256), ROWS_AT_ONCE)
-        while rows := list(islice(reader, at_once)):
+        while rows := lines.rows(reader, at_once):
             columns = self._columns(rows)
-            self._line = reader.line_num + passed
+            self._line = lines.number
             yield Batch(columns, sum(map(bool, rows)), self._line, file.tell())
 
     def _columns(self, rows: list[list[str]]) -> list[Column]:
@@ -120,17 +135,15 @@ class Table:
         for place in (heading.value,) if heading.is_long else heading.columns.values():
             try:
                 self._put(row, place, at, found)
+            except _OtherCellError as error:
+                self._mistake(line, error.place, str(error))
             except ValueError as error:
                 self._mistake(line, place, f"{error}, found {row[place][:80]!r}")
 
     def _put(self, row: list[str], place: int, at: Millis, found: dict[str, _Found]) -> None:
         heading, cell, quality = self._heading, row[place], Quality.OK
         if heading.is_long:
-            name = heading.full_name(row[heading.sensor])
-            word = "" if heading.quality is None else row[heading.quality]
-            if word not in _QUALITIES:
-                raise ValueError(f"expected a quality, one of {', '.join(list(_QUALITIES)[1:])}; found {word[:80]!r}")
-            quality = _QUALITIES[word]
+            name, quality = self._name(row), self._quality(row)
         else:
             name = heading.sensors[place]
         if cell or quality:
@@ -139,6 +152,21 @@ class Table:
             one.times.append(at)
             one.values.append(value)
             one.quality.append(quality)
+
+    def _name(self, row: list[str]) -> str:
+        try:
+            return self._heading.full_name(row[self._heading.sensor])
+        except ValueError as error:
+            raise _OtherCellError(str(error), self._heading.sensor) from error
+
+    def _quality(self, row: list[str]) -> Quality:
+        place = self._heading.quality
+        if place is None:
+            return Quality.OK
+        if (word := row[place]) not in _QUALITIES:
+            known = ", ".join(list(_QUALITIES)[1:])
+            raise _OtherCellError(f"expected one of {known}, found {word[:80]!r}", place)
+        return _QUALITIES[word]
 
     def _mistake(self, line: int, place: int | None, sentence: str) -> None:
         """Count a mistake, if that is wanted. Raises TableError."""
@@ -156,6 +184,44 @@ class Table:
         if isinstance(error, EOFError):
             return TableError(f"{where}: the compressed file breaks off.", cure="Fetch it again.")
         return TableError(f"{where}: it cannot be read: {getattr(error, 'strerror', None) or error}.")
+
+
+class _Lines:
+    """The lines of a text, none too long. number: so many were read. room: characters that may be read until it is set.
+
+    Without a bound, one line, or one cell in quotes, may be all of a file; and a small one, compressed, is gigabytes.
+    """
+
+    def __init__(self, text: io.TextIOBase, path: Path) -> None:
+        self._text, self._path = text, path
+        self.number, self.room = 0, TEXT_AT_ONCE
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(LINE_AT_MOST + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.room -= len(line)
+        if len(line) > LINE_AT_MOST or self.room < 0:
+            where = f"{self._path}, line {self.number}"
+            raise TableError(
+                f"{where}: expected a row of at most {LINE_AT_MOST >> 20} MiB, found a longer one.",
+                cure="A table of readings has a line feed after each row, and quotes in pairs.",
+            )
+        return line
+
+    def rows(self, reader: Iterator[list[str]], at_once: int) -> list[list[str]]:
+        """Return the next rows, so many at most. Raises TableError, csv.Error."""
+        self.room = TEXT_AT_ONCE
+        found: list[list[str]] = []
+        for row in islice(reader, at_once):
+            found.append(row)
+            if self.room < LINE_AT_MOST:
+                break
+        return found
 
 
 def _filled(times: Sequence[Millis], cells: Sequence[str]) -> tuple[Sequence[Millis], Sequence[Value]]:

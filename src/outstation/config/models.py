@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outstation.config.values import (
     AboveZero,
     AppriseUrl,
+    BackupEvery,
     BoardKey,
     ClaimedLevel,
     Coordinates,
@@ -18,8 +19,11 @@ from outstation.config.values import (
     Factor,
     Folder,
     Host,
+    Keep,
+    KeepSummaries,
     Label,
     ListenHost,
+    LoseAtMost,
     Name,
     Network,
     OnOff,
@@ -95,17 +99,17 @@ class WebTable(Table):
 class StoreTable(Table):
     """[store]: keep None: readings are kept as long as there is room; keep_mb None: core/retention says how much."""
 
-    lose_at_most: Duration = 10_000
-    keep: Duration | None = None
+    lose_at_most: LoseAtMost = 10_000
+    keep: Keep | None = None
     keep_mb: Annotated[int, Field(ge=KEEP_MB_AT_LEAST, le=10_000_000)] | None = None
-    keep_5m: Duration = TWO_YEARS
+    keep_5m: KeepSummaries = TWO_YEARS
 
 
 class BackupTable(Table):
     """[backup]: folder None: no backup is made by itself. keep: so many of them."""
 
     folder: Folder | None = None
-    every: Duration = 86_400_000
+    every: BackupEvery = 86_400_000
     keep: Annotated[int, Field(ge=1, le=10_000)] = 7
 
 
@@ -134,7 +138,7 @@ class SensorTable(DriverTable):
     heartbeat: Duration = 600_000
     scale: Factor = 1.0
     offset: float = 0.0
-    keep: Duration | None = None
+    keep: Keep | None = None
 
 
 class ActuatorTable(DriverTable):

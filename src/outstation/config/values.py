@@ -27,6 +27,9 @@ from outstation.core.readings import Level, Millis
 EVERY_AT_LEAST: Millis = 100
 """A driver's thread and a row on an SD card are too much for more than ten readings a second."""
 
+LOSE_AT_MOST: Millis = 3_600_000
+"""A node with ten sensors has some megabytes of readings in memory after an hour."""
+
 LONGEST: Millis = 3_660 * 86_400_000
 """Ten years: what is longer was meant to be in another unit."""
 
@@ -98,6 +101,23 @@ def _not_too_often(value: Millis) -> Millis:
 def _not_told_too_often(value: Millis) -> Millis:
     if value < APART:
         raise ValueError('expected "1m" or longer')
+    return value
+
+
+def _at_least(text: str, why: str) -> AfterValidator:
+    least = parse_duration(text)
+
+    def check(value: Millis) -> Millis:
+        if value < least:
+            raise ValueError(f'expected "{text}" or longer{why}')
+        return value
+
+    return AfterValidator(check)
+
+
+def _soon(value: Millis) -> Millis:
+    if value > LOSE_AT_MOST:
+        raise ValueError('expected "1h" or shorter, as what waits is in memory')
     return value
 
 
@@ -311,6 +331,10 @@ def _board_key(key: str) -> str:
 
 
 Duration = Annotated[Millis, BeforeValidator(parse_duration), AfterValidator(_positive)]
+Keep = Annotated[Duration, _at_least("1d", " (m is minutes)")]
+KeepSummaries = Annotated[Duration, _at_least("7d", " (m is minutes)")]
+LoseAtMost = Annotated[Duration, AfterValidator(_soon)]
+BackupEvery = Annotated[Duration, _at_least("10m", "")]
 Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Every = Annotated[Duration, AfterValidator(_not_too_often)]
 Repeat = Annotated[Duration, AfterValidator(_not_told_too_often)]

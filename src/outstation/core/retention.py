@@ -1,8 +1,8 @@
 """What of the history is deleted next, and why nothing is; how fast it grows, and when it fills its room.
 
 The law of this file: by age nothing goes while the clock is in doubt, never before its summary is stored and every
-uplink has had it, and never more than a tenth at once unless a person says so. By size the cap is held always: first
-goes what is kept in shorter form as well, and only when nothing else is left, what is kept nowhere else.
+uplink has had it, and never more than a tenth at once (or one block) unless a person says so. By size the cap is held
+always: first goes what is kept in shorter form as well, and only when nothing else is left, what is kept nowhere else.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ in a day. All other runs see to what became too old just now."""
 
 _JUST_NOW: Millis = 2 * DAY
 _EVER: Millis = -(1 << 60)
+
+LAST_DAY: Millis = DAY
+"""Of a sensor's summaries: people look at these, so readings go before them, also those that are kept nowhere else."""
 
 _MOST_SHARE = 10
 _FROM, _DOWN_TO = 50, 25
@@ -105,8 +108,8 @@ _WORDS = {
     What.FIVE_MINUTES: "summaries of five minutes",
     What.HOURS: "summaries of hours",
     What.BARE_READINGS: "readings that are not summarised yet",
-    What.UNSENT_FIVE_MINUTES: "summaries of five minutes that not every uplink has had",
-    What.UNSENT_HOURS: "summaries of hours that not every uplink has had",
+    What.UNSENT_FIVE_MINUTES: "summaries of five minutes of the last day, or that not every uplink has had",
+    What.UNSENT_HOURS: "summaries of hours of the last day, or that not every uplink has had",
     What.DAYS: "summaries of days",
 }
 

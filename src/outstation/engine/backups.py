@@ -1,7 +1,7 @@
 """Backups of the running node: when somebody asks for one, and by the clock, the oldest of these deleted.
 
-The law of this file: only files of its own pattern are deleted, and only when a newer one is whole. No folder is
-made: where a disk was pulled, nothing goes to the one below it.
+The law of this file: only files of its own pattern are deleted, and only when a newer one is whole and the data are not
+damaged. No folder is made: where a disk was pulled, nothing goes to the one below it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from outstation import clock
 from outstation.config.models import BackupTable
 from outstation.core.readings import Millis
 from outstation.errors import OutstationError, RefusedError, StoreError
-from outstation.store import backup
+from outstation.store import backup, file
 from outstation.store.backup import Backup
 from outstation.store.database import Store
 
@@ -73,7 +73,8 @@ class Backups:
             self._not_before = clock.now() + min(_AGAIN, self._table.every)
             await backup.back_up(self._store, folder / name)
             self._not_before = 0
-            await asyncio.to_thread(self._delete_oldest, sorted(made))
+            if not self._store.lost and not await asyncio.to_thread(file.damaged, self._store.path):
+                await asyncio.to_thread(self._delete_oldest, sorted(made))
 
     def _made(self, folder: Path) -> dict[Path, Millis]:
         """Return our backups in a folder, and what time each says; remove what is left of one that was cut short."""

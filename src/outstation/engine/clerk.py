@@ -62,6 +62,8 @@ class Clerks:
             self._fail(error)
             return None
         self._is_told = False
+        if said.left_out:
+            self._store.move_damaged(asked.opened, said.left_out)
         if said.is_damaged:
             self._store.doubt(asked.opened)
         if said.error is not None:

@@ -21,13 +21,13 @@ async def watch(runner: Runner, backups: Backups) -> None:
     """Raise the alerts that are due, and clear those that are over. Called again and again. Raises OSError."""
     aside = await asyncio.to_thread(file.damaged, runner.store.path)
     moment = clock.moment()
-    runner.report(Trouble("data file", "critical", _words(aside), *moment))
+    runner.report(Trouble("data file", "critical", _words(aside, runner.store.lost), *moment))
     runner.report(Trouble("backup", "warning", backups.trouble, *moment))
 
 
-def _words(aside: list[str]) -> str:
+def _words(aside: list[str], lost: str) -> str:
     if not aside:
-        return ""
+        return f"{lost} Put back a backup (outstation restore FILE), and look at the card." if lost else ""
     return (
         f"The data file was damaged: {aside[-1]} is what is left of it, and a fresh one was begun. Put back a backup"
         " (outstation restore FILE), and look at the card. This alert is over when the damaged file is elsewhere."

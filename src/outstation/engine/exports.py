@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from outstation.store.clerk_child import LENGTH, Answered
 from outstation.store.database import Store
 from outstation.store.export_child import ERRORS
 from outstation.store.exporting import PIECE, Wanted
+from outstation.store.left_out import Row
 
 MOST = 2
 """Exports at once: each is a process of some 30 MB for as long as its client takes."""
@@ -26,22 +28,44 @@ MOST = 2
 _PATIENCE_S = 60.0
 """Seconds until the first piece: a year of readings has an index of some ten thousand rows to look through."""
 
+_NOTES_AT_MOST = 1 << 16
+
 
 @asynccontextmanager
 async def exported(store: Store, wanted: Wanted) -> AsyncIterator[AsyncIterator[bytes]]:
     """Lend the pieces of an export, made as they are asked for. Raises StoreError, RefusedError."""
-    words = (sys.executable, "-P", "-m", "outstation.store.export_child", str(store.path.parent))
-    pipe = asyncio.subprocess.PIPE
+    opened = store.opened
     try:
-        process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, limit=PIECE)
+        ours, theirs = os.pipe()
     except OSError as error:
-        raise StoreError(f"An export cannot be made now: {error}.", cure="Try again.") from error
+        raise _refused(error) from error
+    try:
+        process = await _started(store, theirs)
+    except OSError as error:
+        os.close(ours)
+        raise _refused(error) from error
+    finally:
+        os.close(theirs)
     try:
         yield await _begun(process, wanted)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()  # it only reads, and leaves nothing behind
         await process.wait()
+        rows = os.read(ours, _NOTES_AT_MOST)  # whoever could write into it has gone: there is nothing to wait for
+        os.close(ours)
+        if rows:
+            store.move_damaged(opened, msgspec.msgpack.decode(rows, type=list[Row]))
+
+
+async def _started(store: Store, notes: int) -> asyncio.subprocess.Process:
+    words = (sys.executable, "-P", "-m", "outstation.store.export_child", str(store.path.parent), str(notes))
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, limit=PIECE, pass_fds=(notes,))
+
+
+def _refused(error: OSError) -> StoreError:
+    return StoreError(f"An export cannot be made now: {error}.", cure="Try again.")
 
 
 async def _begun(process: asyncio.subprocess.Process, wanted: Wanted) -> AsyncIterator[bytes]:

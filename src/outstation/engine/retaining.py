@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from outstation import clock
 from outstation.config import Config
 from outstation.core import retention
@@ -74,8 +72,7 @@ class Retaining:
 
     def document(self) -> dict[str, Any]:
         """Return the figures of the last look, and what was written: for health, the page and the command."""
-        figures = self._figures and msgspec.structs.replace(self._figures, readings=self._store.stats().readings)
-        document = {**figures_document(figures), **self._budget()}
+        document = {**figures_document(self._figures), **self._budget()}
         return document | {"in_words": words(document)}
 
     async def plan(self, *, asked: bool) -> dict[str, Any]:

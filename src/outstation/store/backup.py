@@ -19,7 +19,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import DiskFullError, RefusedError, StoreError
-from outstation.store import file
+from outstation.store import damaged, file
 from outstation.store.copying import MANY_PAGES, STEP_PAGES, Copy, frozen
 from outstation.store.database import Store
 from outstation.store.history import History, Lent
@@ -37,12 +37,16 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What was put back. until: its newest reading, UTC ms. aside: where that is now what was there before, if any."""
+    """What was put back. until: its newest reading, UTC ms. aside: where that is now what was there before, if any.
+
+    damaged: what of the history cannot be read, in words.
+    """
 
     file: str
     readings: int | None
     until: Millis | None
     aside: str
+    damaged: tuple[str, ...] = ()
 
 
 async def back_up(store: Store, target: Path, *, replace: bool = False) -> Backup:
@@ -89,7 +93,7 @@ def restore(source: Path, folder: Path) -> Restored:
         _copy_all(source, copy)
         # What tells this file from the one that it was copied from belongs here, before it has its name.
         copy.complete(whole=True, make_way=make_way)
-    return Restored(str(source), *_told(path), str(folder / aside) if aside else "")
+    return Restored(str(source), *_told(path), str(folder / aside) if aside else "", _damaged(path))
 
 
 async def _close(store: Store, copy: Copy) -> None:
@@ -147,6 +151,13 @@ def _told(path: Path) -> tuple[int | None, Millis | None]:
         history = History(Lent(connection))
         return history.count(), max((reading.at for reading in history.latest().values()), default=None)
     return None, None
+
+
+def _damaged(path: Path) -> tuple[str, ...]:
+    """Return what of the history in a file cannot be read; one of an older version has no such rows."""
+    with contextlib.closing(frozen(path)) as connection, contextlib.suppress(apsw.SQLError):
+        return tuple(lost.words for lost in damaged.look_through(connection))
+    return ()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from outstation.core.readings import Millis
+from outstation.store import left_out
 from outstation.store.rows import packed
 from outstation.store.sealing import packing
 from outstation.store.segments import Segment, rank_of_block, split
@@ -35,11 +36,15 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     count: int
 
     def segments(self, connection: apsw.Connection) -> list[Segment]:
-        """Return its readings; none if it is not there any more. Raises msgspec.DecodeError."""
+        """Return its readings; none if it is not there any more, or damaged: see left_out.py."""
         body = connection.execute(_BODY, (self.id, self.sensor, self.boot, self.count)).get
         if body is None:
             return []
-        block = packing.unpack(body)
+        try:
+            block = packing.unpack(body)
+        except msgspec.DecodeError as error:
+            left_out.note(connection, "blocks", self.id, error)
+            return []
         rank = rank_of_block(self.boot, self.id)
         return list(split(rank, block.times, block.values, block.flags, self.offset, self.offset))
 

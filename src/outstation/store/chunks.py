@@ -77,7 +77,8 @@ class Bounds(msgspec.Struct):
 class Found(msgspec.Struct, frozen=True):
     """A chunk that may hold what is looked for. highest: its newest UTC; bound: that of it and of all before it.
 
-    hidden: what it has of sensors up to this one is in blocks already.
+    hidden: what it has of sensors up to this one is in blocks already. lowest: its oldest UTC. count: of its readings,
+    new ones; the open tail says neither.
     """
 
     first_id: int
@@ -87,6 +88,8 @@ class Found(msgspec.Struct, frozen=True):
     bound: Millis
     sensors: int
     hidden: int = 0
+    lowest: Millis = LOWEST
+    count: int = 0
 
     def columns(self, connection: apsw.Connection) -> Iterator[tuple[int, Columns]]:
         """Return its rows, oldest first."""
@@ -122,7 +125,7 @@ def walk(connection: apsw.Connection, end: Millis) -> Iterator[Found]:
     """Return the chunks that may hold readings before `end`, the last written first; the open tail leads."""
     yield from _tail(connection)
     hidden, upto = sealed_until(connection)
-    for first, last, offset, highest, bound, before, sensors in connection.execute(_WALK, (end,)):
+    for first, last, offset, lowest, highest, bound, before, sensors, count in connection.execute(_WALK, (end,)):
         yield Found(
             first,
             last,
@@ -131,6 +134,8 @@ def walk(connection: apsw.Connection, end: Millis) -> Iterator[Found]:
             bound if before is None else max(bound, before),
             int.from_bytes(sensors, "little"),
             hidden if last <= upto else 0,
+            lowest,
+            count,
         )
 
 
@@ -141,6 +146,14 @@ def first_own(connection: apsw.Connection, boot: int) -> Millis | None:
         columns = unpack(body)
         firsts += [at for at, flag in zip(columns.times, columns.each_flag(), strict=True) if not flag & SENT]
     return min(firsts, default=None)
+
+
+def firsts(connection: apsw.Connection) -> list[Millis]:
+    """Return the UTC of the first readings in the log: of all chunks, and of each row of the open tail."""
+    found: list[Millis] = [first for (first,) in connection.execute(_FIRSTS) if first is not None]
+    for chunk in _tail(connection):
+        found += [min(each[1] for each in columns.each(chunk.offset)) for _, columns in chunk.columns(connection)]
+    return found
 
 
 def sealed_until(connection: apsw.Connection) -> tuple[int, int]:
@@ -184,11 +197,17 @@ WHERE log.id > (SELECT coalesce(max(last_id), 0) FROM log_index) HAVING count(*)
 _FIRST_OWN = "SELECT min(own_min) FROM log_index WHERE boot = ?"
 _OF_TAIL = "SELECT body FROM log WHERE id > (SELECT coalesce(max(last_id), 0) FROM log_index) AND boot = ?"
 
+_FIRSTS = """
+SELECT min(own_min) + b.offset FROM log_index JOIN boots b ON b.id = boot GROUP BY b.id
+UNION ALL SELECT min(sent_min) FROM log_index
+"""
+
 _WALK = """
 SELECT i.first_id, i.last_id, b.offset,
+       min(coalesce(i.own_min + b.offset, i.sent_min), coalesce(i.sent_min, i.own_min + b.offset)),
        max(coalesce(i.own_max + b.offset, i.sent_max), coalesce(i.sent_max, i.own_max + b.offset)),
        max(coalesce(i.own_bound + b.offset, i.sent_bound), coalesce(i.sent_bound, i.own_bound + b.offset)), b.bound,
-       i.sensors
+       i.sensors, i.count
 FROM log_index i CROSS JOIN boots b ON b.id = i.boot
 WHERE min(coalesce(i.own_min + b.offset, i.sent_min), coalesce(i.sent_min, i.own_min + b.offset)) < ?
 ORDER BY i.last_id DESC

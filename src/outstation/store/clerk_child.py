@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import msgspec
 from outstation.errors import DiskFullError, OutstationError, RefusedError, StoreError
 from outstation.store.answers import Question, answer
 from outstation.store.history import History
+from outstation.store.left_out import Row
 from outstation.store.readers import Readers
 from outstation.store.unsaved import Unsaved
 
@@ -39,6 +41,10 @@ MEMORY = 384 << 20
 
 ERRORS: tuple[type[OutstationError], ...] = (DiskFullError, StoreError, RefusedError)
 """What an answer may be instead of a page; the narrower ones first."""
+
+
+ROWS_TOLD = 200
+"""Damaged rows that are told with one answer; the next one tells of more."""
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +66,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     message: str = ""
     cure: str = ""
     is_damaged: bool = False
+    left_out: tuple[Row, ...] = ()
 
 
 TOO_BIG = RefusedError("The answer would be too big.", cure='Ask for fewer rows: "limit".')
@@ -70,7 +77,8 @@ class Clerk:
 
     def __init__(self, path: Path) -> None:
         self._opened, self._is_damaged, self._unsaved = 0, False, Unsaved()
-        self._readers = Readers(path, self._on_damage)
+        self._left_out: set[Row] = set()
+        self._readers = Readers(path, self._on_damage, self._on_left_out)
         self._history = History(self)
 
     def read(self) -> AbstractContextManager[apsw.Connection]:
@@ -82,6 +90,7 @@ class Clerk:
     def answer(self, asked: Asked) -> tuple[Answered, bytes]:
         """Return what to say, and the page."""
         self._opened, self._is_damaged, self._unsaved = asked.opened, False, asked.unsaved
+        self._left_out.clear()
         try:
             page = answer(self._history, asked.question)
             if len(page) > PAGE_AT_MOST:
@@ -90,14 +99,20 @@ class Clerk:
             return self._refusal(TOO_BIG), b""
         except ERRORS as error:
             return self._refusal(error), b""
-        return Answered(len(page)), page
+        return Answered(len(page), left_out=self._rows()), page
 
     def _refusal(self, error: OutstationError) -> Answered:
         kind = next(number for number, each in enumerate(ERRORS) if isinstance(error, each))
-        return Answered(0, kind, error.message, error.cure, self._is_damaged)
+        return Answered(0, kind, error.message, error.cure, self._is_damaged, self._rows())
 
     def _on_damage(self, opened: int) -> None:
         self._is_damaged = True
+
+    def _on_left_out(self, opened: int, rows: Collection[Row]) -> None:
+        self._left_out.update(rows)
+
+    def _rows(self) -> tuple[Row, ...]:
+        return tuple(sorted(self._left_out)[:ROWS_TOLD])
 
 
 def main() -> None:

@@ -16,7 +16,11 @@ from outstation.core.readings import Millis, Value
 from outstation.errors import RefusedError
 from outstation.store.rows import UNFIT, packed
 
-_FAR = 1 << 53
+LATEST: Millis = 100_000_000_000_000
+"""No time is from here on, or before 1970: the door takes none (see web/api/incoming.py), and no zone knows it."""
+
+_MOST = (1 << 63) - 1
+"""The largest whole number that a block keeps as it is."""
 
 
 class Column(msgspec.Struct, frozen=True, gc=False):
@@ -47,5 +51,7 @@ def check(columns: Sequence[Column]) -> None:
             packed(column.sensor)
         except UNFIT as error:
             raise RefusedError(f"{column.sensor}: a reading cannot be stored: {error}.") from error
-        if column.times and not -_FAR <= min(column.times) <= max(column.times) <= _FAR:
-            raise RefusedError(f"{column.sensor}: a time is too far away.")
+        if column.times and not 0 <= min(column.times) <= max(column.times) < LATEST:
+            raise RefusedError(f"{column.sensor}: a time lies before 1970 or after 5138.")
+        if any(type(value) is int and value > _MOST for value in column.values):
+            raise RefusedError(f"{column.sensor}: a whole number has at most 64 bits, one of them its sign.")

@@ -20,6 +20,7 @@ import apsw
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import StoreError
+from outstation.store.left_out import Connection
 
 STEP_PAGES = 256
 """Pages of a step: 256 KiB, 1 ms here and some 10 ms on a small board; so long a commit waits at most."""
@@ -192,9 +193,7 @@ def sync_folder(folder: Path) -> None:
 
 def frozen(path: Path) -> apsw.Connection:
     """Open a file that nobody writes, and make no others beside it (sqlite.org/uri.html)."""
-    return apsw.Connection(
-        f"{path.absolute().as_uri()}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    )
+    return Connection(f"{path.absolute().as_uri()}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
 def _settled(connection: apsw.Connection) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ to `lose_at_most`) goes in by another door, which promises nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -24,8 +24,11 @@ from outstation.core.windows import Offset
 from outstation.errors import StoreError
 from outstation.store import boots, columns, file, kept
 from outstation.store.boots import Boot
+from outstation.store.copying import partial
+from outstation.store.damaged import TOLD_FOR
 from outstation.store.draft import Recorded
 from outstation.store.forgetting import Gone, Old
+from outstation.store.left_out import Row
 from outstation.store.log import Log
 from outstation.store.packer import Packer
 from outstation.store.readers import Readers
@@ -77,8 +80,10 @@ class Store:
         summarises: False where these are not known: summaries that are out of date are left to whoever knows.
         """
         self._path = folder / file.NAME
+        with suppress(OSError):
+            partial(self._path).unlink(missing_ok=True)  # of a restore that was killed
         self._writer = Writer(self._path, boot, lose_at_most, Views(offset, reach, at, summarises))
-        self._readers = Readers(self._path, self._writer.doubt)
+        self._readers = Readers(self._path, self._writer.doubt, self._writer.move_damaged)
         self._closed = False
         self._sealer = Sealer(self)
         self._packer = Packer(self)
@@ -214,6 +219,16 @@ class Store:
     def doubt(self, opened: int) -> None:
         """Take note that another process found the file damaged."""
         self._writer.doubt(opened)
+
+    def move_damaged(self, opened: int, rows: Collection[Row]) -> None:
+        """Take note that another process went on without these rows of the history."""
+        self._writer.move_damaged(opened, rows)
+
+    @property
+    def lost(self) -> str:
+        """What of the history was damaged and is left out, for as long as people are to be told; or ""."""
+        told = self._writer.lost
+        return told.text if told and self._at() < told.at + TOLD_FOR else ""
 
     @property
     def damaged(self) -> str:

@@ -51,6 +51,11 @@ def text(connection: apsw.Connection, wanted: Wanted) -> Iterator[str]:
     return _pieces(",".join((TIME, *sensors)), _wide(readings, sensors))
 
 
+def check(connection: apsw.Connection, wanted: Wanted) -> None:
+    """Raise UnknownNameError or RefusedError where there is no such table."""
+    _sensors(connection, wanted)
+
+
 def _sensors(connection: apsw.Connection, wanted: Wanted) -> Sequence[str]:
     if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
         raise RefusedError("The end is not after the start.")

@@ -19,6 +19,7 @@ import msgspec
 
 from outstation import clock
 from outstation.errors import DiskFullError, NewerFileError, StoreError
+from outstation.store.left_out import Connection
 
 NAME = "outstation.db"
 
@@ -176,7 +177,7 @@ def _opened(path: Path) -> apsw.Connection:
 
 
 def _open_to_read(name: str) -> apsw.Connection:
-    connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    connection = Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.set_busy_timeout(_BUSY_TIMEOUT)
     connection.pragma("query_only", 1)
@@ -280,7 +281,7 @@ def _migrations() -> tuple[str, ...]:
 
 
 def _connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
+    connection = Connection(str(path))
     try:
         _prepare(connection, path)
     except DAMAGE:

@@ -15,7 +15,7 @@ from outstation import clock
 from outstation.core.readings import Millis
 from outstation.core.retention import window_end
 from outstation.core.windows import Tier
-from outstation.store import chunks, packs
+from outstation.store import chunks, left_out, packs
 from outstation.store.chunks import Found
 from outstation.store.rows import SENT
 from outstation.store.sealing import packing
@@ -74,7 +74,11 @@ def blocks(connection: apsw.Connection, old: Sequence[Old], at: Millis) -> Gone:
         key = block.id, block.sensor, block.count, block.bytes
         if found := connection.execute(_AS_CHOSEN, key).fetchone():
             may_stay, *rest = found
-            readings += block.count - (log.corrected(block.sensor, *rest) if may_stay else 0)
+            try:
+                readings += block.count - (log.corrected(block.sensor, *rest) if may_stay else 0)
+            except msgspec.DecodeError as error:
+                left_out.note(connection, "blocks", block.id, error)
+                continue
             connection.execute("DELETE FROM blocks WHERE id = ?", (block.id,))
             # A time that is still to come is of a clock that was wrong: it must not keep windows from being made.
             until[block.sensor] = max(until.get(block.sensor, 0), block.end if block.end < at else 0)

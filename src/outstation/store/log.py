@@ -12,10 +12,12 @@ import apsw
 import msgspec
 
 from outstation.core.readings import Millis, Reading
-from outstation.store import blocks, boots, chunks, forgetting, newest
+from outstation.core.windows import WIDTHS, Tier
+from outstation.store import blocks, boots, chunks, damaged, forgetting, left_out, newest
 from outstation.store.boots import Boot
 from outstation.store.chunks import Chunk
 from outstation.store.columns import Column
+from outstation.store.damaged import Lost
 from outstation.store.draft import Draft, Identity, Recorded, Row
 from outstation.store.forgetting import Gone, Old
 from outstation.store.ids import Ids
@@ -40,9 +42,12 @@ class Batch(msgspec.Struct):
 class Log:
     """All that the writer must know to append."""
 
-    def __init__(self, connection: apsw.Connection, boot: Boot, views: Views) -> None:
-        """Read the end of the log and enter the boot. Inside a transaction. Raises apsw.Error, msgspec.DecodeError."""
-        self._connection = connection
+    def __init__(self, connection: apsw.Connection, boot: Boot, views: Views, after: int = 0) -> None:
+        """Read the end of the log and enter the boot. Inside a transaction. Raises apsw.Error, msgspec.DecodeError.
+
+        after: new rows come after it. Whoever knows how far a file went that another took the place of misses none.
+        """
+        self._connection, self._after = connection, after
         self._sensors = Ids(connection)
         self.last_id, closed_boot, self._bounds = chunks.last_closed(connection)
         self._tail = Chunk()
@@ -69,6 +74,11 @@ class Log:
             self._bounds.own = None
             self.summarising.clock_stepped()
         self.summarising.doubted_until = self._boot.bound
+
+    @property
+    def offset(self) -> Millis:
+        """UTC minus boot time, as the boot in force has it."""
+        return self._boot.offset
 
     @property
     def sensors(self) -> int:
@@ -104,7 +114,7 @@ class Log:
         if draft.doubtful:
             draft.settle(self._known({(sensor, sent[0]) for _, sensor, sent, _ in draft.doubtful}))
         self.summarising.hear(draft.heard)
-        rows = draft.rows(self.last_id + 1)
+        rows = draft.rows(max(self.last_id, self._after) + 1)
         closes = self._tail.fills_with(len(rows), sum(len(row.columns.sensors) for row in rows))
         is_one = len(rows) < 2 and not closes and not draft.news and not self.summarising.is_due()
         return Batch(rows, draft.news, draft.told(calls), is_one)
@@ -131,6 +141,19 @@ class Log:
         gone = forgetting.blocks(self._connection, old, at)
         self.count -= gone.readings
         return gone
+
+    def move_damaged(self, row: left_out.Row, at: Millis) -> Lost | None:
+        """Move a block or pack out of the way, if it is damaged; return what is lost. Inside a transaction."""
+        if (lost := damaged.move(self._connection, row, at)) is None:
+            return None
+        if lost.tier is not Tier.RAW:
+            width = WIDTHS[lost.tier]
+            self.summarising.lost(lost.sensor, width, range(lost.start, lost.end, width))
+            return lost
+        left = damaged.left(self._connection, lost, self.count)
+        self._connection.execute("UPDATE closed SET readings = readings + ?", (left - self.count,))
+        self.count = left
+        return lost
 
     def keep_newest(self) -> None:
         """Write the newest of each sensor: a start needs no closed chunk then. Inside a transaction."""

@@ -93,12 +93,14 @@ class _Planned:
         seen = self._seen
         whole = asked or retention.is_whole_due(seen.last_aged(), now)
         left = seen.readings() if asked else retention.allowance(seen.readings())
+        is_first = whole  # as in retention.py: `within`
         for some in seen.aged_summaries(limits, now, asked=asked) if whole else ():
             self._add(What.FIVE_MINUTES, some.sensor, some.before, 0, by_age=True)
         for old in seen.aged_readings(limits, now, whole=whole):
             left -= old.count
-            if left < 0:
+            if left < 0 and not is_first:
                 return True
+            is_first = False
             self._add(What.READINGS, old.sensor, old.end, old.count, by_age=True)
         return False
 

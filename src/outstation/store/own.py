@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from outstation.core.readings import Reading
+from outstation.core.readings import Millis, Reading
 from outstation.store import unsaved
 from outstation.store.unsaved import Unsaved
 from outstation.store.waiting import drain
@@ -28,6 +28,7 @@ class Own:
 
     def __init__(self) -> None:
         self.dropped = self._told = self.saved = 0
+        self._offset: Millis = 0  # of the boot in force, as of the row `saved`
         self._moving = threading.Lock()  # readings on their way from one list to the next
         self._waiting: deque[Reading] = deque()
         self._under_way: list[Reading] = []  # in the commit that is being made
@@ -45,9 +46,10 @@ class Own:
     def unsaved(self) -> Unsaved:
         """Return those that may not be on disk yet, as they came in. In any thread."""
         with self._moving:
+            saved, offset = self.saved, self._offset
             readings = [*self._unsure, *self._under_way, *self._waiting]
-            once = {id(reading): reading for reading in readings}  # after a failure some are on two lists for a moment
-            return unsaved.unsaved(self.saved, list(once.values()))
+        once = {id(reading): reading for reading in readings}  # after a failure some are on two lists for a moment
+        return unsaved.unsaved(saved, offset, list(once.values()))
 
     def put(self, readings: Sequence[Reading]) -> None:
         """Let readings wait. Too many: the oldest are dropped."""
@@ -60,10 +62,24 @@ class Own:
             self._under_way = drain(self._waiting)
         return self._under_way
 
-    def done(self) -> None:
-        """Know that the commit is over, whatever became of it: what failed was given back before."""
+    def done(self, saved: int, offset: Millis) -> None:
+        """Know in one step that what was under way is in the file, and which is the last row of the log now.
+
+        offset: of the boot in force.
+        """
         with self._moving:
             self._under_way = []
+            self._reach(saved, offset)
+
+    def failed(self) -> None:
+        """Know that the commit is over, and that what was under way was given back."""
+        with self._moving:
+            self._under_way = []
+
+    def opened(self, saved: int, offset: Millis) -> None:
+        """Know which is the last row of a file that was opened, while a commit may be under way."""
+        with self._moving:
+            self._reach(saved, offset)
 
     def give_back(self, readings: Sequence[Reading], *, unsure: bool = False) -> None:
         """Let readings wait again. unsure: until the file says whether it has them."""
@@ -86,6 +102,9 @@ class Own:
     def tell_lost(self) -> None:
         """Know that this was told."""
         self._told = self.dropped
+
+    def _reach(self, saved: int, offset: Millis) -> None:
+        self.saved, self._offset = max(self.saved, saved), offset  # a file begun anew goes on counting
 
     def _drop_oldest(self) -> None:
         excess = len(self._waiting) - AT_MOST

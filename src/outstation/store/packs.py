@@ -19,6 +19,7 @@ import msgspec
 from outstation.core.readings import Millis
 from outstation.core.summaries import Stored, decode, encode, read, summary
 from outstation.core.windows import DAY, WIDTHS, Tier, Window
+from outstation.store import left_out
 from outstation.store.sealing import summing
 
 SPANS = {Tier.FIVE_MINUTES: DAY, Tier.HOUR: 16 * DAY}
@@ -52,7 +53,7 @@ def stored(connection: apsw.Connection, sensor: int, tier: Tier, start: Millis, 
     if tier not in SPANS:
         return rows
     found = connection.execute(_BETWEEN, (sensor, tier, start - SPANS[tier], end, start))
-    packs = (_inside(body, WIDTHS[tier], start, end) for (body,) in found)
+    packs = (_inside(_kept_row(connection, row, WIDTHS[tier]), WIDTHS[tier], start, end) for row in found)
     return _both(packs, rows)
 
 
@@ -61,12 +62,12 @@ def one(connection: apsw.Connection, sensor: int, window: Window) -> bytes | Non
     start, tier = window.start, window.tier
     if tier not in SPANS:
         return None
-    body = connection.execute(_BETWEEN, (sensor, tier, start - SPANS[tier], start + 1, start)).get
-    if body is None:
+    row: Any = connection.execute(_BETWEEN, (sensor, tier, start - SPANS[tier], start + 1, start)).fetchone()
+    if row is None:
         return None
-    pack = _kept(body, window.width)
+    pack = _kept_row(connection, row, window.width)
     place = bisect_left(pack.starts, start)
-    return encode(summary(window, pack.rows[place])) if pack.starts[place] == start else None
+    return encode(summary(window, pack.rows[place])) if start in pack.starts[place : place + 1] else None
 
 
 def first(connection: apsw.Connection, sensor: int, tier: Tier, after: int = -1) -> Millis | None:
@@ -74,8 +75,8 @@ def first(connection: apsw.Connection, sensor: int, tier: Tier, after: int = -1)
     row: Any = connection.execute(_NUMBERED, (sensor, tier, after)).fetchone()
     if row is None or after < 0:
         return None if row is None else int(row[0])
-    pack = summing.unpack(row[1], WIDTHS[tier])
-    return next(at for at, number in zip(pack.starts, pack.numbers, strict=True) if number > after)
+    pack = _unpacked(connection, row[1:], WIDTHS[tier])
+    return next((at for at, number in zip(pack.starts, pack.numbers, strict=True) if number > after), int(row[0]))
 
 
 def change(connection: apsw.Connection, sensor: int, tier: Tier, start: Millis) -> Change:
@@ -85,7 +86,8 @@ def change(connection: apsw.Connection, sensor: int, tier: Tier, start: Millis) 
     """
     old = _pack_at(connection, sensor, tier, start)
     rows: list[Any] = connection.execute(_NUMBERED_ROWS, (sensor, tier, start, start + SPANS[tier])).fetchall()
-    pack = summing.unpack(old[1], WIDTHS[tier]) if old else summing.Pack((), (), ())
+    pack = _unpacked(connection, old, WIDTHS[tier]) if old else _NONE
+    old = old if pack.starts else None  # a damaged one stays where it is, and the swap is refused until it is moved
     all_ = {
         at: (number, summary(Window(at, WIDTHS[tier]), row))
         for at, number, row in zip(pack.starts, pack.numbers, pack.rows, strict=True)
@@ -131,7 +133,9 @@ def forget(connection: apsw.Connection, sensor: int, tier: Tier, before: Millis)
     width = WIDTHS[tier]
     halves: list[Any] = connection.execute(_HALF, (sensor, tier, before)).fetchall()
     for number, body in halves:
-        pack = summing.unpack(body, width)
+        pack = _unpacked(connection, (number, body), width)
+        if not pack.starts:
+            continue
         rows = [
             (sensor, tier, at, width, its, encode(summary(Window(at, width), row)))
             for at, its, row in zip(pack.starts, pack.numbers, pack.rows, strict=True)
@@ -157,8 +161,25 @@ def _both(packs: Iterator[list[Stored]], rows: Iterator[Stored]) -> Iterator[Sto
         yield from rows
 
 
-def _inside(body: bytes, width: Millis, start: Millis, end: Millis) -> list[Stored]:
-    pack = _kept(body, width)
+def _kept_row(connection: apsw.Connection, row: tuple[int, bytes], width: Millis) -> summing.Pack:
+    """Return what is in a pack; nothing if it is damaged: see left_out.py."""
+    try:
+        return _kept(row[1], width)
+    except msgspec.DecodeError as error:
+        left_out.note(connection, "packs", row[0], error)
+        return _NONE
+
+
+def _unpacked(connection: apsw.Connection, row: tuple[int, bytes], width: Millis) -> summing.Pack:
+    """Return the same, of one that is looked into once."""
+    try:
+        return summing.unpack(row[1], width)
+    except msgspec.DecodeError as error:
+        left_out.note(connection, "packs", row[0], error)
+        return _NONE
+
+
+def _inside(pack: summing.Pack, width: Millis, start: Millis, end: Millis) -> list[Stored]:
     some = slice(bisect_left(pack.starts, start), bisect_left(pack.starts, end))
     return list(zip(pack.starts[some], repeat(width), pack.rows[some], strict=False))
 
@@ -168,6 +189,8 @@ def _pack_at(connection: apsw.Connection, sensor: int, tier: Tier, start: Millis
     row: tuple[int, bytes] | None = connection.execute(_PACK_AT, span).fetchone()
     return row
 
+
+_NONE = summing.Pack((), (), ())
 
 _kept = lru_cache(maxsize=4)(summing.unpack)
 """Those looked into last: windows that are made anew, and their parts, are often neighbours. Some 800 kB."""
@@ -179,9 +202,9 @@ _NUMBERED_ROWS = _ROWS.replace("width, body", "width, number, body")
 _NUMBERS = _ROWS.replace("width, body", "number")
 
 _OF = "FROM packs WHERE sensor = ? AND tier = ? AND"
-_BETWEEN = f"SELECT body {_OF} start > ? AND start < ? AND last >= ? ORDER BY start"
+_BETWEEN = f"SELECT id, body {_OF} start > ? AND start < ? AND last >= ? ORDER BY start"
 _PACK_AT = f"SELECT id, body {_OF} start >= ? AND start < ?"
-_NUMBERED = f"SELECT start, body {_OF} number > ? ORDER BY start LIMIT 1"
+_NUMBERED = f"SELECT start, id, body {_OF} number > ? ORDER BY start LIMIT 1"
 _HALF = f"SELECT id, body {_OF} start < ?"
 
 _AGAIN = "INSERT OR IGNORE INTO summaries (sensor, tier, start, width, number, body) VALUES (?, ?, ?, ?, ?, ?)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import apsw
@@ -17,9 +17,11 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import StoreError
-from outstation.store import file
+from outstation.store import file, left_out
 
 LONGEST: Millis = 30_000
+
+OnLeftOut = Callable[[int, Collection[left_out.Row]], None]
 
 _KEPT = 4
 """Idle connections kept open: as many as there are threads that read at once on a small machine."""
@@ -28,9 +30,12 @@ _KEPT = 4
 class Readers:
     """A small pool. Any thread may borrow."""
 
-    def __init__(self, path: Path, on_damage: Callable[[int], None]) -> None:
-        """on_damage: called when a reader finds the file damaged, with the number that one() was called with."""
-        self._path, self._on_damage = path, on_damage
+    def __init__(self, path: Path, on_damage: Callable[[int], None], on_left_out: OnLeftOut) -> None:
+        """on_damage: called when a reader finds the file damaged, with the number that one() was called with.
+
+        on_left_out: called with the same, and the rows that a reader went on without.
+        """
+        self._path, self._on_damage, self._on_left_out = path, on_damage, on_left_out
         self._idle: deque[tuple[int, apsw.Connection]] = deque()
         self._closed = False
 
@@ -48,6 +53,8 @@ class Readers:
                 self._on_damage(opened)
             raise file.as_store_error(self._path, error) from error
         finally:
+            if rows := left_out.taken(connection):
+                self._on_left_out(opened, rows)
             self._give_back(opened, connection)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from outstation.clock import Trust
 from outstation.core.readings import Millis, Value
 from outstation.core.restarts import Stamp
 from outstation.core.summaries import Summary
+from outstation.store import left_out
 from outstation.store.blocks import SENT_BOOT
 from outstation.store.chunks import HIGHEST, LOWEST, sealed_until
 from outstation.store.rows import QUALITY, SENT, Columns, unpack
@@ -105,10 +106,10 @@ def recent(
         for (body,) in connection.execute(_ROWS, (chunk.first, chunk.last)):
             gathered.take(unpack(body), chunk)
     for sensor, one in wanted.items():
-        for shift, body in _blocks(connection, here, sensor, one):
+        for shift, block in _blocks(connection, here, sensor, one):
             if not go_on() or gathered.count > MOST:
                 return gathered.said(), False
-            gathered.take_block(sensor, unpack_block(body), shift)
+            gathered.take_block(sensor, block, shift)
     return gathered.said(), True
 
 
@@ -192,12 +193,21 @@ def _chunks(connection: apsw.Connection, here: Stamp, since: Millis) -> Iterator
 
 def _blocks(
     connection: apsw.Connection, here: Stamp, sensor: int, wanted: _Wanted
-) -> Iterator[tuple[Millis | None, bytes]]:
+) -> Iterator[tuple[Millis | None, Block]]:
     """Return the blocks of a sensor that may hold what is wanted, and their shift, the last sealed first."""
     for boot, shift, to_now in _boots(connection, here, wanted.since):
         for block, start, end in connection.execute(_BLOCKS, (sensor, boot, wanted.since - to_now)):
-            if wanted.has(start + to_now, end + to_now):
-                yield shift, connection.execute(_BODY, (block,)).get
+            if wanted.has(start + to_now, end + to_now) and (found := _unpacked(connection, block)):
+                yield shift, found
+
+
+def _unpacked(connection: apsw.Connection, number: int) -> Block | None:
+    """Return what is in a block; None: it is damaged, and left out."""
+    try:
+        return unpack_block(connection.execute(_BODY, (number,)).get)
+    except msgspec.DecodeError as error:
+        left_out.note(connection, "blocks", number, error)
+        return None
 
 
 def _boots(connection: apsw.Connection, here: Stamp, since: Millis) -> Iterator[tuple[int, Millis | None, Millis]]:

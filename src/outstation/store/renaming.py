@@ -115,6 +115,7 @@ def _delete_some_summaries(connection: apsw.Connection) -> bool:
         connection.execute(_DELETE_PACKS, (_PACKS_AT_ONCE,))
         if connection.changes():
             return True
+        connection.execute("DELETE FROM damaged WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM unmade WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM backlog WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM forgotten WHERE sensor IN (SELECT id FROM gone)")

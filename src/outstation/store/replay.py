@@ -21,7 +21,7 @@ import msgspec
 
 from outstation.core.readings import Millis, Quality, Reading, Value
 from outstation.errors import StoreError
-from outstation.store import blocks, file, segments
+from outstation.store import blocks, file, left_out, segments
 from outstation.store.chunks import HIGHEST, LOWEST, sealed_until
 from outstation.store.rows import QUALITY, SENT, unpack
 
@@ -80,7 +80,8 @@ class BlockPart(msgspec.Struct, frozen=True, gc=False):
         """Return its readings, or None: it is not there any more."""
         found = self.found.segments(connection)
         if not found:
-            return None
+            is_damaged = left_out.is_noted(connection, "blocks", self.found.id)
+            return Part(self, (), (), (), b"") if is_damaged else None
         whole = segments.merged(found)
         return Part(self, whole.at, [self.found.sensor] * len(whole.at), whole.values, whole.flags)
 

@@ -105,7 +105,8 @@ class Retention:
         gone = 1
         while gone and not deleted.left:
             old = await self._seen(lambda seen: list(islice(seen.aged_readings(limits, now, whole=whole), _AT_ONCE)))
-            some = list(within(old, deleted.most - deleted.readings))
+            is_first = whole and not deleted.readings
+            some = list(within(old, deleted.most - deleted.readings, at_least_one=is_first))
             gone = await self._delete(some, now.at)
             deleted.readings += gone
             deleted.left = len(some) < len(old)
@@ -131,10 +132,15 @@ class Retention:
         return await asyncio.to_thread(self.look, work)
 
 
-def within(old: Iterable[Old], readings: int) -> Iterator[Old]:
-    """Return the first of these, as long as they have no more readings than that."""
+def within(old: Iterable[Old], readings: int, *, at_least_one: bool) -> Iterator[Old]:
+    """Return the first of these, as long as they have no more readings than that.
+
+    at_least_one: also where that one has more. Of a small history no block is as small as a tenth of it, so that
+    nothing would ever go; a clock that is wrong costs such a one a block a day, and a larger one no more than a tenth.
+    """
     for block in old:
         readings -= block.count
-        if readings < 0:
+        if readings < 0 and not at_least_one:
             return
         yield block
+        at_least_one = False

@@ -17,7 +17,7 @@ from outstation.clock import Trust
 from outstation.core import retention
 from outstation.core.readings import Millis
 from outstation.core.retention import Frontier, Growth, Limits, Now, What
-from outstation.core.windows import DAY, HOUR, Tier
+from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
 from outstation.store import chunks, file, packs
 from outstation.store.forgetting import BLOCK_ROW, Old, OldSummaries
 
@@ -29,6 +29,8 @@ _TIERS = {
     What.DAYS: Tier.DAY,
 }
 _SENT = (What.FIVE_MINUTES, What.HOURS)
+
+_EVER: Millis = 1 << 60
 
 _BLOCKS_MEASURED = 8
 _RECENT: Millis = 7 * DAY
@@ -79,7 +81,9 @@ class Stock:
         """Return how far a sensor's readings are summarised, and its summaries sent."""
         known = self._frontiers.get(sensor)
         if known is None:
-            newest, forgotten, unmade = next(self._connection.execute(_FRONTIER, {"sensor": sensor}))
+            newest, forgotten, unmade = next(
+                self._connection.execute(_FRONTIER, {"sensor": sensor, "width": FIVE_MINUTES})
+            )
             ends = [end for end in (newest, forgotten) if end is not None]
             summarised = max(ends, default=None)
             if summarised is not None and unmade is not None:
@@ -103,7 +107,7 @@ class Stock:
         for sensor in self.names:
             ends, until = self._ends(sensor, tier), self.frontier(sensor).until
             if ends and until is not None:
-                first, last = ends[0], min(ends[1], until)
+                first, last = ends[0], min(ends[1], until, self._made_until(sensor))
                 before = retention.summaries_before(limits.keep_5m, now, first, last, asked=asked)
                 yield from self._by_days(sensor, tier, first, before)
 
@@ -144,9 +148,10 @@ class Stock:
         return [growth for growths in of_each for growth in growths]
 
     def since(self) -> Millis | None:
-        """Return since when there are sealed readings."""
+        """Return since when there are readings, sealed or not."""
         firsts = ((boot, self._connection.execute(_FIRST, (boot.id,)).get) for boot in self._boots.values())
-        return min((first + boot.offset for boot, first in firsts if first is not None), default=None)
+        sealed = [first + boot.offset for boot, first in firsts if first is not None]
+        return min([*sealed, *chunks.firsts(self._connection)], default=None)
 
     def log_bytes(self) -> int:
         """Return about how much the unsealed readings take."""
@@ -194,11 +199,18 @@ class Stock:
     def _room(self, sensor: int, tier: Tier, what: What) -> tuple[Millis, Millis] | None:
         """Return from where, and until before when, a sensor's summaries may go."""
         ends = self._ends(sensor, tier)
-        unsent = self._unsent(sensor, tier) if what in _SENT else None
         if ends is None:
             return None
-        first, end = ends[0], ends[1] if unsent is None else min(ends[1], unsent)
+        first, end = ends
+        if what in _SENT:
+            unsent = self._unsent(sensor, tier)
+            end = min(end - retention.LAST_DAY, self._made_until(sensor), end if unsent is None else unsent)
         return (first, end) if first < end else None
+
+    def _made_until(self, sensor: int) -> Millis:
+        """Return until when all that is made of a sensor's summaries is made: what it is made from stays till then."""
+        found: Millis | None = self._connection.execute(_UNMADE, {"sensor": sensor}).get
+        return _EVER if found is None else found
 
     def _unsent(self, sensor: int, tier: Tier) -> Millis | None:
         if self._sent is None:
@@ -243,8 +255,14 @@ _MOVED = (
 _FRONTIER = """
 SELECT (SELECT start + width FROM summaries WHERE sensor = :sensor AND tier = 1 ORDER BY start DESC LIMIT 1),
        (SELECT until FROM forgotten WHERE sensor = :sensor AND tier = 1),
-       (SELECT min(start) FROM (SELECT start FROM unmade WHERE sensor = :sensor
+       (SELECT min(start) FROM (SELECT start FROM unmade WHERE sensor = :sensor AND width = :width
                                 UNION ALL SELECT 0 FROM backlog WHERE sensor = :sensor))
+"""
+"""Of what is not made, the windows of five minutes alone: longer ones are made from those, and today's always wait."""
+
+_UNMADE = """
+SELECT min(start) FROM (SELECT start FROM unmade WHERE sensor = :sensor
+                        UNION ALL SELECT 0 FROM backlog WHERE sensor = :sensor)
 """
 
 _ENDS = """

@@ -30,7 +30,7 @@ SLICE = 20_000_000
 PAUSE: Millis = 20
 """Between two such slices, where there is much to do: for the others who want the processor."""
 
-RUN_AT_LEAST, RUN_AT_MOST = 12, 500
+RUN_AT_FIRST, RUN_AT_MOST = 12, 500
 """Windows made anew from one look into the log: an hour of a sensor at one reading a second, days of a slow one."""
 
 Due = tuple[int, Millis, Millis]
@@ -65,7 +65,8 @@ class Summarising:
         self._learn_at = at
         self._read_at: Millis | None = at
         self._read_after, self._read_on = _BEFORE_ALL, False
-        self._run = RUN_AT_LEAST
+        self._run = RUN_AT_FIRST
+        self._tiers.begin_again()
 
     def begin(self, names: Iterable[str]) -> None:
         """Find out where these sensors stand, before anything more of them is stored."""
@@ -136,6 +137,11 @@ class Summarising:
         self._note(self._stale)
         self._note_put_off()
 
+    def lost(self, sensor: int, width: Millis, starts: Iterable[Millis]) -> None:
+        """Have windows made anew whose summaries were lost. Inside a transaction."""
+        self._note((sensor, width, start) for start in starts)
+        self._read_at, self._read_on = self._views.at(), True
+
     def stamped_anew(self, boot: int, before: Millis, after: Millis) -> None:
         """Have the windows made anew that the readings of a boot leave, and those that they come to.
 
@@ -187,7 +193,9 @@ class Summarising:
                 self._closed.append(each)
                 continue
             window_ = each.summary.window if isinstance(each, Closed) else each.window
-            self._stale.add((self._sensors[each.sensor], window_.width, window_.start))
+            self._stale.add(due := (self._sensors[each.sensor], window_.width, window_.start))
+            if due == self._tiers.unfinished:
+                self._tiers.begin_again()
 
     def _is_doubtful(self, closed: Closed) -> bool:
         return self.doubted_until is not None and closed.summary.start <= self.doubted_until
@@ -197,23 +205,25 @@ class Summarising:
         place, now = 0, clock.monotonic_ns()
         while place < len(todo) and now < until:
             began, run = now, _run(todo, place, self._run)
-            self._make(todo[place][0], run)
-            place, now = place + len(run), clock.monotonic_ns()
+            done = self._make(todo[place][0], run)
+            place, now = place + done, clock.monotonic_ns()
             self._adapt(len(run), now - began)
         return todo[place:]
 
     def _adapt(self, length: int, took: int) -> None:
         """Look for the longest run that takes a small part of a slice: one look costs as much as many readings."""
         if took > SLICE // 2:
-            self._run = max(RUN_AT_LEAST, length // 2)
+            self._run = max(1, length // 2)
         elif length == self._run and took < SLICE // 4:
             self._run = min(RUN_AT_MOST, 2 * length)
 
-    def _make(self, sensor: int, run: list[Window]) -> None:
+    def _make(self, sensor: int, run: list[Window]) -> int:
+        """Make windows anew, as many as one look is enough for; return how many: it may be none."""
         if name := self._name(sensor):
-            self._tiers.make(sensor, run, self._views.reach(name))
+            run = run[: self._tiers.make(sensor, run, self._views.reach(name))]
             self._cut_anew(sensor, run)
         self._cross_off((sensor, each.width, each.start) for each in run)
+        return len(run)
 
     def _cut_anew(self, sensor: int, run: Iterable[Window]) -> None:
         """Note the days that take the place of one of another zone."""
@@ -279,6 +289,8 @@ class Summarising:
         self._connection.executemany("DELETE FROM unmade WHERE sensor = ? AND width = ? AND start = ?", dues)
 
     def _note(self, dues: Iterable[Due]) -> None:
+        if (unfinished := self._tiers.unfinished) and unfinished in (dues := list(dues)):
+            self._tiers.begin_again()
         self._connection.executemany("INSERT OR IGNORE INTO unmade (sensor, width, start) VALUES (?, ?, ?)", dues)
 
     def _name(self, sensor: int) -> str:

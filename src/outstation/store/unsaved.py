@@ -7,7 +7,7 @@ looked at before the data file; and what the file has by then in rows that are n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -15,18 +15,25 @@ import apsw
 import msgspec
 
 from outstation.core.readings import Millis, Reading, Value
-from outstation.store import boots
+from outstation.store import boots, raw
 from outstation.store.rows import SENT, UNFIT, is_fit, packed, unpack
 from outstation.store.segments import IN_MEMORY, Segment
 
 Kept = tuple[str, Value | None, Millis, Millis, Millis, int]
 """Sensor, value, at, now, arrived, quality."""
 
+Key = tuple[int, Millis, bytes, int]
+"""Sensor, boot time, packed value, flag."""
+
 
 class Unsaved(msgspec.Struct, frozen=True, array_like=True):
-    """The readings in memory, as they came in. after: none of them is in a row of the log up to this one."""
+    """The readings in memory, as they came in. after: none of them is in a row of the log up to this one.
+
+    offset: that of the boot which was in force. The clock may have been set since, when they were in the file already.
+    """
 
     after: int = 0
+    offset: Millis = 0
     readings: Sequence[Kept] = ()
 
 
@@ -51,14 +58,14 @@ class Waiting(msgspec.Struct, frozen=True):
         return Segment(IN_MEMORY, False, at, values, bytes(flags))
 
 
-def unsaved(after: int, readings: Sequence[Reading]) -> Unsaved:
+def unsaved(after: int, offset: Millis, readings: Sequence[Reading]) -> Unsaved:
     """Return readings as they can be sent to other processes; one that cannot be stored is none."""
     kept = [_kept(one) for one in readings]
     try:
         msgspec.msgpack.encode(kept)
     except UNFIT:
         kept = [_kept(one) for one in readings if is_fit([one])]
-    return Unsaved(after, kept)
+    return Unsaved(after, offset, kept)
 
 
 def waiting(connection: apsw.Connection, memory: Unsaved) -> Waiting | None:
@@ -68,15 +75,17 @@ def waiting(connection: apsw.Connection, memory: Unsaved) -> Waiting | None:
     boot = boots.newest(connection)
     assert boot is not None  # it is entered before anything else is written
     numbers = _numbers(connection, {reading[0] for reading in memory.readings})
-    saved = _saved(connection, memory.after)
+    offsets = (boot.offset,) if memory.offset == boot.offset else (boot.offset, memory.offset)
+    saved = (_sealed if _is_sealed(connection, memory.after) else _saved)(connection, memory, numbers, boot.offset)
     found = []
     for sensor, value, at, now, arrived, quality in memory.readings:
-        time = boots.boot_time(at, now, arrived, boot.offset)
-        key = numbers[sensor], time, packed(value), quality
-        if saved[key]:
+        times = [boots.boot_time(at, now, arrived, offset) for offset in offsets]
+        keys = [(numbers[sensor], time, packed(value), quality) for time in times]
+        key = next((key for key in keys if saved[key]), None)
+        if key:
             saved[key] -= 1
         else:
-            found.append((numbers[sensor], time, value, quality))
+            found.append((numbers[sensor], times[0], value, quality))
     return Waiting(numbers, boot.id, boot.offset, found) if found else None
 
 
@@ -91,10 +100,16 @@ def _numbers(connection: apsw.Connection, names: set[str]) -> dict[str, int]:
     return {name: known.get(name, -place) for place, name in enumerate(sorted(names), 1)}
 
 
-def _saved(connection: apsw.Connection, after: int) -> Counter[tuple[int, Millis, bytes, int]]:
-    """Return the own readings in the rows of the log after one, and how many of each there are."""
-    saved: Counter[tuple[int, Millis, bytes, int]] = Counter()
-    rows: Any = connection.execute("SELECT body FROM log WHERE id > ?", (after,))
+def _is_sealed(connection: apsw.Connection, after: int) -> bool:
+    """Tell whether rows of the log after one were sealed and deleted: never the last are."""
+    first: int | None = connection.execute("SELECT min(id) FROM log").get
+    return first is not None and first > after + 1
+
+
+def _saved(connection: apsw.Connection, memory: Unsaved, _: Mapping[str, int], __: Millis) -> Counter[Key]:
+    """Return the own readings in the rows of the log after those that are known, and how many of each there are."""
+    saved: Counter[Key] = Counter()
+    rows: Any = connection.execute("SELECT body FROM log WHERE id > ?", (memory.after,))
     for (body,) in rows:
         columns = unpack(body)
         for sensor, time, value, flag in zip(
@@ -102,4 +117,16 @@ def _saved(connection: apsw.Connection, after: int) -> Counter[tuple[int, Millis
         ):
             if not flag & SENT:
                 saved[sensor, time, packed(value), flag] += 1
+    return saved
+
+
+def _sealed(connection: apsw.Connection, memory: Unsaved, numbers: Mapping[str, int], offset: Millis) -> Counter[Key]:
+    """Return the same of all that the file has of this time: the question waited until its rows were in blocks."""
+    spans: dict[int, list[Millis]] = {}
+    for sensor, _, at, now, arrived, _ in memory.readings:
+        spans.setdefault(numbers[sensor], []).append(boots.boot_time(at, now, arrived, offset) + offset)
+    saved: Counter[Key] = Counter()
+    for number, times in spans.items():
+        said = raw.said(connection, number, min(times) - boots.STEP, max(times) + boots.STEP + 1)
+        saved.update((number, time - offset, packed(said_), flag) for time, said_, flag in said)
     return saved

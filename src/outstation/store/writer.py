@@ -12,7 +12,8 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,11 +24,12 @@ from outstation import clock
 from outstation.core.readings import Keep, Millis, Reading
 from outstation.core.restarts import Stamp
 from outstation.errors import DiskFullError, NewerFileError, RefusedError, StoreError
-from outstation.store import file, kept, works
+from outstation.store import damaged, file, kept, left_out, works
 from outstation.store.boots import Boot
 from outstation.store.columns import Column
 from outstation.store.draft import Recorded
 from outstation.store.forgetting import Gone, Old
+from outstation.store.left_out import Row
 from outstation.store.log import Batch, Log
 from outstation.store.own import Own
 from outstation.store.rows import UNFIT, is_fit
@@ -72,6 +74,7 @@ class Writer:
         self._kept: dict[kept.Key, Keep] = {}  # the latest of each, for a file that has to be begun anew
         self.asleep = False
         self.damaged = ""
+        self.lost: damaged.Told | None = None
         self.gone = ""
         self.opened = 0
         self.error: StoreError | None = None
@@ -84,7 +87,7 @@ class Writer:
         self._parts: file.Parts = ()
         self._connection: apsw.Connection | None = None
         self.log = self._begin()
-        self.own.saved = self.log.last_id
+        self.own.opened(self.log.last_id, self.log.offset)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -137,6 +140,12 @@ class Writer:
             self._is_suspect = True
             self._bell.put(None)
 
+    def move_damaged(self, opened: int, rows: Collection[Row]) -> None:
+        """Readers went on without these rows of the file that was opened as number `opened`: look at them."""
+        if rows and opened == self.opened:
+            self.works.append((partial(self._move_damaged, opened, rows), None))
+            self._bell.put(None)
+
     def close(self, within: Millis) -> None:
         """Write what waits, and stop."""
         self._closing = True
@@ -159,12 +168,13 @@ class Writer:
                 self._commit(taken)
             except Exception as error:  # noqa: BLE001  the thread outlives its work: see the law above
                 self._fail(taken, error)
+                self.own.failed()
                 if self._closing:
                     break
             else:
-                self.own.saved = self.log.last_id
-            self.own.done()
+                self.own.done(self.log.last_id, self.log.offset)
             self._do_beside()
+            self.move_damaged(self.opened, left_out.taken(self._connection))
         self._shut()
 
     def _is_asked(self) -> bool:
@@ -224,6 +234,14 @@ class Writer:
                 done = None, error
         answer(Taken([], [(work, future)], [], [], []), {}, [done])
 
+    def _move_damaged(self, opened: int, rows: Collection[Row], connection: apsw.Connection) -> None:
+        for row in sorted(rows) if opened == self.opened else ():
+            if lost := self.log.move_damaged(row, self._views.at()):
+                text = f"A part of the history was damaged, and is left out: {lost.words}. Is the card sound?"
+                _log.error(text)
+                works.noting("damaged", text)(connection)
+        self.lost = damaged.told(connection)
+
     def _stamp(self) -> Stamp:
         now = clock.now()
         return Stamp(self._boot.kernel_id, now, now + self._boot.offset, self._boot.trust is clock.Trust.SYNCHRONISED)
@@ -257,6 +275,7 @@ class Writer:
             file.shut(connection)
             raise problem from error
         self.own.settle(stored=self.log.last_id >= self._tried)  # it may be, although the commit failed
+        self.own.opened(self.log.last_id, self.log.offset)
         self._connection = connection
         return connection
 
@@ -290,20 +309,20 @@ class Writer:
 
     def _open(self, *, suspect: bool, old: apsw.Connection | None = None) -> tuple[apsw.Connection, Log]:
         """Open the file; one that is damaged is set aside and a fresh one takes its place."""
-        connection, damaged = file.open_for_writing(self._path, suspect=suspect, old=old)
+        connection, aside = file.open_for_writing(self._path, suspect=suspect, old=old)
         try:
             log = self._load_or_shut(connection)
         except file.BAD_DATA:
-            connection, damaged = file.open_for_writing(self._path, suspect=True)
+            connection, aside = file.open_for_writing(self._path, suspect=True)
             log = self._load_or_shut(connection)
         self._parts = file.parts(self._path)
         self.opened += 1
         self._is_suspect = False
-        if damaged or old:
+        if aside or old:
             self.keeps.extendleft(self._kept.values())
-        if damaged:
-            self.damaged = damaged
-            text = f"The data file was damaged. It was set aside as {damaged}, and a fresh one begun."
+        if aside:
+            self.damaged = aside
+            text = f"The data file was damaged. It was set aside as {aside}, and a fresh one begun."
             _log.error(text)
             self.works.append((works.noting("damaged", text), None))
         return connection, log
@@ -321,7 +340,8 @@ class Writer:
 
     def _load(self, connection: apsw.Connection) -> Log:
         with file.transaction(connection):
-            return Log(connection, self._boot, self._views)
+            self.lost = damaged.told(connection)
+            return Log(connection, self._boot, self._views, self.own.saved)
 
     def _fail(self, taken: Taken, error: Exception) -> None:
         """Answer all with the error, keep what is ours, and give up the connection: after a failed fsync it lies."""

@@ -30,8 +30,6 @@ _REMEMBERED = 4_096
 _KEYS = (b"x-api-key", b"authorization")
 _ANY_ORIGIN = ((b"Access-Control-Allow-Origin", b"*"),)
 
-_HOW_TO_MAKE_A_KEY = "make one on the machine: outstation keys create NAME --scope control"
-
 
 class Admission(msgspec.Struct, frozen=True):
     """A request that may go in: its row of the table, who asks, and the names in its path."""
@@ -133,21 +131,21 @@ class Gate:
         if text is None:
             if route.scope == "read" and self._peers.may_read(request.peer.address, headers):
                 return READER
-            return _unauthorised(f"This needs a key in the header X-API-Key; {_HOW_TO_MAKE_A_KEY}.")
+            return _unauthorised(f"This needs a key in the header X-API-Key; {_how_to_make(route.scope)}.")
         key = None if _key_stands_twice(request, headers) else self._keys.check(text)
         if key is None:
-            return self._wrong_key(self._peers.origin(request.peer.address, headers), text)
+            return self._wrong_key(self._peers.origin(request.peer.address, headers), text, route.scope)
         if route.scope not in key.scopes:
-            return problem(403, f'This needs a key with the scope "{route.scope}"; {_HOW_TO_MAKE_A_KEY}.')
+            return problem(403, f'This needs a key with the scope "{route.scope}"; {_how_to_make(route.scope)}.')
         return Principal(key.name, key.scopes, key.device)
 
-    def _wrong_key(self, address: str, text: str) -> Response:
+    def _wrong_key(self, address: str, text: str, scope: str) -> Response:
         """Refuse a wrong key, and after too many guesses say so; only wrong keys ever come here."""
         many = self._guess((address, text[:8]), GUESSES) | self._guess((address, ""), GUESSES_AN_ADDRESS)
         if many:
             wait = ((b"Retry-After", b"%d" % (GUESS_SPAN // 1000)),)
             return problem(429, "Too many wrong keys from this address; wait a minute.", headers=wait)
-        return _unauthorised(f"This key is not known or was revoked; {_HOW_TO_MAKE_A_KEY}.")
+        return _unauthorised(f"This key is not known or was revoked; {_how_to_make(scope)}.")
 
     def _guess(self, guesser: tuple[str, str], most: int) -> bool:
         now = clock.now()
@@ -156,6 +154,10 @@ class Gate:
         while len(self._guesses) > _REMEMBERED:
             self._guesses.popitem(last=False)
         return len(guesses) >= most
+
+
+def _how_to_make(scope: str) -> str:
+    return f"make one on the machine: outstation keys create NAME --scope {scope}"
 
 
 def _heads(rows: dict[str, Route]) -> set[str]:

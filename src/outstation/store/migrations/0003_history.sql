@@ -44,6 +44,19 @@ CREATE TABLE packs (
 
 CREATE INDEX packs_of_sensor ON packs (sensor, tier, start, last, number);
 
+-- Rows of `blocks` and `packs` that could not be unpacked, as they were. See damaged.py.
+CREATE TABLE damaged (
+    id     INTEGER PRIMARY KEY,
+    source TEXT    NOT NULL,  -- the table that it was in
+    sensor INTEGER NOT NULL,
+    tier   INTEGER NOT NULL,  -- 0: it was of readings
+    start  INTEGER NOT NULL,  -- UTC, ms
+    end    INTEGER NOT NULL,
+    count  INTEGER NOT NULL,  -- of readings
+    body   BLOB    NOT NULL,
+    at     INTEGER NOT NULL   -- when it was found, UTC, ms
+) STRICT;
+
 -- One row: the last number that was given to a summary.
 CREATE TABLE sequence (
     id     INTEGER PRIMARY KEY CHECK (id = 1),

@@ -1,7 +1,7 @@
 """GET /api/export: stored readings as CSV, however many, made beside the loop and sent as fast as they are read.
 
 The law of this file: who reads slowly keeps a process waiting, and nothing else: no snapshot of the data file, and
-of the text no more than a few pieces. Who leaves ends it.
+of the text no more than a few pieces. Who leaves ends it, and so does who stops reading.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -22,16 +22,20 @@ from outstation.core.readings import Millis
 from outstation.engine import exports
 from outstation.engine.site import Site
 from outstation.errors import OutstationError, StoreError
-from outstation.store.exporting import Wanted
+from outstation.store.database import Store
+from outstation.store.exporting import Wanted, check
 
 log = logging.getLogger(__name__)
+
+PATIENCE_S = 20.0
+"""Seconds in which a client takes a piece of 64 KiB: any radio link has 3 KiB a second. Else another has its place."""
 
 CSV = "text/csv; charset=utf-8"
 
 
 def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None]) -> None:
     """Give the application its export. moment: reads a time in a query."""
-    counter = _Counter(site)
+    counter = _Counter(site.store, site.name)
 
     @api.get(
         "/api/export",
@@ -54,6 +58,7 @@ def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None])
         units = {name: state.spec.unit for name, state in site.node.sensors.items()} if is_long else {}
         wanted = Wanted(tuple(sensor or ()), moment(start), moment(end), is_long, units)
         if request.scope["outstation"].method == "HEAD":
+            await counter.check(wanted)
             return Response(b"", headers=counter.headers, media_type=CSV)
         return _Table(counter, wanted)
 
@@ -61,24 +66,36 @@ def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None])
 class _Counter:
     """Where exports are handed out: so many at once, and no more."""
 
-    def __init__(self, site: Site) -> None:
-        self.store, self._here = site.store, 0
-        name = re.sub(r"[^\w-]", "_", site.name, flags=re.ASCII)
+    def __init__(self, store: Store, name: str) -> None:
+        self.store, self.here = store, 0
+        name = re.sub(r"[^\w-]", "_", name, flags=re.ASCII)
         self.headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
+
+    async def check(self, wanted: Wanted) -> None:
+        """Raise UnknownNameError, RefusedError and StoreError as the export itself would."""
+        await self._write_down()
+        await asyncio.to_thread(self._check, wanted)
+
+    def _check(self, wanted: Wanted) -> None:
+        with self.store.read() as connection:
+            check(connection, wanted)
+
+    async def _write_down(self) -> None:
+        with contextlib.suppress(StoreError):  # then it is made of what is on disk
+            await self.store.flush()
 
     @contextlib.asynccontextmanager
     async def served(self, wanted: Wanted) -> AsyncIterator[AsyncIterator[bytes]]:
         """Lend the pieces of an export. Raises StoreError: too many are made already."""
-        if self._here >= exports.MOST:
+        if self.here >= exports.MOST:
             raise StoreError(f"{exports.MOST} exports are being made already.", cure="Try again when one is done.")
-        self._here += 1
+        self.here += 1
         try:
-            with contextlib.suppress(StoreError):  # then it is made of what is on disk
-                await self.store.flush()
+            await self._write_down()
             async with exports.exported(self.store, wanted) as pieces:
                 yield pieces
         finally:
-            self._here -= 1
+            self.here -= 1
 
 
 class _Table(Response):
@@ -111,7 +128,7 @@ class _Table(Response):
                 headers = [header for header in self.raw_headers if header[0] != b"content-length"]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await _taken(send({"type": "http.response.body", "body": piece, "more_body": True}))
                 await send({"type": "http.response.body", "body": b""})
         except OutstationError as error:
             if has_begun:
@@ -120,6 +137,14 @@ class _Table(Response):
             said = {name.decode(): value.decode() for name, value in answer.headers}
             refusal = Response(answer.body, answer.status, said, media_type=answer.content_type.decode())
             await refusal(scope, receive, send)
+
+
+async def _taken(sending: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await sending
+    except TimeoutError as error:
+        raise StoreError(f"its client took nothing for {PATIENCE_S:g} s.") from error
 
 
 async def _left(receive: Receive) -> None:
