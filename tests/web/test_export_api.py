@@ -103,7 +103,7 @@ def test_what_cannot_be_exported_is_refused_in_words(node: Running) -> None:
 def test_who_reads_nothing_takes_a_place_and_no_more_until_he_leaves(
     node: Running, device: str, tmp_path: Path
 ) -> None:
-    rows = "".join(f"{MORNING + 1_000 * place},{place / 7!r}\n" for place in range(40_000))
+    rows = "".join(f"{MORNING + 1_000 * place},{place / 7!r}\n" for place in range(150_000))
     imported(node, tmp_path, "timestamp,a\n" + rows, "--device", device)
 
     def asking() -> socket.socket:
@@ -123,7 +123,7 @@ def test_who_reads_nothing_takes_a_place_and_no_more_until_he_leaves(
     told = b""
     while part := first.recv(1 << 20):
         told += part
-    assert len(told) < 1_500_000
+    assert len(told) < 5_500_000
     assert not told.endswith(b"0\r\n\r\n"), "a table that broke off must not look whole"
     first.close()
     second.close()
@@ -131,7 +131,7 @@ def test_who_reads_nothing_takes_a_place_and_no_more_until_he_leaves(
     while node.get(f"/api/export?sensor={device}/b").status == 503:
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert len(exported(node, f"?sensor={device}/a")) == 40_001
+    assert len(exported(node, f"?sensor={device}/a")) == 150_001
     assert exporting(node) == []
     assert "Traceback" not in node.log.read_text()
     assert "an export broke off" in node.log.read_text()
