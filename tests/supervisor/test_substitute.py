@@ -28,7 +28,7 @@ def test_one_that_ends_is_started_again_with_a_growing_pause() -> None:
         substitute.buried(NOBODY)
         now += 0.5
         substitute.look(now)
-    pauses = [later - earlier for earlier, later in itertools.pairwise(started[1:])]
+    pauses = [round(later - earlier, 6) for earlier, later in itertools.pairwise(started[1:])]
     assert pauses[0] <= 2 * FIRST_PAUSE_S
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE_S
