@@ -114,7 +114,7 @@ async def _record(folder: Path, lose_at_most: int, hours: int, time: _Clock) -> 
     boot = Boot("benchmark", time.at() - time.now(), Trust.SYNCHRONISED)
     own_due_in = lose_at_most - min(lose_at_most // 5, 1_000)
     values, since = _values(), 0
-    with Store(folder, boot=boot, lose_at_most=1 << 40) as store:  # it is told when a commit is due
+    with Store(folder, boot=boot, lose_at_most=1 << 40, at=time.at) as store:  # it is told when a commit is due
         for second in range(hours * 3_600):
             time.passed = second * 1_000
             at, now = time.at(), time.now()

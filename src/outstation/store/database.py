@@ -178,7 +178,7 @@ class Store:
 
         everything: whatever is due, and all but the newest some thousand.
         """
-        return await self._sealer.seal(clock.at(), everything=everything)
+        return await self._sealer.seal(self._at(), everything=everything)
 
     async def pack(self) -> int:
         """Pack summaries that are settled; return how many. Raises StoreError."""
