@@ -1,0 +1,1 @@
+"""The language that nodes speak to their hub."""
