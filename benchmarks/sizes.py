@@ -13,8 +13,9 @@ import http.client
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from shutil import which
@@ -26,6 +27,7 @@ from servers import MissingError, Server, ask, free_port, running
 
 from outstation.clock import Trust
 from outstation.core.readings import Reading
+from outstation.core.windows import DAY
 from outstation.store import file
 from outstation.store.database import Boot, Store
 
@@ -38,7 +40,10 @@ SHAPES: dict[str, Callable[[], list[Sensor]]] = {
 BOOT = Boot("benchmark", 1_456_000_000_000, Trust.SYNCHRONISED)
 
 BATCH = 5_000
-"""Readings in a request or a commit."""
+"""Readings in a request to another server."""
+
+_COMMIT = 100
+"""Readings in a commit where they are not sealed."""
 
 _SETTLED = 5.0
 """Seconds in which a server merges what it was told to merge."""
@@ -78,18 +83,18 @@ def sealed(folder: Path, rows: list[Row]) -> float:
 
 def summaries(folder: Path, rows: list[Row]) -> float:
     """Return the bytes of the summaries of five minutes, hours and days."""
-    return _weighed(folder, rows, ("summaries",))
+    return _weighed(folder, rows, ("summaries", "packs", "packs_of_sensor"))
 
 
 def whole_file(folder: Path, rows: list[Row]) -> float:
     """Return the bytes of the whole data file after it was closed."""
-    asyncio.run(_record(folder, rows, seal=True))
+    asyncio.run(_live(folder, rows))
     return _bytes(folder)
 
 
 def unsealed(folder: Path, rows: list[Row]) -> float:
     """Return the bytes of the log before it is sealed: a commit of 100 readings each."""
-    asyncio.run(_record(folder, rows, seal=False, commit=100))
+    asyncio.run(_log(folder, rows))
     return _pages(folder, ("log", "log_index"))
 
 
@@ -178,21 +183,33 @@ def _cell(measure: Callable[[Path, list[Row]], float], rows: list[Row]) -> str:
 
 
 def _weighed(folder: Path, rows: list[Row], tables: tuple[str, ...]) -> float:
-    asyncio.run(_record(folder, rows, seal=True))
+    asyncio.run(_live(folder, rows))
     return _pages(folder, tables)
 
 
-async def _record(folder: Path, rows: list[Row], *, seal: bool, commit: int = BATCH) -> None:
+async def _live(folder: Path, rows: list[Row]) -> None:
+    """Keep readings as a node does: a commit a minute of its time, sealed and packed when that is due."""
+    moment = rows[0][0]
+    with Store(folder, boot=BOOT, at=lambda: moment) as store:
+        for minute, found in groupby(rows, lambda row: row[0] // 60_000):
+            moment = minute * 60_000 + 60_000
+            await store.record(_readings(found))
+            await store.seal()
+            if minute % 60 == 0:
+                await store.pack()
+        moment += 3 * DAY
+        await store.seal(everything=True)
+        await store.pack()
+
+
+async def _log(folder: Path, rows: list[Row]) -> None:
     with Store(folder, boot=BOOT) as store:
-        for first in range(0, len(rows), commit):
-            await store.record(
-                [
-                    Reading(name, value, at, at, at, sender_stamped=True)
-                    for at, name, value in rows[first : first + commit]
-                ]
-            )
-        if seal:
-            await store.seal(everything=True)
+        for first in range(0, len(rows), _COMMIT):
+            await store.record(_readings(rows[first : first + _COMMIT]))
+
+
+def _readings(rows: Iterable[Row]) -> list[Reading]:
+    return [Reading(name, value, at, at, at, sender_stamped=True) for at, name, value in rows]
 
 
 def _pages(folder: Path, tables: tuple[str, ...]) -> float:
