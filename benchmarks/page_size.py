@@ -81,8 +81,8 @@ def _written() -> int:
 
 
 async def _record(folder: Path, commits: int, rounds: int, sensors: int) -> None:
-    values = _values(sensors)
-    with Store(folder, boot=BOOT) as store:
+    values, now = _values(sensors), 0
+    with Store(folder, boot=BOOT, at=lambda: START + now) as store:
         for number in range(commits):
             now = number * 10_000
             await store.record(

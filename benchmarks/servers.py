@@ -54,15 +54,19 @@ class Server(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def outstation(folder: Path, *, prefix: Sequence[str] = (), config: Path | None = None) -> Iterator[Server]:
+def outstation(
+    folder: Path, *, prefix: Sequence[str] = (), config: Path | None = None, port: int | None = None, **environment: str
+) -> Iterator[Server]:
     """Run a node with its data in `folder`, without `config` the default device; `prefix` is a command that runs it."""
     if not Path(PROGRAM).exists():
         raise MissingError("outstation is not installed beside this Python: pip install -e '.[dev]'")
-    port = free_port()
+    port = port or free_port()
     command = [*prefix, PROGRAM, "run", "--data", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     command += [] if config is None else ["--config", str(config)]
     try:
-        with running("Outstation", command, port, "/api/health", folder, OUTSTATION_API_KEY=KEY) as server:
+        with running(
+            "Outstation", command, port, "/api/health", folder, OUTSTATION_API_KEY=KEY, **environment
+        ) as server:
             yield server
     finally:
         for pid in of_folder(folder):  # a simulated chip outlives its node, as a real one does

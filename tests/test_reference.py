@@ -43,7 +43,7 @@ def section(heading: str, text: str = CONFIG) -> str:
 
 
 def our_drivers() -> Iterator[tuple[str, str]]:
-    for group in ("sensors", "actuators"):
+    for group in ("sensors", "actuators", "uplinks"):
         for point in entry_points(group=f"outstation.{group}"):
             if point.dist is not None and point.dist.name == "outstation":
                 yield group, point.name
@@ -75,8 +75,9 @@ def test_every_key_of_the_config_is_described_with_its_default(heading: str) -> 
 
 @pytest.mark.parametrize(("group", "driver"), [*our_drivers()])
 def test_every_key_of_a_driver_is_described_with_its_default(group: str, driver: str) -> None:
-    below = section(f"## Drivers of {group}")
-    check_table(section(f'### driver = "{driver}"', below), plugins.load(group, driver).Options)
+    title, key = ("Kinds", "kind") if group == "uplinks" else ("Drivers", "driver")
+    below = section(f"## {title} of {group}")
+    check_table(section(f'### {key} = "{driver}"', below), plugins.load(group, driver).Options)
 
 
 def test_the_page_has_no_table_that_the_config_has_not() -> None:

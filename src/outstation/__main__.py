@@ -14,10 +14,12 @@ from outstation.cli import (
     nodes,
     outputs,
     questions,
+    reporting,
     retention,
     rules,
     sensors,
     services,
+    uplinks,
 )
 from outstation.cli.root import root
 
@@ -31,6 +33,8 @@ COMMANDS = (
     exchange,
     alerts,
     keys,
+    reporting,
+    uplinks,
     sensors,
     retention,
     backup,

@@ -35,11 +35,12 @@ from outstation.errors import DeviceError
 from outstation.greeting import first_key, greet
 from outstation.owner import Owner
 from outstation.parts import Parts, build, site_of
+from outstation.protocols.outstation.watch import LOOK_EVERY_S, Watch
 from outstation.routes import Route
 from outstation.store import renaming
 from outstation.store.database import Store
 from outstation.supervised import Supervision
-from outstation.web.listen import open_control, open_port, urls
+from outstation.web.listen import open_control, open_port, others_urls, urls
 
 if TYPE_CHECKING:
     from outstation.web.application import Application
@@ -120,10 +121,10 @@ async def _main(
         place.data,
         boot=boot_now(config.node.clock),
         lose_at_most=config.store.lose_at_most,
-        offset=lambda at: local.zone_at(at).offset,
+        offset=local.offset,
         reach=reaches,
     ) as store:
-        parts = build(config, place, store, supervision)
+        parts = build(config, place, store, local, supervision)
         reaches.node = parts.runner.node
         try:
             await _start(parts)
@@ -138,8 +139,10 @@ async def _live(
     parts: Parts, bound: socket.socket, control: socket.socket, stopping: asyncio.Event, data: Path, remark: str
 ) -> None:
     """Serve until told to stop. Outputs are safe before the streams are closed."""
-    site, node = site_of(parts, remark), parts.runner.node
-    async with _served(site, bound, control) as serving, _background(keep_house(_chores(parts))):
+    site, node = site_of(parts, remark, others_urls(bound)), parts.runner.node
+    watch = Watch(site)
+    chores = [*_chores(parts), Chore("nodes", watch.look, every=LOOK_EVERY_S, first=LOOK_EVERY_S)]
+    async with _served(site, watch, bound, control) as serving, _background(keep_house(chores)):
         key = await first_key(site.keys, always=bool(remark))
         greet(urls(bound), key, next(iter(node.actuators), None), data, _notes(site, remark))
         gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
@@ -152,6 +155,8 @@ async def _stop(parts: Parts) -> None:
     await _make_safe(parts.runner, parts.hardware)
     if parts.notifier:
         await parts.notifier.close()
+    if parts.forwarder:
+        await parts.forwarder.close()
     await parts.clerks.close()
     await parts.hardware.stop()
 
@@ -172,6 +177,8 @@ async def _start(parts: Parts) -> None:
     hardware.start_sensors(runner.report)
     if parts.notifier:
         parts.notifier.start()
+    if parts.forwarder:
+        parts.forwarder.start()
 
 
 async def _beat(runner: Runner) -> None:
@@ -228,10 +235,12 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _served(site: Site, bound: socket.socket, control: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+async def _served(
+    site: Site, watch: Watch, bound: socket.socket, control: socket.socket
+) -> AsyncIterator[asyncio.Task[None]]:
     """Answer on the sockets; at the end streams are closed first, then what is being answered, then the rest."""
     # In a thread: rules and outputs run before it is imported, and go on while it is.
-    application, server = await asyncio.to_thread(_web, site)
+    application, server = await asyncio.to_thread(_web, site, watch)
     serving = asyncio.create_task(server.run_on(bound, control))
     try:
         yield serving
@@ -241,11 +250,12 @@ async def _served(site: Site, bound: socket.socket, control: socket.socket) -> A
         await serving
 
 
-def _web(site: Site) -> tuple[Application, Server]:
+def _web(site: Site, watch: Watch) -> tuple[Application, Server]:
+    from outstation.protocols.outstation import routes as hub  # noqa: PLC0415
     from outstation.web.application import Application  # noqa: PLC0415
     from outstation.web.server import Server  # noqa: PLC0415
 
-    application = Application(site, _dialects(site))
+    application = Application(site, [*hub.routes(site, watch), *_dialects(site)])
     return application, Server(application, drain=_DRAIN)
 
 

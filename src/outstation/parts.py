@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from outstation import clock, plugins
 from outstation.assembly import Hardware, assemble
-from outstation.config import Config
+from outstation.config import Config, UplinkTable
+from outstation.core.node import Node
 from outstation.engine.backups import Backups
 from outstation.engine.clerk import Clerks
 from outstation.engine.feed import Feed
+from outstation.engine.line import UPLINK, Tellers
 from outstation.engine.local_time import LocalTime
 from outstation.engine.notebook import Notebook
 from outstation.engine.refill import refill
-from outstation.engine.resuming import remember, resume
+from outstation.engine.resuming import remember, remember_reported, resume
 from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
@@ -25,46 +28,60 @@ from outstation.store.deliveries import Deliveries
 from outstation.store.history import History
 from outstation.store.journal import Journal
 from outstation.store.keys import Keys
+from outstation.store.outbox import Outbox
 from outstation.supervised import Supervision
 
 if TYPE_CHECKING:
+    from outstation.engine.forwarder import Forwarder
     from outstation.engine.notifier import Notifier
 
 
+_DECIDED_WITHIN = 5_000
+"""Milliseconds: rules are decided once a second at least."""
+
+
 class Parts(msgspec.Struct, frozen=True):
-    """What a node consists of. notifier: None: nobody is told of alerts."""
+    """What a node consists of. notifier: None: nobody is told of alerts. forwarder: None: nothing is sent elsewhere."""
 
     config: Config
     hardware: Hardware
     history: History
     runner: Runner
     notifier: Notifier | None
+    forwarder: Forwarder | None
     clerks: Clerks
     backups: Backups
     retaining: Retaining
 
 
-def build(config: Config, place: plugins.Place, store: Store, supervision: Supervision | None = None) -> Parts:
+def build(
+    config: Config, place: plugins.Place, store: Store, local: LocalTime, supervision: Supervision | None = None
+) -> Parts:
     """Return a node that knows what it knew before: its outputs can be opened, and its rules can decide."""
     node, hardware = assemble(config, place)
     history, notifier = History(store), _notifier(config, store)
+    forwarder = _forwarder(config, place, store, node, local, lambda: _is_well(runner))
+    _forget_others(config, store)
     remember(node, history)
-    where = config.node.place if node.decisions.ask_for_the_sun else None
-    local = LocalTime(config.node.clock, config.node.timezone, where)
+    remember_reported(node, store)
+    local.place = config.node.place if node.decisions.ask_for_the_sun else None
     local.believed = store.was_trusted()
-    runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, notifier)
+    teller = Tellers([one for one in (notifier, forwarder) if one])
+    runner = Runner(node, store, hardware.outputs, Feed(), config.node.clock, local, teller)
     if supervision:
         runner.heartbeat, runner.notebook = supervision.beat, Notebook(supervision.notebook)
     resume(runner, config.node.clock)
     refill(runner, config.node.clock)
     backups = Backups(store, config.backup, _name(config), config.node.clock)
-    return Parts(config, hardware, history, runner, notifier, Clerks(store), backups, Retaining(store, config))
+    return Parts(
+        config, hardware, history, runner, notifier, forwarder, Clerks(store), backups, Retaining(store, config)
+    )
 
 
-def site_of(parts: Parts, remark: str) -> Site:
+def site_of(parts: Parts, remark: str, urls: tuple[str, ...] = ()) -> Site:
     """Return what the web and the protocols see of a node. remark: for its page."""
     config, runner, store = parts.config, parts.runner, parts.runner.store
-    notifier = parts.notifier
+    notifier, forwarder = parts.notifier, parts.forwarder
     return Site(
         config=config,
         name=_name(config),
@@ -81,14 +98,17 @@ def site_of(parts: Parts, remark: str) -> Site:
             *parts.backups.troubles(),
             *parts.retaining.troubles(),
             *(notifier.troubles() if notifier else []),
+            *(forwarder.troubles() if forwarder else []),
         ],
         simulate=parts.hardware.simulate,
         flat=config.flat_keys,
         notifier=notifier,
+        forwarder=forwarder,
         clerks=parts.clerks,
         backups=parts.backups,
         retaining=parts.retaining,
         remark=remark,
+        urls=urls,
     )
 
 
@@ -107,7 +127,6 @@ def _name(config: Config) -> str:
 def _notifier(config: Config, store: Store) -> Notifier | None:
     """Return who delivers alerts; a node that tells nobody does not even load it."""
     if not (config.webhooks or config.apprise):
-        Deliveries(store).forget_others((), clock.at())
         return None
     from outstation.engine import notifier, receivers  # noqa: PLC0415
 
@@ -118,3 +137,45 @@ def _notifier(config: Config, store: Store) -> Notifier | None:
     others = [receivers.Receiver(one.name, "apprise", one.url, severity=one.severity) for one in config.apprise]
     journal = Journal(store)
     return notifier.Notifier(store, [*webhooks, *others], _name(config), lambda note: journal.add([note]))
+
+
+def _forwarder(
+    config: Config, place: plugins.Place, store: Store, node: Node, local: LocalTime, is_well: Callable[[], bool]
+) -> Forwarder | None:
+    """Return who sends elsewhere; a node that sends nothing does not even load it."""
+    if not config.uplinks:
+        Outbox(store).learn((), clock.at())
+        return None
+    from outstation.engine import forwarder, forwarding  # noqa: PLC0415
+
+    facts = forwarding.Facts(
+        node=_name(config),
+        sensors=lambda: {name: plugins.About(one.spec.unit, one.spec.label) for name, one in node.sensors.items()},
+        clock=config.node.clock,
+        is_believed=lambda: local.believed,
+        is_well=is_well,
+    )
+    sendings = [
+        forwarder.Sending(one.name, _uplink(one, facts.node, place), one.every, one.timeout) for one in config.uplinks
+    ]
+    journal = Journal(store)
+    return forwarder.Forwarder(store, sendings, facts, lambda note: journal.add([note]))
+
+
+def _uplink(table: UplinkTable, node: str, place: plugins.Place) -> Callable[[plugins.Exchange], plugins.Uplink]:
+    kind: type[plugins.Uplink] = plugins.load("uplinks", table.kind)
+    options = kind.Options.model_validate(table.options, context={"base": place.base})
+    return lambda exchange: kind(table.name, options, node, exchange)
+
+
+def _is_well(runner: Runner) -> bool:
+    """Tell whether rules are decided, and readings stored."""
+    return not runner.store.stats().error and clock.now() - runner.decided_at < _DECIDED_WITHIN
+
+
+def _forget_others(config: Config, store: Store) -> None:
+    """Forget alerts that wait for those who are not in the config any more."""
+    webhooks = [one.name for one in config.webhooks]
+    others = [one.name for one in config.apprise]
+    uplinks = [UPLINK + one.name for one in config.uplinks]
+    Deliveries(store).forget_others([*webhooks, *others, *uplinks], clock.at())

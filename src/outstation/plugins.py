@@ -2,7 +2,8 @@
 
 A driver speaks its protocol and nothing else: it blocks, it raises DeviceError, it knows no
 schedule. Around it the engine owns the policy: when, again, how long, in which thread.
-Found by entry point, ours as well: groups `outstation.sensors` and `outstation.actuators`.
+An uplink speaks its protocol and nothing else as well; it is asynchronous, and asks the engine for each request.
+Found by entry point, ours as well: groups `outstation.sensors`, `outstation.actuators` and `outstation.uplinks`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import abc
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from outstation.core.readings import MAX_TEXT, Level, Value
+from outstation.core.delivery import Answer, Item
+from outstation.core.readings import MAX_TEXT, Alert, Happened, Level, Millis, Value
 from outstation.errors import DeviceError, OutstationError, RefusedError
 
 Report = Callable[[Value, int], None]
@@ -76,7 +78,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class DriverOptions(BaseModel):
-    """The keys that a driver adds to its table in outstation.toml. Unknown ones are mistakes."""
+    """The keys that a driver or an uplink adds to its table in outstation.toml. Unknown ones are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -146,9 +148,129 @@ class ActuatorDriver(abc.ABC):
         """Let go. May be called twice, and before open()."""
 
 
+class Request(msgspec.Struct, frozen=True):
+    """One request of HTTP. `headers` go beside Host, User-Agent, Content-Type and Content-Length."""
+
+    url: str
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    method: str = "POST"
+    type: str = "application/json"
+
+
+Exchange = Callable[[Request], Awaitable[Answer]]
+"""Sends one request and returns what came of it; raises nothing. The engine counts its bytes and keeps its time."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """What is known of a sensor beside its summaries."""
+
+    unit: str = ""
+    label: str = ""
+
+
+class Doing(msgspec.Struct, frozen=True):
+    """How the node does: its clock in one word, what waits for this uplink, was refused by it, or is gone unsent."""
+
+    clock: str = ""
+    every: Millis = 300_000
+    waiting: int = 0
+    parked: int = 0
+    lost: int = 0
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """What an uplink is to send in one request. items: those above number `after`, up to `upto`; at most `batch`.
+
+    at: now, UTC. sensors: all that are known. The rest is for protocols that keep books. ahead: newest ones from
+    further on; they come again when it is their turn. instead: without a number: those of an hour in the place of
+    five-minute ones that are gone, and what a person wants sent again; for all others they are among the items.
+    epoch, before, token: whose numbers these are, which ones they follow, and what the last outcome said.
+    """
+
+    at: Millis
+    items: tuple[Item, ...] = ()
+    after: int = 0
+    upto: int = 0
+    ahead: tuple[Item, ...] = ()
+    instead: tuple[Item, ...] = ()
+    epoch: str = ""
+    before: tuple[str, ...] = ()
+    token: str = ""
+    sensors: Mapping[str, About] = {}
+    node: Doing = Doing()
+
+
+class News(msgspec.Struct, frozen=True):
+    """An alert on its way, as it is now. key: random, the same at every try."""
+
+    key: str
+    happened: Happened
+    alert: Alert
+
+
+class Objection(msgspec.Struct, frozen=True):
+    """One item of a parcel that the other side will never take, though it took the rest. item: its place there."""
+
+    list: Literal["items", "instead", "alerts"]
+    item: int
+    error: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a parcel, or of news. answer: of its last request; its status decides what the engine does next.
+
+    A 2xx means that all was taken but the objections; what an uplink cannot believe it turns into an answer without
+    a status, whose error says why. token, cursor: for protocols that keep books. back_to: the other side knows
+    nothing after this number, and follows a new epoch. cloned: another sender uses the same name.
+    """
+
+    answer: Answer
+    objections: tuple[Objection, ...] = ()
+    token: str = ""
+    cursor: int | None = None
+    back_to: int | None = None
+    cloned: bool = False
+    watched: bool = False
+
+
+class Uplink(abc.ABC):
+    """One place where summaries and alerts go. Called in the loop: nothing here may block, or touch a file.
+
+    batch: summaries in a parcel at most; 0: it takes none. alerts: which it takes: every change of every alert, those
+    that receivers are told of as well, or none. apart: between two requests at least, ms. idle: it sends even when
+    there is nothing to send, once per `every`. only_well: and only while rules are decided and nothing is unhealthy.
+    books: its protocol keeps books (see Parcel and Outcome). news: alerts in a request at most.
+    """
+
+    Options: ClassVar[type[DriverOptions]] = DriverOptions
+    batch: int = 1
+    alerts: Literal["all", "told", "none"] = "told"
+    apart: Millis = 0
+    idle: bool = False
+    only_well: bool = False
+    books: bool = False
+    news: int = 1
+
+    def __init__(self, name: str, options: Any, node: str, exchange: Exchange) -> None:
+        """Take the options as checked. node: what this node is called."""
+        self.name, self.options, self.node, self.exchange = name, options, node, exchange
+
+    @abc.abstractmethod
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Try once. Raises nothing for what the other side does."""
+
+    async def tell(self, news: Sequence[News]) -> Outcome:
+        """Try once to tell of alerts, of `news` at most."""
+        return Outcome(Answer(200))
+
+    def close(self) -> None:
+        """Let go. May be called twice."""
+
+
 @functools.cache
 def names(group: str) -> tuple[str, ...]:
-    """Return the names of all installed drivers of a group, `sensors` or `actuators`, sorted."""
+    """Return the names of all installed drivers of a group, `sensors`, `actuators` or `uplinks`, sorted."""
     return tuple(sorted({point.name for point in entry_points(group=f"outstation.{group}")}))
 
 

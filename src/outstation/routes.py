@@ -6,7 +6,7 @@ The law of this file: a request that matches no row reaches nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,8 +28,9 @@ class Route(msgspec.Struct, frozen=True):
     path: with `{name}` for one segment. scope: None leaves keys to the handler (dialects have their own).
     body: the cap in bytes. any_host: answered under every Host. any_origin: `Access-Control-Allow-Origin: *`.
     handler: None hands the request to the API's framework. stream: its answer never ends.
+    gzip: its body may be packed; the handler unpacks it, and knows where to stop.
     acts: a GET that changes state, as boards' dialects do: refused to browsers of other sites and to prefetch.
-    summary: one line for the API's document, where the route is a dialect's.
+    summary, takes: one line, and the type of its body, for the API's document, where the route is a protocol's.
     """
 
     method: str
@@ -42,7 +43,9 @@ class Route(msgspec.Struct, frozen=True):
     any_origin: bool = False
     acts: bool = False
     stream: bool = False
+    gzip: bool = False
     summary: str = ""
+    takes: Any = None
     refuse: Refuse = problem
 
 

@@ -163,3 +163,10 @@ def test_alerts_are_in_the_journal() -> None:
         ("alert acknowledged", "ventilate", "warning alert 1: Hot, by anna"),
         ("alert cleared", "ventilate", "warning alert 1: Hot"),
     ]
+
+
+def test_an_alert_of_another_node_has_a_number_of_its_own() -> None:
+    garden = Garden(rule(until=f"{AIR} < 27", alert=alarm()))
+    assert garden.node.decisions.alerts.number() == 1
+    garden.says(0, 31)
+    assert [alert.id for alert in garden.alerts] == [2]

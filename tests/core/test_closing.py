@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from outstation.core.closing import AT_ONCE, GRACE, MOST_WAITING, Closed, Closing, Made, Stale, closed_until
 from outstation.core.readings import Millis, Quality, Reading, Value
-from outstation.core.summaries import Revision, Said, Summary, revised, total
+from outstation.core.summaries import Revision, Said, Summary, revised
 from outstation.core.summing import summarised
-from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Offset, Tier, Window, parts, touched, window
+from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Offset, Tier, Window, touched, window
+from tests.core.rolled import rolled
 from tests.core.story import AIR, PORCH, START
 from tests.core.test_summaries import alike
 from tests.core.test_windows import KOLKATA
@@ -330,13 +331,7 @@ class Shop:
         return next(summarised([window_], inside, self.reach, before[-1] if before else None))
 
     def rolled(self, window_: Window) -> Summary:
-        inside = [
-            each.summary
-            for piece in parts(window_, self.offset)
-            for key, each in sorted(self.stored.items())
-            if key.tier is piece.tier and piece.start <= key.start < piece.end
-        ]
-        return total(window_, inside)
+        return rolled(window_, {key: each.summary for key, each in self.stored.items()}, self.offset)
 
 
 class Step(msgspec.Struct, frozen=True):

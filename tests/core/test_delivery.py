@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outstation.core.delivery import LONGEST, LONGEST_ASKED, SELDOM, Answer, jittered, judge
+from outstation.core.delivery import (
+    LONGEST,
+    LONGEST_ASKED,
+    LONGEST_BATCH,
+    SELDOM,
+    Answer,
+    Item,
+    jittered,
+    judge,
+    judge_uplink,
+    own_moment,
+    piece,
+)
+from outstation.core.summaries import Summary
 
 UNREACHED = Answer(None, "it could not be reached")
 
@@ -52,3 +65,47 @@ def test_no_wait_is_ever_longer(attempt: int, chance: float) -> None:
 def test_retry_after_is_obeyed_within_reason(asked: int | None, after: int) -> None:
     assert judge(1, Answer(503, retry_after=asked), 0.5).after == after
     assert judge(1, Answer(429, retry_after=asked), 0.5).after == after
+
+
+@pytest.mark.parametrize("status", [404, 405, 407, 410, 421, 511])
+def test_a_wrong_url_parks_no_summary(status: int) -> None:
+    verdict = judge_uplink(1, Answer(status), 0.5)
+    assert (verdict.then, verdict.after, verdict.urgent) == ("again", SELDOM, True)
+
+
+def test_an_uplink_is_judged_as_a_receiver_but_waits_longer() -> None:
+    assert judge_uplink(1, Answer(422), 0.5).then == "park"
+    assert judge_uplink(1, Answer(200), 0.5).then == "done"
+    assert judge_uplink(20, Answer(503), 0.5, LONGEST_BATCH).after == LONGEST_BATCH // 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), max_size=12), st.integers(1, 5), st.integers(0, 9))
+def test_pieces_are_all_of_it_and_claim_nothing_that_is_left(
+    packs: list[tuple[int, int]], limit: int, beyond: int
+) -> None:
+    numbers, number = list[int](), 5
+    for gap, length in packs:
+        number += 1 + gap
+        numbers += [number] * length
+    left = [Item(one, "air", Summary(0, 300_000)) for one in numbers]
+    after, passed = 5, list[Item]()
+    while left:
+        part, upto = piece(left, limit, after, number + beyond)
+        passed, left = [*passed, *part], left[len(part) :]
+        assert 0 < len(part) <= limit
+        assert after <= upto
+        assert all(item.number > upto for item in left)
+        assert all(item.number <= upto for item in passed) or left[0].number == passed[-1].number
+        after = upto
+    assert [item.number for item in passed] == numbers
+    assert not passed or after == number + beyond
+
+
+def test_nothing_is_a_piece_as_well() -> None:
+    assert piece((), 10, 4, 9) == ((), 9)
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_nodes_report_at_moments_of_their_own(chance: float) -> None:
+    assert 0 <= own_moment(chance, 300_000) < 60_000
+    assert 0 <= own_moment(chance, 10_000) < 2_000

@@ -66,11 +66,6 @@ def test_a_reading_goes_by_age_when_its_whole_window_is_summarised_and_sent(
     assert frontier.covers(end) is covered
 
 
-def test_what_all_uplinks_have_had_is_what_the_slowest_has() -> None:
-    assert retention.heard_by_all({}) is None
-    assert retention.heard_by_all({"hub": 90, "cloud": 40}) == 40
-
-
 @pytest.mark.parametrize(
     ("keep", "asked", "before"),
     [

@@ -72,6 +72,10 @@ class Server:
                 task.cancel()
             await asyncio.gather(*self._serving, return_exceptions=True)
 
+    def answer_to(self, seen: Seen) -> bytes:
+        """What is answered when no other answer is prepared."""
+        return self.otherwise
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
@@ -91,7 +95,7 @@ class Server:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.seen.append(Seen(head[0], headers, body))
         self.on_seen()
-        writer.write(self.answers.popleft() if self.answers else self.otherwise)
+        writer.write(self.answers.popleft() if self.answers else self.answer_to(self.seen[-1]))
         await writer.drain()
         self.on_answered()
         if self.stays_open:

@@ -14,7 +14,8 @@ import pytest
 
 from outstation.core import delivery
 from outstation.core.readings import Alerted, Note
-from outstation.engine import notifier as engine
+from outstation.engine import failing
+from outstation.engine import line as engine
 from outstation.engine.notifier import Notifier, Trial
 from outstation.errors import UnknownNameError
 from outstation.store import file
@@ -49,7 +50,7 @@ def test_a_receiver_that_fails_for_a_minute_is_named_once_and_so_is_the_end_of_i
             await until(lambda: notifier.queue()["hub"].last_error)
             assert notifier.troubles() == []
             assert notes == []
-            monkeypatch.setattr(engine, "FAILING_AFTER", 100)
+            monkeypatch.setattr(failing, "FAILING_AFTER", 100)
             await until(lambda: notes)
             assert "Connect" in notifier.troubles()[0] or "refused" in notifier.troubles()[0]
             assert notifier.troubles()[0].endswith("; 1 wait.")
@@ -105,17 +106,6 @@ def test_the_end_comes_within_a_second_whatever_hangs(tmp_path: Path) -> None:
 
     in_store(tmp_path, story)
     hang.set()
-
-
-def test_receivers_that_left_the_config_are_forgotten(tmp_path: Path) -> None:
-    async def story(store: Store) -> None:
-        async with telling(store, [webhook(NOWHERE, "pager"), webhook(NOWHERE)]) as notifier:
-            await tell(store, notifier, hot(1))
-        async with telling(store, [webhook(NOWHERE)]):
-            await until(lambda: not Deliveries(store).count("pager"))
-        assert Deliveries(store).count("hub") == 1
-
-    in_store(tmp_path, story)
 
 
 def test_what_cannot_be_stored_is_delivered_all_the_same(tmp_path: Path) -> None:

@@ -12,14 +12,24 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from outstation.core.delivery import Answer
 from outstation.engine import outgoing
-from outstation.engine.outgoing import LookUp, post
+from outstation.engine.outgoing import LookUp
+from outstation.plugins import Request
 from tests.engine.receiving import Server, answer
 
 Rows = list[tuple[Any, ...]]
+
+
+async def post(
+    url: str, body: bytes, headers: dict[str, str], *, within: float, look_up: LookUp = socket.getaddrinfo
+) -> Answer:
+    """What came of a message, as one reads it; without what was counted."""
+    said = await outgoing.post(url, body, headers, within=within, look_up=look_up)
+    return msgspec.structs.replace(said, body=b"", type="", sent=0, received=0)
 
 
 def answered(*raw: bytes, stays_open: bool = False, within: float = 5) -> Answer:
@@ -223,3 +233,33 @@ def test_a_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sent_to("hub.example") == Answer(204)
     assert "certificate" in sent_to("other.example").error
     outgoing._context.cache_clear()
+
+
+def test_a_body_is_read_and_every_byte_counted() -> None:
+    raw = answer(200, "Content-Type: Application/JSON; charset=utf-8", body=b'{"a":1}')
+
+    async def story(server: Server) -> Answer:
+        server.otherwise = raw
+        request = Request(
+            f"http://127.0.0.1:{server.port}/points?db=x", b"air=1", {"X-API-Key": "k"}, "PUT", "text/plain"
+        )
+        said = await outgoing.exchange(request, within=5)
+        seen = server.seen[0]
+        assert (seen.line, seen.headers["content-type"], seen.body) == (
+            "PUT /points?db=x HTTP/1.1",
+            "text/plain",
+            b"air=1",
+        )
+        lines = [seen.line, *(f"{name}: {value}" for name, value in seen.headers.items()), "", ""]
+        assert said.sent == len("\r\n".join(lines)) + len(seen.body)
+        return said
+
+    said = with_server(story)
+    assert (said.body, said.type, said.received) == (b'{"a":1}', "application/json", len(raw))
+
+
+def test_a_header_cannot_smuggle_in_another() -> None:
+    request = Request("http://127.0.0.1:9/", headers={"Authorization": "a\r\nHost: elsewhere"})
+    said = asyncio.run(outgoing.exchange(request, within=1))
+    assert said.refused
+    assert "letter" in said.error

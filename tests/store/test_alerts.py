@@ -74,6 +74,7 @@ def test_the_oldest_go_but_none_that_still_stands(tmp_path: Path, monkeypatch: p
 def test_what_people_are_shown() -> None:
     assert document(hot(1)) == {
         "id": 1,
+        "node": None,
         "kind": "rule",
         "subject": "too hot",
         "severity": "warning",

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,10 +18,10 @@ from outstation.errors import StoreError
 from outstation.store import chunks, log, merging, raw, sealer
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
-from outstation.store.log import Log
 from outstation.store.recent import recent
 from outstation.store.replay import opened, replay
 from outstation.store.sealer import Sealer
+from tests.store.disturbed import Disturbed
 from tests.store.test_history import BATCHES, BOOTS, OFFSETS, SPANS, TIMES, readings_of
 
 T = TypeVar("T")
@@ -56,33 +53,15 @@ class KilledError(StoreError):
     """What a story of an interrupted sealing ends with."""
 
 
-class Interrupted:
-    """A store that ends after some transactions of sealing."""
-
-    def __init__(self, store: Store, after: int) -> None:
-        self._store, self._left = store, after
-
-    opened = property(lambda self: self._store.opened)
-    closed = property(lambda self: self._store.closed)
-
-    @property
-    def log(self) -> Log:
-        return self._store.log
-
-    def read(self) -> AbstractContextManager[apsw.Connection]:
-        return self._store.read()
-
-    def write(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
-        if not self._left:
-            raise KilledError("killed")
-        self._left -= 1
-        return self._store.write(work)
-
-
 async def seal(store: Store, transactions: int) -> None:
     """Seal everything, unless it takes more transactions."""
+
+    async def kill(written: int) -> None:
+        if written == transactions:
+            raise KilledError("killed")
+
     with contextlib.suppress(KilledError):
-        await Sealer(Interrupted(store, transactions)).seal(0, everything=True)
+        await Sealer(Disturbed(store, kill)).seal(0, everything=True)
 
 
 async def live_through(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+import tracemalloc
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from outstation import clock
@@ -15,11 +18,12 @@ from outstation.core.readings import Quality, Value
 from outstation.core.summaries import Summary
 from outstation.core.windows import FIVE_MINUTES, Tier
 from outstation.errors import RefusedError, StoreError
-from outstation.store import columns, tiers
+from outstation.store import tiers
 from outstation.store.columns import Column
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
 from outstation.store.log import Log
+from outstation.store.rows import LATEST, Columns, pack, unpack
 from tests.store.given import BOOT, MORNING, in_store, sent
 
 HOUR = 3_600_000
@@ -32,20 +36,6 @@ def column(times: Sequence[int], values: Sequence[Value | None] | None = None, s
 def everything(store: Store, sensor: str = "b/x") -> list[tuple[int, Value | None, Quality]]:
     rows = History(store).of_sensor(sensor, limit=10_000).rows
     return [(row.at - MORNING, row.value, row.quality) for row in rows]
-
-
-@pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count the looks at the disk that identity needed."""
-    counted: list[int] = []
-    ask = Log._known
-
-    def counting(self: Log, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        counted.append(len(wanted))
-        return ask(self, wanted)
-
-    monkeypatch.setattr(Log, "_known", counting)
-    return counted
 
 
 def test_a_recording_is_stored_without_a_look_at_the_disk_and_once_more_is_a_duplicate(
@@ -108,7 +98,7 @@ def test_columns_and_single_readings_by_chance_end_as_the_same(tmp_path: Path) -
 
 def test_what_cannot_be_stored_is_refused_before_anything_of_it_is(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
-        far = (column([-MORNING - 1]), column([columns.LATEST - MORNING]))
+        far = (column([-MORNING - 1]), column([LATEST - MORNING]))
         for wrong in (column([1], [2**70]), column([1], [2**63]), *far, column([1, 2], [1]), column([1], ["\ud800"])):
             with pytest.raises(RefusedError):
                 store.record_columns([column(range(5)), wrong])
@@ -185,3 +175,26 @@ def test_what_came_while_no_node_ran_is_summed_up_when_one_does(tmp_path: Path) 
 def summed(store: Store) -> list[Summary]:
     with store.read() as connection:
         return [one for one in tiers.rows(connection, 1, Tier.FIVE_MINUTES, 0, 1 << 60) if one.count]
+
+
+def test_a_long_row_is_packed_into_half_the_room_and_comes_back_the_same() -> None:
+    row = Columns(7, [1, 2] * 50, list(range(1_000, 1_100)), [20.5, True, 7, None, "wet"] * 20, 0)
+    body = pack(row)
+    assert len(body) < 256
+    assert unpack(body) == row
+
+
+@pytest.mark.parametrize("spoil", [lambda body: body[:-9], lambda body: body[:40] + b"\0" + body[41:]])
+def test_a_long_row_that_is_damaged_says_so(spoil: Callable[[bytes], bytes]) -> None:
+    body = pack(Columns(0, [1] * 200, list(range(200)), [n / 7 for n in range(200)], 0))
+    with pytest.raises(msgspec.DecodeError):
+        unpack(spoil(body))
+
+
+def test_a_row_that_would_fill_the_memory_is_not_unpacked() -> None:
+    bomb = zlib.compress(msgspec.msgpack.encode((0, [1] * (40 << 20), [], [], 0)))
+    tracemalloc.start()
+    with pytest.raises(msgspec.DecodeError):
+        unpack(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    tracemalloc.stop()

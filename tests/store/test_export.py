@@ -20,7 +20,7 @@ from outstation.core.readings import Quality, Reading, Value
 from outstation.errors import RefusedError, UnknownNameError
 from outstation.store import exporting
 from outstation.store.cells import cell_of, value_of, values_of
-from outstation.store.clerk_child import LENGTH, Answered
+from outstation.store.children import LENGTH, Answered
 from outstation.store.database import Store
 from outstation.store.exporting import Wanted
 from outstation.store.replay import opened

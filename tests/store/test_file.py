@@ -69,7 +69,7 @@ def test_a_new_file_has_all_that_cannot_be_changed_later(tmp_path: Path) -> None
         "auto_vacuum": 2,  # incremental
         "journal_mode": "wal",
         "application_id": file.APPLICATION_ID,
-        "user_version": 3,
+        "user_version": len(file._migrations()),
     }
 
 
@@ -114,7 +114,7 @@ def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
     connection.pragma("user_version", 99)
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(NewerFileError, match=r"its version is 99, this program knows 3.*Install the newer program"):
+    with pytest.raises(NewerFileError, match=r"its version is 99, this program knows \d.*Install the newer program"):
         Store(tmp_path, boot=BOOT)
     assert path.read_bytes() == before
     assert names(tmp_path) == {file.NAME}

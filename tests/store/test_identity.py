@@ -17,20 +17,6 @@ from outstation.store.rows import Columns, unpack
 from tests.store.given import DAY, in_store, own, sent
 
 
-@pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count the looks at the disk that identity needed."""
-    counted: list[int] = []
-    ask = Log._known
-
-    def counting(self: Log, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        counted.append(len(wanted))
-        return ask(self, wanted)
-
-    monkeypatch.setattr(Log, "_known", counting)
-    return counted
-
-
 def test_the_same_again_is_a_duplicate(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
         await store.record([sent("b/x", at, at) for at in range(5)])

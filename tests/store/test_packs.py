@@ -32,7 +32,7 @@ from outstation.store.stock import Stock
 from outstation.store.tiers import Tiers
 from tests.store.given import BOOT, MORNING, in_store
 from tests.store.test_killed import ROOT, child
-from tests.store.test_tiers import REACH, Life, Step, by_hand, made, steps, stored
+from tests.store.test_tiers import REACH, Life, Step, by_hand, in_life, made, steps, stored
 
 FOREVER: Millis = 400 * DAY
 SENSOR = 1
@@ -75,29 +75,23 @@ def packed(store: Store) -> int:
 @given(st.lists(st.tuples(steps, st.booleans()), max_size=25))
 @pytest.mark.usefixtures("short_spans")
 def test_whatever_is_packed_when_the_rows_say_what_the_stored_readings_say(story: list[tuple[Step, bool]]) -> None:
-    async def live(folder: Path) -> None:
-        life = Life(folder)
-        try:
-            for value in (1.5, 2.25, None, *[3.0] * 40):
-                await life.happen(Step("own", 400_000, value, Quality.OK))
-            await made(life.store, life.wall)
-            await life.store._packer.pack(life.wall.at + FOREVER)
-            for step, packs_now in story:
-                await life.happen(step)
-                if packs_now:
-                    await life.store._packer.pack(life.wall.at + FOREVER)
-            await made(life.store, life.wall)
-            assert stored(life.store, "a") == by_hand(life.store, "a")
-            plots = [plot(life, span) for span in (HOUR, DAY, 9 * DAY)]
-            await life.store._packer.pack(life.wall.at + FOREVER)
-            assert stored(life.store, "a") == by_hand(life.store, "a")
-            assert [plot(life, span) for span in (HOUR, DAY, 9 * DAY)] == plots
-        finally:
-            life.store.close()
+    async def live(life: Life) -> None:
+        for value in (1.5, 2.25, None, *[3.0] * 40):
+            await life.happen(Step("own", 400_000, value, Quality.OK))
+        await made(life.store, life.wall)
+        await life.store._packer.pack(life.wall.at + FOREVER)
+        for step, packs_now in story:
+            await life.happen(step)
+            if packs_now:
+                await life.store._packer.pack(life.wall.at + FOREVER)
+        await made(life.store, life.wall)
+        assert stored(life.store, "a") == by_hand(life.store, "a")
+        plots = [plot(life, span) for span in (HOUR, DAY, 9 * DAY)]
+        await life.store._packer.pack(life.wall.at + FOREVER)
+        assert stored(life.store, "a") == by_hand(life.store, "a")
+        assert [plot(life, span) for span in (HOUR, DAY, 9 * DAY)] == plots
 
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "data").mkdir()
-        asyncio.run(live(Path(folder) / "data"))
+    in_life(live)
 
 
 def plot(life: Life, span: Millis) -> Plot:

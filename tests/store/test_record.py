@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -14,6 +15,7 @@ from outstation.core.readings import Quality, Reading, Value
 from outstation.errors import RefusedError, StoreError
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
+from outstation.store.rows import LATEST
 from outstation.store.writer import OWN_TOGETHER
 from tests.store.given import BOOT, MORNING, in_store, own, sent
 
@@ -163,17 +165,26 @@ def test_close_writes_what_waits_and_leaves_one_file(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == 2
 
 
-@pytest.mark.parametrize("value", [1 << 64, "\ud800", object()], ids=["too great", "surrogate", "no value"])
-def test_a_reading_that_cannot_be_packed_is_refused_alone(tmp_path: Path, value: Value) -> None:
+VALUES: list[Any] = [1 << 63, 1 << 64, -(1 << 63) - 1, "\ud800", b"b", [1.0], Quality.OK, object()]
+UNFIT = [
+    *(own("a", 3, value) for value in VALUES),
+    own("\ud800", 3), own("a", -LATEST - MORNING), sent("b/x", LATEST - MORNING), sent("b/x", -MORNING - 1),
+    Reading("a", 1.5, MORNING, LATEST, MORNING), Reading("a", 1.5, MORNING, 3, -LATEST),
+]  # fmt: skip
+
+
+def test_readings_that_no_block_could_keep_are_refused_alone(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
-        good, bad = store.record([own("a", 1)]), store.record([own("a", 2), own("a", 3, value)])
-        store.record_soon([own("a", 4, value), own("a", 5)])
+        good, bad = store.record([own("a", 1)]), [store.record([own("a", 2), unfit]) for unfit in UNFIT]
+        store.record_soon([*UNFIT, own("a", 5)])
         other = store.write(lambda connection: connection.pragma("user_version"))
-        with pytest.raises(RefusedError):
-            await bad
+        assert [reading.now for reading in History(store).of_sensor("a").rows][-1] == 5
+        for call in bad:
+            with pytest.raises(RefusedError, match="cannot be stored"):
+                await call
         assert await good == Recorded(1)
         assert await other
-        assert on_disk(tmp_path) == 2
+        assert (on_disk(tmp_path), store.stats().dropped) == (2, len(UNFIT))
         assert [reading.now for reading in History(store).of_sensor("a").rows] == [1, 5]
 
     in_store(tmp_path, story)

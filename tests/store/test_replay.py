@@ -128,9 +128,9 @@ def test_no_more_is_in_memory_than_is_allowed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(replay, "OPEN_AT_MOST", 10_000)
     with replay.opened(tmp_path) as connection:
         one = replay._Replay(connection, {1: "a/x"})
-        seen = [sum(part.left for part in one._parts) for _ in one.readings(0, MORNING * 2)]
-    assert len(seen) == 60_000
-    assert max(seen) < 10_000 + 2 * 4_096
+        seen = [(len(part.at), sum(each.left for each in one._parts)) for part in one.parts(0, MORNING * 2)]
+    assert sum(here for here, _ in seen) == 60_000
+    assert max(map(sum, seen)) < 10_000 + 2 * 4_096
 
 
 def test_it_is_read_beside_a_running_node(tmp_path: Path) -> None:

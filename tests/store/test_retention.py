@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -45,6 +46,12 @@ def days_of(store: Store, sensor: str) -> list[int]:
 def asked(store: Store, query: str) -> list[tuple[object, ...]]:
     with store.read() as connection:
         return list(connection.execute(query))
+
+
+async def had(store: Store, **cursors: int) -> None:
+    """Have uplinks that have had the summaries up to these numbers."""
+    add_ = "INSERT INTO uplinks (name, cursor) VALUES (?, ?)"
+    await store.write(lambda connection: connection.executemany(add_, list(cursors.items())).fetchall())
 
 
 def test_what_is_older_than_its_days_goes(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ def test_nothing_unsummarised_goes_by_age(tmp_path: Path) -> None:
 def test_nothing_goes_by_age_before_the_uplinks_have_had_it(tmp_path: Path) -> None:
     async def story(store: Store, retention: Retention) -> None:
         await add(store, "air", [0, 1, 2])
-        retention.cursors = {"hub": 15, "cloud": 99}  # the twelve of the first day, and three of the second
+        await had(store, hub=15, cloud=99)  # the twelve of the first day, and three of the second
         await retention.by_age(Limits(FREELY, keep=DAY, keep_5m=DAY), NOW, asked=True)
         assert days_of(store, "air") == [1, 2]
         assert asked(store, "SELECT min(number) FROM summaries") == [(13,)]
@@ -181,7 +188,7 @@ def test_room_is_made_in_the_order_of_what_is_missed_least(tmp_path: Path) -> No
         await sealed(store, "air", [(day, 100) for day in days], size=5_000)
         for tier in (Tier.FIVE_MINUTES, Tier.HOUR, Tier.DAY):
             await summarised(store, "air", days[:80], tier)
-        retention.cursors = {"hub": 50 * 12}
+        await had(store, hub=50 * 12)
         before, cap, order = held(store), await asyncio.to_thread(retention.look, Stock.used), []
         while before["days"] > 1:
             cap = cap * 95 // 100
@@ -267,12 +274,13 @@ def test_the_cap_holds_while_readings_arrive(tmp_path: Path) -> None:
 def test_a_large_log_is_sealed_before_anything_is_deleted(tmp_path: Path) -> None:
     async def story(store: Store, retention: Retention) -> None:
         await add(store, "air", range(10))
-        for call in range(40):
-            await store.record([own("fresh", call * 1_000 + step, "wet" * 80) for step in range(1_000)])
+        texts = [random.Random(number).randbytes(100).hex() for number in range(400)]
+        for call in range(100):
+            await store.record([own("fresh", call * 100 + step, texts[step + call % 4 * 100]) for step in range(100)])
         used = retention.look(Stock.used)
         assert await retention.make_room(Limits(used), NOW.at) == Deleted()
         assert retention.look(Stock.used) < used - used // 25
-        assert (days_of(store, "air"), store.stats().readings) == (list(range(10)), 41_000)
+        assert (days_of(store, "air"), store.stats().readings) == (list(range(10)), 11_000)
 
     told(tmp_path, story)
 

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +20,10 @@ from outstation.core.readings import Millis, Value
 from outstation.store import chunks, merging, sealer
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
-from outstation.store.log import Log
 from outstation.store.replay import opened, replay
 from outstation.store.sealer import OLD, Sealer
 from tests.store.child import pair
+from tests.store.disturbed import Disturbed
 from tests.store.given import MORNING, in_store, own, sent
 
 T = TypeVar("T")
@@ -213,35 +212,18 @@ def test_what_a_deleted_sensor_left_in_the_log_is_not_sealed(tmp_path: Path) -> 
     in_store(tmp_path, story)
 
 
-class Meddled:
-    """A store in which somebody deletes all blocks between the packing of others and their writing."""
-
-    def __init__(self, store: Store) -> None:
-        self._store, self._is_done = store, False
-
-    opened = property(lambda self: self._store.opened)
-    closed = property(lambda self: self._store.closed)
-
-    @property
-    def log(self) -> Log:
-        return self._store.log
-
-    def read(self) -> AbstractContextManager[apsw.Connection]:
-        return self._store.read()
-
-    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
-        if not self._is_done:
-            self._is_done = True
-            await self._store.write(lambda connection: connection.execute("DELETE FROM blocks").fetchall())
-        return await self._store.write(work)
-
-
 def test_blocks_that_somebody_deleted_meanwhile_do_not_come_back(tmp_path: Path) -> None:
+    """Between the packing of others and their writing."""
+
     async def story(store: Store) -> None:
+        async def meddle(written: int) -> None:
+            if not written:
+                await store.write(lambda connection: connection.execute("DELETE FROM blocks").fetchall())
+
         await fill(store, range(20))
         await store.seal(everything=True)
         await fill(store, range(20, 40))
-        await Sealer(Meddled(store)).seal(0, everything=True)
+        await Sealer(Disturbed(store, meddle)).seal(0, everything=True)
         assert blocks(store) == [(10, 29, 20)]
 
     in_store(tmp_path, story)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
-from outstation.core.readings import Reading, Value
-from outstation.store import file
+from outstation.core.readings import Reading
+from outstation.store import file, newest
 from outstation.store.chunks import CHUNK_READINGS
 from outstation.store.database import Store
 from outstation.store.history import History
-from outstation.store.rows import SENT, Columns, pack
+from outstation.store.rows import SENT, unpack
 from tests.store.given import BOOT, MORNING, in_store, sent
 
 GIGABYTE = 1 << 30
@@ -36,26 +36,39 @@ async def record(store: Store, batches: list[list[Reading]]) -> None:
 
 
 def grow(path: Path, sensors: int) -> None:
-    """Write a gigabyte of closed chunks into a file that knows its sensors and holds nothing else."""
+    """Write a gigabyte of closed chunks, and the newest of each sensor, into a file that knows its sensors."""
     connection = apsw.Connection(str(path))
-    ids = [1 + number % sensors for number in range(CHUNK_READINGS)]
-    values: list[Value | None] = [number / 7 for number in range(CHUNK_READINGS)]
-    bits = sum(1 << sensor for sensor in set(ids)).to_bytes(max(ids) // 8 + 1, "little")
     connection.execute("PRAGMA synchronous = off; BEGIN IMMEDIATE; DELETE FROM log; DELETE FROM log_index")
-    size = 0
-    for row in itertools.count(1):
+    turns = [
+        chunk_of(range(first, min(first + CHUNK_READINGS, sensors))) for first in range(0, sensors, CHUNK_READINGS)
+    ]
+    values, known = [number / 7 for number in range(CHUNK_READINGS)], newest.Newest()
+    size = row = 0
+    while size < GIGABYTE:
+        row += 1
+        ids, bits = turns[row % len(turns)]
         first = row * CHUNK_READINGS
-        times = list(range(first, first + CHUNK_READINGS))
-        body = pack(Columns(MORNING, ids, times, values, SENT))
-        low, high = MORNING + times[0], MORNING + times[-1]
+        # Rows of older programs are as MessagePack makes them; today's take a third, and are not made as fast.
+        body = msgspec.msgpack.encode((MORNING, ids, [first, *STEPS], values, SENT))
+        low, high = MORNING + first, MORNING + first + CHUNK_READINGS - 1
         connection.execute("INSERT INTO log VALUES (?, 1, ?, ?)", (row, CHUNK_READINGS, body))
         connection.execute(_INDEX, (row, row, CHUNK_READINGS, low, high, high, bits))
         size += len(body)
-        if size > GIGABYTE:
-            break
+    for last in range(row - len(turns), row + 1):
+        known.learn(1, unpack(connection.execute("SELECT body FROM log WHERE id = ?", (last,)).get))
+    newest.save(connection, known, row)
     connection.execute("UPDATE closed SET readings = ?", (row * CHUNK_READINGS,))
     connection.execute("COMMIT")
     connection.close()
+
+
+STEPS = [1] * (CHUNK_READINGS - 1)
+
+
+def chunk_of(numbers: range) -> tuple[list[int], bytes]:
+    """Return the ids of a chunk of these sensors in turn, and its bits."""
+    ids = [1 + numbers[place % len(numbers)] for place in range(CHUNK_READINGS)]
+    return ids, sum(1 << sensor for sensor in set(ids)).to_bytes(max(ids) // 8 + 1, "little")
 
 
 _INDEX = """
@@ -71,12 +84,12 @@ def forget_cache(path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sensors", [10, 4_000], ids=["a node", "a hub"])
+@pytest.mark.parametrize("sensors", [10, 20_000], ids=["a node", "a hub"])
 def test_a_gigabyte_is_open_in_a_second(tmp_path: Path, sensors: int) -> None:
     path = tmp_path / file.NAME
-    in_store(tmp_path, lambda store: record(store, batches(sensors, 0, 4_000, 4_000)))
+    in_store(tmp_path, lambda store: record(store, batches(sensors, 0, max(sensors, 4_000), 4_000)))
     grow(path, sensors)
-    later = batches(sensors, 1_000_000_000, 140_000, 100)
+    later = batches(sensors, 1_000_000_000, 140_000, 400)
     in_store(tmp_path, lambda store: record(store, later))
     assert path.stat().st_size > GIGABYTE
     forget_cache(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import apsw
@@ -16,13 +17,14 @@ from hypothesis import strategies as st
 from outstation.clock import Trust
 from outstation.core.closing import GRACE
 from outstation.core.readings import Millis, Quality, Reading, Value
-from outstation.core.summaries import Summary, total
+from outstation.core.summaries import Summary
 from outstation.core.summing import summarised
-from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier, Window, parts, window
+from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier, Window, window
 from outstation.store import raw, renaming, tiers
 from outstation.store.chunks import HIGHEST, LOWEST
 from outstation.store.columns import Column
 from outstation.store.database import Boot, Store
+from tests.core.rolled import rolled
 from tests.store.given import BOOT, MORNING, own, sent
 
 REACH: Millis = 700_000
@@ -85,13 +87,7 @@ def by_hand(store: Store, name: str) -> dict[Window, Summary]:
     for tier in (Tier.HOUR, Tier.DAY):
         edges = [at for one in found for at in (one.start, one.end - 1)]
         for whole in {window(tier, at, lambda _: IST) for at in edges}:
-            inside = [
-                one
-                for piece in parts(whole, lambda _: IST)
-                for key, one in sorted(found.items())
-                if key.tier is piece.tier and piece.start <= key.start < piece.end
-            ]
-            found[whole] = total(whole, inside)
+            found[whole] = rolled(whole, found, lambda _: IST)
     return {key: each for key, each in found.items() if not each.is_empty}
 
 
@@ -171,24 +167,32 @@ def copied(store: Store, folder: Path) -> Path:
     return folder
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(steps, max_size=25))
-def test_whatever_happens_the_rows_say_what_the_stored_readings_say(story: list[Step]) -> None:
-    async def live(folder: Path) -> None:
+def in_life(story: Callable[[Life], Awaitable[None]]) -> None:
+    async def main(folder: Path) -> None:
         life = Life(folder)
         try:
-            await life.store.record([Reading("a", 1.5, life.boot.offset, 0, life.boot.offset)])
-            for step in story:
-                await life.happen(step)
-            await made(life.store, life.wall)
-            assert not unmade(life.store)
-            assert stored(life.store, "a") == by_hand(life.store, "a")
+            await story(life)
         finally:
             life.store.close()
 
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "data").mkdir()
-        asyncio.run(live(Path(folder) / "data"))
+        data = Path(folder) / "data"
+        data.mkdir()
+        asyncio.run(main(data))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, max_size=25))
+def test_whatever_happens_the_rows_say_what_the_stored_readings_say(story: list[Step]) -> None:
+    async def live(life: Life) -> None:
+        await life.store.record([Reading("a", 1.5, life.boot.offset, 0, life.boot.offset)])
+        for step in story:
+            await life.happen(step)
+        await made(life.store, life.wall)
+        assert not unmade(life.store)
+        assert stored(life.store, "a") == by_hand(life.store, "a")
+
+    in_life(live)
 
 
 def test_a_commit_that_closes_nothing_writes_no_row_more(tmp_path: Path) -> None:

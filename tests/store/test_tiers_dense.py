@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from outstation.store import summarising, tiers
 from outstation.store.columns import Column
 from outstation.store.database import Store
 from tests.store.given import MORNING, sent
-from tests.store.test_tiers import Life, Step, Wall, by_hand, copied, made, opened, steps, stored, unmade
+from tests.store.test_tiers import Life, Step, Wall, by_hand, copied, in_life, made, opened, steps, stored, unmade
 
 EVERY: Millis = 1_000
 
@@ -93,16 +92,10 @@ def test_whatever_happens_steps_of_four_readings_miss_none(monkeypatch: pytest.M
     monkeypatch.setattr(tiers, "MOST", 4)
     monkeypatch.setattr(tiers, "FEW", 1)
 
-    async def live(folder: Path) -> None:
-        life = Life(folder)
-        try:
-            for step in story:
-                await life.happen(step)
-            await made(life.store, life.wall)
-            assert stored(life.store, "a") == by_hand(life.store, "a")
-        finally:
-            life.store.close()
+    async def live(life: Life) -> None:
+        for step in story:
+            await life.happen(step)
+        await made(life.store, life.wall)
+        assert stored(life.store, "a") == by_hand(life.store, "a")
 
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "data").mkdir()
-        asyncio.run(live(Path(folder) / "data"))
+    in_life(live)

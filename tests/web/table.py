@@ -13,6 +13,8 @@ from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.plugins import Place
+from outstation.protocols.outstation import routes as hub
+from outstation.protocols.outstation.watch import Watch
 from outstation.protocols.thingspeak import routes as dialects
 from outstation.routes import Route
 from outstation.store.database import Boot, Store
@@ -57,6 +59,11 @@ alert = {{ severity = "info", message = "It is warm" }}
 [[webhooks]]
 name = "nobody"
 url = "http://127.0.0.1:9/"
+
+[[uplinks]]
+name = "nobody"
+kind = "json"
+url = "http://127.0.0.1:9/"
 """
 
 _NAMES = {
@@ -67,6 +74,9 @@ _NAMES = {
     "/api/settings/{name}": "/api/settings/warm_at",
     "/api/alerts/{id}/acknowledge": "/api/alerts/1/acknowledge",
     "/api/keys/{id}": "/api/keys/nobodys",
+    "/api/nodes/{name}": "/api/nodes/nobody",
+    "/api/nodes/{name}/renew": "/api/nodes/nobody/renew",
+    "/api/uplinks/{name}/resend": "/api/uplinks/nobody/resend",
     "/docs/{file}": "/docs/start.js",
     "/channels/{channel}/fields/{field}/last": "/channels/1/fields/1/last",
     "/channels/{channel}/fields/{field}/last.txt": "/channels/1/fields/1/last.txt",
@@ -98,7 +108,7 @@ def site_of(folder: Path, store: Store, config: Config) -> Site:
 def application(folder: Path, store: Store, config: Config) -> Application:
     """Return the application of such a node."""
     site = site_of(folder, store, config)
-    return Application(site, dialects.routes(site))
+    return Application(site, [*hub.routes(site, Watch(site)), *dialects.routes(site)])
 
 
 def _every_route() -> tuple[Route, ...]:

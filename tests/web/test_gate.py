@@ -187,7 +187,8 @@ def test_what_is_not_json_is_415_and_the_header_to_add_is_named(
 )
 def test_json_is_taken_by_name_and_as_curl_sends_it(node: Running, route: Route, kind: str) -> None:
     answer = ask(node, route.method, path(route), f"Content-Type: {kind}", with_key(KEY), body=b"{}")
-    assert answer.status in ({200, 404} if "/alerts/" in route.path else {400, 422})
+    may_be_empty = "/alerts/" in route.path or route.path.endswith(("/renew", "/resend"))
+    assert answer.status in ({200, 404} if may_be_empty else {400, 422})
 
 
 @every_json_route
@@ -201,7 +202,7 @@ def test_a_form_without_a_key_in_a_header_is_no_json(node: Running, route: Route
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip", "x-nobody-knows"])
 def test_coded_bodies_are_415(node: Running, route: Route, coding: str) -> None:
     answer = ask(node, route.method, path(route), f"Content-Encoding: {coding}", with_key(KEY), JSON)
-    assert answer.status == 415
+    assert answer.status == (422 if route.gzip and coding == "gzip" else 415)
 
 
 def test_what_follows_the_chunks_of_a_body_is_no_header(node: Running) -> None:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SHOW_EVERY_S = 0.2
 
+columns_option = click.option(
+    "--sensor",
+    "columns",
+    metavar="NAME=COLUMN",
+    multiple=True,
+    help="A sensor, and its column. May be repeated.  [default: each other column, by its name]",
+)
+
 
 @root.command()
 @click.argument("rules", type=_FILE)
@@ -30,13 +38,7 @@ _SHOW_EVERY_S = 0.2
 @click.option("--against", metavar="OTHER.toml", type=_FILE, help="Another version of the rules, to compare with.")
 @click.option("--csv", "table", metavar="FILE", type=_FILE, help="Try on a CSV file, plain or .gz.")
 @click.option("--time", "time_column", metavar="COLUMN", help="Its column of times.  [default: the first]")
-@click.option(
-    "--sensor",
-    "columns",
-    metavar="NAME=COLUMN",
-    multiple=True,
-    help="A sensor, and its column. May be repeated.  [default: each other column, by its name]",
-)
+@columns_option
 @click.option("--where", metavar="COLUMN=TEXT", multiple=True, help="Only rows with this text. May be repeated.")
 @data_option
 @json_option

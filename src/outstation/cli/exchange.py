@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outstation.cli.backtest import moment, pairs
+from outstation.cli.backtest import columns_option, moment, pairs
 from outstation.cli.root import data_option, json_option, print_json, root
 
 if TYPE_CHECKING:
@@ -64,13 +64,7 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
 @click.option("--format", "shape", type=click.Choice(["csv"]), default="csv", show_default=True, help="What FILE is.")
 @click.option("--device", metavar="NAME", help="The device of sensors that name none.")
 @click.option("--time", "time", metavar="COLUMN", help="Its column of times.  [default: timestamp, or the first]")
-@click.option(
-    "--sensor",
-    "columns",
-    metavar="NAME=COLUMN",
-    multiple=True,
-    help="A sensor, and its column. May be repeated.  [default: each other column, by its name]",
-)
+@columns_option
 @click.option("--timezone", "zone", metavar="ZONE", help="Of times without Z or an offset, such as Europe/Berlin.")
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say how much that was.")
 @data_option

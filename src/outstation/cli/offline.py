@@ -18,6 +18,7 @@ from outstation.store import file, renaming
 from outstation.store.database import Boot, Store
 from outstation.store.keys import Keys
 from outstation.web.api.keys import key_document
+from outstation.web.api.nodes import NodesApi
 
 T = TypeVar("T")
 
@@ -49,6 +50,26 @@ def revoke_key(data: Path, number: str) -> dict[str, Any]:
         return {"revoked": number}
 
     return _with_keys(data, work)
+
+
+def list_nodes(data: Path) -> dict[str, Any]:
+    """Return what GET /api/nodes would. Raises OwnedError, StoreError."""
+    return _with_nodes(data, NodesApi.list)
+
+
+def add_node(data: Path, name: str) -> dict[str, Any]:
+    """Return what POST /api/nodes would. Raises OwnedError, StoreError, RefusedError."""
+    return _with_nodes(data, lambda nodes: nodes.create(name))
+
+
+def renew_node(data: Path, name: str) -> dict[str, Any]:
+    """Return what POST /api/nodes/{name}/renew would. Raises OwnedError, StoreError, UnknownNameError."""
+    return _with_nodes(data, lambda nodes: nodes.replace(name))
+
+
+def remove_node(data: Path, name: str) -> dict[str, Any]:
+    """Return what DELETE /api/nodes/{name} would. Raises OwnedError, StoreError, UnknownNameError."""
+    return _with_nodes(data, lambda nodes: nodes.delete(name))
 
 
 def rename_sensor(data: Path, old: str, new: str) -> dict[str, Any]:
@@ -84,6 +105,10 @@ def retention(data: Path, config: Config, *, now: bool, dry_run: bool) -> dict[s
 
 def _with_keys(data: Path, work: Callable[[Keys], Awaitable[T]]) -> T:
     return _with_store(data, lambda store: work(Keys(store)))
+
+
+def _with_nodes(data: Path, work: Callable[[NodesApi], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    return _with_store(data, lambda store: work(NodesApi(store, Keys(store))))
 
 
 def _with_data(data: Path, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -20,6 +20,7 @@ from outstation.config.models import (
     SensorTable,
     SettingTable,
     StoreTable,
+    UplinkTable,
     WebhookTable,
     WebTable,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "SensorTable",
     "SettingTable",
     "StoreTable",
+    "UplinkTable",
     "WebTable",
     "WebhookTable",
     "find",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from outstation.config import mistakes
 from outstation.config.mistakes import Place
 from outstation.config.models import (
     RESERVED,
@@ -14,7 +15,9 @@ from outstation.config.models import (
     DeviceTable,
     DriverTable,
     RuleTable,
+    SensorTable,
     SettingTable,
+    UplinkTable,
     WebhookTable,
 )
 from outstation.config.specs import feedback_name
@@ -50,6 +53,7 @@ def across(found: list[Found]) -> list[str]:
         *_used_twice(_channels(found)),
         *_used_twice(_keys(found)),
         *_fields(found),
+        *_sent(found),
     ]
 
 
@@ -90,6 +94,8 @@ def _space(table: BaseModel) -> str:
             return "rule"
         case WebhookTable() | AppriseTable():
             return "receiver"
+        case UplinkTable():
+            return "uplink"
     return ""
 
 
@@ -127,3 +133,14 @@ def _fields(found: list[Found]) -> Iterator[str]:
         for number, field in enumerate(fields):
             if field in fields[:number]:
                 yield one.place.says("fields", f'expected each name once, found "{field}" twice')
+
+
+def _sent(found: list[Found]) -> Iterator[str]:
+    """An uplink that takes some sensors by name takes nothing of one that is not there. Others' have a slash."""
+    own = {getattr(one.table, "name", None) for one in found if isinstance(one.table, SensorTable)}
+    for one in found:
+        fields = getattr(one.options, "fields", ()) if isinstance(one.table, UplinkTable) else ()
+        for name in fields if isinstance(fields, dict) else ():
+            if "/" not in name and name not in own:
+                hint = mistakes.nearest(name, sorted(filter(None, own))) if own else "there is none"
+                yield one.place.says("fields", f"expected the name of a sensor, found {mistakes.shown(name)}; {hint}")

@@ -36,6 +36,7 @@ from outstation.config.models import (
     SettingTable,
     StoreTable,
     Table,
+    UplinkTable,
     WebhookTable,
     WebTable,
 )
@@ -59,6 +60,7 @@ REPEATED: dict[str, type[BaseModel]] = {
     "rules": RuleTable,
     "webhooks": WebhookTable,
     "apprise": AppriseTable,
+    "uplinks": UplinkTable,
 }
 """Tables that stand once for each thing: `[[sensors]]`."""
 
@@ -168,22 +170,23 @@ class _Reader:
         name = raw.get("name")
         place = Place(self.file, f"[[{key}]]", number, mistakes.shown(name).strip('"') if isinstance(name, str) else "")
         table = self._table(place, model, raw)
-        options = self._options(place, key, table) if isinstance(table, DriverTable) else None
+        options = self._options(place, key, table) if isinstance(table, DriverTable | UplinkTable) else None
         return Found(place, table, options, raw)
 
-    def _options(self, place: Place, group: str, table: DriverTable) -> BaseModel | None:
-        driver = getattr(table, "driver", None)
+    def _options(self, place: Place, group: str, table: DriverTable | UplinkTable) -> BaseModel | None:
+        key = "kind" if isinstance(table, UplinkTable) else "driver"
+        driver = getattr(table, key, None)
         if driver is None:
             return None
         names = list(plugins.names(group))
         if driver not in names:
-            sentence = f"expected a driver for {group}, found {mistakes.shown(driver)}; "
-            self.mistakes.append(place.says("driver", sentence + mistakes.nearest(driver, names)))
+            sentence = f"expected a {key} {'of' if key == 'kind' else 'for'} {group}, found {mistakes.shown(driver)}; "
+            self.mistakes.append(place.says(key, sentence + mistakes.nearest(driver, names)))
             return None
         try:
             options: type[BaseModel] = plugins.load(group, driver).Options
         except (ImportError, AttributeError) as error:
-            self.mistakes.append(place.says("driver", f"{mistakes.shown(driver)} cannot be loaded ({error})"))
+            self.mistakes.append(place.says(key, f"{mistakes.shown(driver)} cannot be loaded ({error})"))
             return None
         return self._table(place, options, table.options, also_known=type(table).model_fields)
 
@@ -232,7 +235,7 @@ class _RulesReader(_Reader):
             raw = {"driver": ""} | {name: value for name, value in raw.items() if name != "feedback"}
         return super()._one(key, model, number, raw)
 
-    def _options(self, place: Place, group: str, table: DriverTable) -> BaseModel | None:
+    def _options(self, place: Place, group: str, table: DriverTable | UplinkTable) -> BaseModel | None:
         return None
 
 

@@ -47,7 +47,7 @@ def of_details(place: Place, details: ErrorDetails, raw: Mapping[str, Any], know
     if not keys or keys[0] not in raw:
         return place.says(key, expected)
     item = f"item {location[1] + 1}: " if len(location) > 1 and isinstance(location[1], int) else ""
-    found = _found(keys[-1], _inside(raw[keys[0]], location[1:]), with_kind=details["type"].endswith("_type"))
+    found = _found(keys, _inside(raw[keys[0]], location[1:]), with_kind=details["type"].endswith("_type"))
     return place.says(key, f"{item}{expected}, found {found}{hint and '; '}{hint}")
 
 
@@ -98,7 +98,7 @@ def shown(value: object) -> str:
 
 def is_secret(key: str) -> bool:
     """Tell whether the value of a key of this name must not be repeated. An address may hold a secret, too."""
-    return re.search(r"(^|_)(key|secret|password|token|url)s?$", key) is not None
+    return re.search(r"(^|_)(key|secret|password|token|url|header)s?$", key) is not None
 
 
 _EXPECTED = {
@@ -139,10 +139,11 @@ def _inside(value: Any, location: tuple[int | str, ...]) -> Any:
     return value
 
 
-def _found(key: str, value: object, *, with_kind: bool) -> str:
-    if is_secret(key) and not isinstance(value, str):
+def _found(keys: Iterable[str], value: object, *, with_kind: bool) -> str:
+    is_hidden = any(map(is_secret, keys))
+    if is_hidden and not isinstance(value, str):
         return "one that is no text"  # without quotes it is a secret all the same
-    if is_secret(key) and isinstance(value, str) and not value.startswith(("env:", "file:")):
+    if is_hidden and isinstance(value, str) and not value.startswith(("env:", "file:")):
         return f"one of {len(value)} characters"
     return told(value) if with_kind else shown(value)
 

@@ -32,6 +32,7 @@ from outstation.config.values import (
     Quiet,
     Range,
     Repeat,
+    ReportEvery,
     RuleName,
     Secret,
     Timeout,
@@ -45,7 +46,7 @@ from outstation.core.retention import TWO_YEARS
 
 RESERVED = frozenset(
     "status health readings sensors actuators settings rules alerts stream ingest nodes traffic keys simulate"
-    " backup rename retention timestamp simulated".split()
+    " backup rename retention timestamp simulated uplinks".split()
 )
 """Nouns of the API, which `POST /api/{actuator}` would not reach, and the names that its rows of readings use."""
 
@@ -221,6 +222,28 @@ class AppriseTable(Table):
     severity: Severity = "info"
 
 
+class UplinkTable(BaseModel):
+    """[[uplinks]]: where summaries and alerts go. The keys that it does not know itself are its kind's.
+
+    every: between two reports while all is well. timeout: for one request.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    name: DeviceName
+    kind: str
+    every: ReportEvery = 300_000
+    timeout: Timeout = 30_000
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The kind's own keys; `load` has checked them against its `Options`."""
+        return self.model_extra or {}
+
+    def __repr__(self) -> str:
+        return f"UplinkTable({self.name!r}, {self.kind!r})"
+
+
 class Config(Table):
     """A whole outstation.toml. `flat_keys` is no table: names that the status of the default device has besides."""
 
@@ -237,4 +260,5 @@ class Config(Table):
     rules: tuple[RuleTable, ...] = ()
     webhooks: tuple[WebhookTable, ...] = ()
     apprise: tuple[AppriseTable, ...] = ()
+    uplinks: tuple[UplinkTable, ...] = ()
     flat_keys: dict[str, str] = Field(default_factory=dict)

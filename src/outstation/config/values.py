@@ -33,6 +33,9 @@ LOSE_AT_MOST: Millis = 3_600_000
 LONGEST: Millis = 3_660 * 86_400_000
 """Ten years: what is longer was meant to be in another unit."""
 
+REPORT_AT_LEAST: Millis = 86_400_000
+"""Who hears of a node more seldom than once a day cannot tell it from one that is gone."""
+
 KEY_LENGTH = 16
 """The length of a ThingSpeak key, which boards have room for."""
 
@@ -101,6 +104,12 @@ def _not_too_often(value: Millis) -> Millis:
 def _not_told_too_often(value: Millis) -> Millis:
     if value < APART:
         raise ValueError('expected "1m" or longer')
+    return value
+
+
+def _often_enough(value: Millis) -> Millis:
+    if value > REPORT_AT_LEAST:
+        raise ValueError('expected "1d" or shorter')
     return value
 
 
@@ -335,6 +344,7 @@ Keep = Annotated[Duration, _at_least("1d", " (m is minutes)")]
 KeepSummaries = Annotated[Duration, _at_least("7d", " (m is minutes)")]
 LoseAtMost = Annotated[Duration, AfterValidator(_soon)]
 BackupEvery = Annotated[Duration, _at_least("10m", "")]
+ReportEvery = Annotated[Duration, _at_least("10s", ""), AfterValidator(_often_enough)]
 Timeout = Annotated[Duration, AfterValidator(_timeout)]
 Every = Annotated[Duration, AfterValidator(_not_too_often)]
 Repeat = Annotated[Duration, AfterValidator(_not_told_too_often)]

@@ -72,6 +72,11 @@ class Alerts:
         """Give the next alert a number above this one."""
         self._last = max(self._last, number)
 
+    def number(self) -> int:
+        """Return a number that no alert has, for one of another node."""
+        self._last += 1
+        return self._last
+
     def start(
         self,
         kind: str,
@@ -138,6 +143,17 @@ class Alerts:
         ]
         return min(due, default=None)
 
+    def quiet_for(self, severity: Severity, sight: Sight) -> Millis:
+        """Return for how long people sleep; 0: they do not, or nobody knows what time it is, or they are woken."""
+        local = sight.local()
+        if self._quiet is None or local is None or severity == "critical":
+            return 0
+        first, end = self._quiet
+        minute = local.minute_of_day
+        if (minute - first) % 1440 >= (end - first) % 1440:
+            return 0
+        return sight.until_minute((end - minute) % 1440)
+
     def restore(self, kept: Iterable[Standing], shift: Millis) -> None:
         """Take in the alerts that stood before a restart. shift: what to add to their times."""
         for known in kept:
@@ -155,7 +171,7 @@ class Alerts:
         """Take in what happens to an alert: tell of it, or hold that back."""
         note = Note(f"alert {happened}", known.alert.subject, _words(known.alert, happened), sight.at)
         # That it is over is told at once, if people have heard that it began.
-        told_from = sight.now + self._quiet_for(known.alert, sight)
+        told_from = sight.now + self.quiet_for(known.alert.severity, sight)
         if happened == "raised" or known.held is not None:
             told_from = self._told_from(known, sight)
         if sight.now >= told_from:
@@ -186,20 +202,9 @@ class Alerts:
     def _told_from(self, known: Standing, sight: Sight) -> Millis:
         """Return from when on people may be told of an alert."""
         alert = known.alert
-        awake = sight.now + self._quiet_for(alert, sight)
+        awake = sight.now + self.quiet_for(alert.severity, sight)
         before = self._told.get((alert.kind, alert.subject))
         return awake if before is None else max(awake, before + APART)
-
-    def _quiet_for(self, alert: Alert, sight: Sight) -> Millis:
-        """Return for how long people sleep; 0: they do not, or nobody knows what time it is, or they are woken."""
-        local = sight.local()
-        if self._quiet is None or local is None or alert.severity == "critical":
-            return 0
-        first, end = self._quiet
-        minute = local.minute_of_day
-        if (minute - first) % 1440 >= (end - first) % 1440:
-            return 0
-        return sight.until_minute((end - minute) % 1440)
 
 
 def _keep(known: Standing) -> Keep:

@@ -138,7 +138,8 @@ def columns(plan_: Plan, parts: Iterable[Summary]) -> list[Summary]:
         while part is not None and part.start < end:
             inside.append(part)
             part = next(waiting, None)
-        found.append(total(Window(start, end - start), inside))
+        is_whole = len(inside) == 1 and inside[0].width == end - start
+        found.append(inside[0] if is_whole else total(Window(start, end - start), inside))
     return found
 
 

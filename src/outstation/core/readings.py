@@ -173,6 +173,7 @@ class Alert(msgspec.Struct, frozen=True):
     """What a person should be told: one for each spell. subject: a rule, an output, the node itself, as `kind` says.
 
     Times are UTC. values: what the sensors, outputs and settings said that it is about, when it was raised.
+    node: that reported it; "": it is of this one.
     """
 
     id: int
@@ -186,6 +187,7 @@ class Alert(msgspec.Struct, frozen=True):
     acknowledged_by: str = ""
     acknowledged_at: Millis | None = None
     cleared_at: Millis | None = None
+    node: str = ""
 
 
 Happened = Literal["raised", "repeated", "acknowledged", "cleared"]

@@ -150,11 +150,6 @@ def allowance(readings: int) -> int:
     return readings // _MOST_SHARE
 
 
-def heard_by_all(cursors: Mapping[str, int]) -> int | None:
-    """Return the last number of a summary that every uplink has had; None: there is no uplink to wait for."""
-    return min(cursors.values(), default=None)
-
-
 def summaries_before(keep: Millis | None, now: Now, first: Millis, last: Millis, *, asked: bool) -> Millis:
     """Return before when a sensor's summaries of five minutes go by age, of those from `first` to `last`.
 

@@ -222,11 +222,17 @@ def _packed(summary: Summary) -> tuple[object, ...]:
 
 
 def _total(window: Window, rows: Sequence[Stored]) -> Summary:
-    heard = sum([width - row.silence for _, width, row in rows])
-    texts = sum([row.texts for _, _, row in rows])
-    silent = [1 + width - row.silence - row.on for _, width, row in rows if row.on]
-    bad = tuple(map(sum, zip(NO_BAD, *[row.bad for _, _, row in rows if row.bad], strict=True)))
-    return Summary(window.start, window.width, _merged(rows), heard, sum(silent) if silent else None, texts, bad)
+    heard = texts = 0
+    on: Millis | None = None
+    bad = NO_BAD
+    for _, width, row in rows:
+        heard += width - row.silence
+        texts += row.texts
+        if row.on:
+            on = (on or 0) + 1 + width - row.silence - row.on
+        if row.bad:
+            bad = tuple(map(sum, zip(bad, row.bad, strict=True)))
+    return Summary(window.start, window.width, _merged(rows), heard, on, texts, bad)
 
 
 def _merged(rows: Iterable[Stored]) -> Numbers | None:

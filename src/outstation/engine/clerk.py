@@ -16,7 +16,8 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.store.answers import Question
-from outstation.store.clerk_child import ERRORS, LENGTH, PAGE_AT_MOST, QUESTION_AT_MOST, Answered, Asked
+from outstation.store.children import LENGTH, Answered
+from outstation.store.clerk_child import ERRORS, PAGE_AT_MOST, QUESTION_AT_MOST, Asked
 from outstation.store.database import Store
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from outstation.errors import StoreError
-from outstation.store.clerk_child import LENGTH, Answered
+from outstation.store.children import LENGTH, Answered
 from outstation.store.database import Store
 from outstation.store.export_child import ERRORS
 from outstation.store.exporting import PIECE, Wanted

@@ -17,15 +17,16 @@ Place = tuple[float, float]
 class LocalTime:
     """The local time of one node. timezone None: the system's. place None: nobody asks for the sun.
 
-    believed: this boot's clock was right once, and is believed from then on.
+    offset: of the zone from UTC, at any moment, in any thread; all else is for one thread. believed: this boot's
+    clock was right once, and is believed from then on.
     """
 
     def __init__(
         self, setting: clock.Setting = "auto", timezone: str | None = None, place: Place | None = None
     ) -> None:
         self._setting = setting
-        self._offset = _system_offset if timezone is None else _offset_in(ZoneInfo(timezone))
-        self._place = place
+        self.offset = _system_offset if timezone is None else _offset_in(ZoneInfo(timezone))
+        self.place = place
         self.believed = False
         self._sun: tuple[tuple[datetime.date, Millis], int | None, int | None] | None = None
 
@@ -38,13 +39,13 @@ class LocalTime:
 
     def zone_at(self, at: Millis) -> Zone:
         """Return the zone at any moment of the past, whose clock is believed."""
-        offset = self._offset(at)
-        if self._place is None:
+        offset = self.offset(at)
+        if self.place is None:
             return Zone(offset)
         day = datetime.datetime.fromtimestamp((at + offset) / 1000, datetime.UTC).date()
         # By the offset too: clocks that are put forward before sunrise put it forward with them.
         if self._sun is None or self._sun[0] != (day, offset):
-            self._sun = ((day, offset), *_sun(self._place, day, offset))
+            self._sun = ((day, offset), *_sun(self.place, day, offset))
         return Zone(offset, *self._sun[1:])
 
 

@@ -25,6 +25,7 @@ from outstation.core.addresses import is_forbidden
 from outstation.core.delivery import Answer
 from outstation.core.readings import Millis
 from outstation.errors import RefusedError
+from outstation.plugins import Request
 
 READ_AT_MOST = 65_536
 """Bytes of an answer, its head included."""
@@ -54,11 +55,17 @@ async def post(
     url: str, body: bytes, headers: Mapping[str, str], *, within: float, look_up: LookUp = socket.getaddrinfo
 ) -> Answer:
     """Send JSON, `within` so many seconds; return what came of it. Raises nothing."""
+    return await exchange(Request(url, body, headers), within=within, look_up=look_up)
+
+
+async def exchange(request: Request, *, within: float, look_up: LookUp = socket.getaddrinfo) -> Answer:
+    """Send a request, `within` so many seconds; return what came of it. Raises nothing."""
     answering = _Answering()
     try:
-        target = parse(url)
+        target = parse(request.url)
+        message = compose(target, request)
         async with asyncio.timeout(within):
-            await _exchange(target, _request(target, body, headers), answering, within, look_up)
+            await _exchange(target, message, answering, within, look_up)
     except TimeoutError:
         answering.fail(f"it did not answer within {within:g} s")
     except RefusedError as error:
@@ -90,17 +97,20 @@ def parse(url: str) -> Target:
     return Target(is_tls, host, port or (443 if is_tls else 80), f"{path}?{query}" if query else path)
 
 
-def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
+def compose(target: Target, request: Request) -> bytes:
+    """Return a request as it goes over the line. Raises RefusedError for a header that would break it."""
     lines = {
         "Host": target.authority,
         "User-Agent": f"Outstation/{__version__}",
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
+        **({"Content-Type": request.type} if request.body else {}),
+        "Content-Length": str(len(request.body)),
         "Connection": "close",
-        **headers,
+        **request.headers,
     }
-    head = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return head.encode("latin-1") + b"\r\n" + body
+    fields = [f"{name}: {value}" for name, value in lines.items()]
+    if not all(field.isprintable() and field.isascii() for field in fields):
+        raise RefusedError("a header or key in its config has a letter that HTTP does not carry")
+    return "\r\n".join([f"{request.method} {target.path} HTTP/1.1", *fields, "", ""]).encode() + request.body
 
 
 async def _exchange(target: Target, request: bytes, answering: _Answering, within: float, look_up: LookUp) -> None:
@@ -108,6 +118,7 @@ async def _exchange(target: Target, request: bytes, answering: _Answering, withi
     reader, writer = await _connect(target, addresses, within / len(addresses))
     try:
         writer.write(request)
+        answering.sent = len(request)
         left = READ_AT_MOST
         while not answering.is_whole and left and (data := await reader.read(left)):
             answering.feed(data)
@@ -179,6 +190,8 @@ class _Answering:
 
     def __init__(self) -> None:
         self.is_whole = False
+        self.sent = self._received = 0
+        self._body = bytearray()
         self._parser = httptools.HttpResponseParser(self)
         self._status: int | None = None
         self._headers: dict[str, str] = {}
@@ -186,6 +199,7 @@ class _Answering:
 
     def feed(self, data: bytes) -> None:
         """Take what came. Raises HttpParserError."""
+        self._received += len(data)
         self._parser.feed_data(data)
 
     def fail(self, error: str) -> None:
@@ -195,9 +209,11 @@ class _Answering:
     def answer(self) -> Answer:
         """Return the answer as far as it came."""
         if self._status is None:
-            return Answer(None, self._error)
+            return Answer(None, self._error, sent=self.sent, received=self._received)
         error = "" if 200 <= self._status < 300 else f"it answered {self._status}{self._led_away()}"
-        return Answer(self._status, error, _millis(self._headers.get("retry-after", "")))
+        kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        wait = _millis(self._headers.get("retry-after", ""))
+        return Answer(self._status, error, wait, False, bytes(self._body), kind, self.sent, self._received)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser has read a line of the head."""
@@ -208,6 +224,10 @@ class _Answering:
         """The parser has read a head: of the answer, or of one that only comes before it (RFC 9110, 15.2)."""
         if self._status is None and (status := self._parser.get_status_code()) >= 200:
             self._status = status
+
+    def on_body(self, data: bytes) -> None:
+        """The parser has read a part of the body."""
+        self._body += data
 
     def on_message_complete(self) -> None:
         """The parser has read a body."""

@@ -13,9 +13,11 @@ from outstation import clock
 from outstation.core.node import Node
 from outstation.core.readings import Reading
 from outstation.core.sensors import SensorSpec
+from outstation.core.summaries import Numbers
 from outstation.engine.runner import Runner, stamp_now
 from outstation.errors import StoreError
-from outstation.store import alerts
+from outstation.store import alerts, nodes
+from outstation.store.database import Store
 from outstation.store.history import History
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,27 @@ def remember(node: Node, history: History) -> None:
         now = moment.now - (age if age >= 0 else _LONG_AGO)
         known = Reading(name, reading.value, reading.at, now, reading.at, reading.quality, reading.sender_stamped)
         node.learn(state.spec if state else SensorSpec(name), known)
+
+
+def remember_reported(node: Node, store: Store) -> None:
+    """Give the core the sensors that other nodes report, with the last value of their newest summaries."""
+    moment = clock.moment()
+    try:
+        with store.read() as connection:
+            for spec, newest in nodes.reported(connection):
+                node.learn(spec)
+                node.sensors[spec.name].spec = spec
+                if newest is not None and newest.numbers is not None:
+                    node.learn(spec, _last(spec.name, newest.numbers, moment))
+    except StoreError as error:
+        log.warning("starting without what nodes have reported: %s", error)
+
+
+def _last(name: str, numbers: Numbers, moment: clock.Moment) -> Reading:
+    at = numbers.last_at
+    age = moment.at - at
+    now = moment.now - (age if age >= 0 else _LONG_AGO)
+    return Reading(name, numbers.last, at, now, at, sender_stamped=True)
 
 
 def _latest(history: History) -> Mapping[str, Reading]:

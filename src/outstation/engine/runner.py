@@ -47,7 +47,7 @@ from outstation.store.database import Boot, Recorded, Store
 from outstation.store.journal import Journal
 
 if TYPE_CHECKING:
-    from outstation.engine.notifier import Notifier  # a node that tells nobody does not load it
+    from outstation.engine.line import Teller  # a node that tells nobody does not load it
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +92,12 @@ class Runner:
         feed: Feed,
         clock_setting: clock.Setting = "auto",
         local: LocalTime | None = None,
-        notifier: Notifier | None = None,
+        teller: Teller | None = None,
     ) -> None:
         self.node, self.store, self.outputs, self.feed = node, store, outputs, feed
         outputs.late = self._drive_again
-        self._local = local or LocalTime(clock_setting)
-        self._notifier = notifier
+        self.local = local or LocalTime(clock_setting)
+        self.teller = teller
         self._journal = Journal(store)
         self._chatter = Chatter()
         self._driving: dict[str, asyncio.Task[None]] = {}
@@ -105,12 +105,11 @@ class Runner:
         self._answered: deque[Switched] = deque()
         self._unstored: dict[int, Alert] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._wakes_at = 0
-        self._look_at = 0
-        self._stamp_at = 0
+        self._wakes_at = self._look_at = self._stamp_at = 0
         self._closed = False
         self._clock = clock_setting
         self._boot = boot_now(clock_setting)
+        self.decided_at = 0  # the last Tick that went well, in time since boot
         self.notebook: Notebook | None = None
         self.heartbeat: Callable[[], None] = lambda: None
 
@@ -228,7 +227,7 @@ class Runner:
 
     def _tell(self, told: Alerted) -> None:
         """Store an alert with the messages about it; whoever delivers them begins when they are on disk."""
-        messages = self._notifier.deliveries(told) if self._notifier and told.tell else []
+        messages = self.teller.deliveries(told) if self.teller else []
         self._store_alerts({**self._unstored, told.alert.id: told.alert}, messages)
         if self.feed.watched:
             self.feed.publish([Happening("alert", {"happened": told.happened, **alerts.document(told.alert)})])
@@ -249,10 +248,10 @@ class Runner:
         failed = stored.exception() is not None
         others = {number: alert for number, alert in self._unstored.items() if number not in found}
         self._unstored = dict([*others.items(), *(found.items() if failed else ())][-_UNSTORED_AT_MOST:])
-        if self._notifier and failed:
-            self._notifier.carry(messages)
-        elif self._notifier:
-            self._notifier.wake()
+        if self.teller and failed:
+            self.teller.carry(messages)
+        elif self.teller:
+            self.teller.wake()
 
     def _drive(self, name: str, level: Level) -> None:
         """Have an output driven; what is asked for while its driver is busy comes right after it."""
@@ -304,11 +303,12 @@ class Runner:
         moment = clock.moment()
         self._look_at = moment.now + _LONGEST_SLEEP
         try:
-            self.do(self.node.handle(Tick(moment.at, moment.now, self._local.zone(moment.at))))
+            self.do(self.node.handle(Tick(moment.at, moment.now, self.local.zone(moment.at))))
             self._watch_clock(moment)
             self._stamp(moment.now)
             if self.notebook:
                 self.notebook.write()
+            self.decided_at = moment.now
             self.heartbeat()
         finally:
             self._wake()  # whatever failed: without this timer no claim would ever end

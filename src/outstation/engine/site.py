@@ -19,6 +19,7 @@ from outstation.store.keys import Keys
 if TYPE_CHECKING:
     from outstation.engine.backups import Backups
     from outstation.engine.clerk import Clerks
+    from outstation.engine.forwarder import Forwarder
     from outstation.engine.notifier import Notifier
     from outstation.engine.retaining import Retaining
 
@@ -29,7 +30,8 @@ class Site(msgspec.Struct, frozen=True):
     simulated: names of the sensors and outputs whose hardware is simulated; looked up anew, since
     a driver knows only after it was opened. flat: the plain keys that the default device adds to
     its status, by sensor or output. simulate: moves a simulated input. notifier: None: nobody is
-    told of alerts. clerks: None: every page is made in this process.
+    told of alerts. forwarder: None: nothing is sent elsewhere. clerks: None: every page is made in this process.
+    urls: by which other machines reach it.
     """
 
     config: Config
@@ -47,6 +49,8 @@ class Site(msgspec.Struct, frozen=True):
     retaining: Retaining
     flat: Mapping[str, str] = {}
     notifier: Notifier | None = None
+    forwarder: Forwarder | None = None
     clerks: Clerks | None = None
     backups: Backups | None = None
     remark: str = ""
+    urls: tuple[str, ...] = ()

@@ -52,6 +52,7 @@ def document(alert: Alert) -> dict[str, object]:
     """Return an alert as people and programs are shown it: its times as RFC 3339 has them."""
     return {
         "id": alert.id,
+        "node": alert.node or None,
         "kind": alert.kind,
         "subject": alert.subject,
         "severity": alert.severity,

@@ -19,7 +19,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import DiskFullError, RefusedError, StoreError
-from outstation.store import damaged, file
+from outstation.store import damaged, file, unsent
 from outstation.store.copying import MANY_PAGES, STEP_PAGES, Copy, frozen
 from outstation.store.database import Store
 from outstation.store.history import History, Lent
@@ -91,7 +91,8 @@ def restore(source: Path, folder: Path) -> Restored:
     with _words(path), Copy(path) as copy:
         copy.begin()
         _copy_all(source, copy)
-        # What tells this file from the one that it was copied from belongs here, before it has its name.
+        # Else a hub would take it for the file that it was copied from, which has given out the next numbers already.
+        copy.amend(unsent.begin_epoch)
         copy.complete(whole=True, make_way=make_way)
     return Restored(str(source), *_told(path), str(folder / aside) if aside else "", _damaged(path))
 

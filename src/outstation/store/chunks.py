@@ -184,6 +184,12 @@ def count(connection: apsw.Connection) -> int:
     return total
 
 
+def size(connection: apsw.Connection) -> int:
+    """Return about how many bytes the log has: the first row of a chunk stands for all of it."""
+    total: int = connection.execute(_SIZE).get
+    return total
+
+
 def _tail(connection: apsw.Connection) -> Iterator[Found]:
     for first, last, offset in connection.execute(_TAIL):
         yield Found(first, last, offset, HIGHEST, HIGHEST, -1)
@@ -192,6 +198,13 @@ def _tail(connection: apsw.Connection) -> Iterator[Found]:
 _TAIL = """
 SELECT min(log.id), max(log.id), b.offset FROM log JOIN boots b ON b.id = log.boot
 WHERE log.id > (SELECT coalesce(max(last_id), 0) FROM log_index) HAVING count(*)
+"""
+
+_SIZE = """
+SELECT (SELECT coalesce(sum((last_id - first_id + 1) * (length(body) + 16)), 0)
+        FROM log_index JOIN log ON log.id = first_id)
+       + (SELECT coalesce(sum(length(body) + 16), 0) FROM log
+          WHERE id > (SELECT coalesce(max(last_id), 0) FROM log_index))
 """
 
 _FIRST_OWN = "SELECT min(own_min) FROM log_index WHERE boot = ?"

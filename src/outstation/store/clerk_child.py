@@ -22,13 +22,11 @@ import msgspec
 
 from outstation.errors import DiskFullError, OutstationError, RefusedError, StoreError
 from outstation.store.answers import Question, answer
+from outstation.store.children import LENGTH, MEMORY, ROWS_TOLD, Answered
 from outstation.store.history import History
 from outstation.store.left_out import Row
 from outstation.store.readers import Readers
 from outstation.store.unsaved import Unsaved
-
-LENGTH = 4
-"""Bytes that say how many follow."""
 
 QUESTION_AT_MOST = 1 << 18
 """Bytes: a node with some hundred outputs asks with 20,000."""
@@ -36,15 +34,8 @@ QUESTION_AT_MOST = 1 << 18
 PAGE_AT_MOST = 64 << 20
 """Bytes: 10,000 rows are mostly 1 MB."""
 
-MEMORY = 384 << 20
-"""Bytes of address space: the biggest page within reason, and less than what a small machine has."""
-
 ERRORS: tuple[type[OutstationError], ...] = (DiskFullError, StoreError, RefusedError)
 """What an answer may be instead of a page; the narrower ones first."""
-
-
-ROWS_TOLD = 200
-"""Damaged rows that are told with one answer; the next one tells of more."""
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -56,17 +47,6 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
     opened: int
     question: Question
     unsaved: Unsaved = Unsaved()
-
-
-class Answered(msgspec.Struct, frozen=True, array_like=True):
-    """What comes before the page. error: which of ERRORS; None: none, and the page follows."""
-
-    page: int = 0
-    error: int | None = None
-    message: str = ""
-    cure: str = ""
-    is_damaged: bool = False
-    left_out: tuple[Row, ...] = ()
 
 
 TOO_BIG = RefusedError("The answer would be too big.", cure='Ask for fewer rows: "limit".')
@@ -127,8 +107,7 @@ def main() -> None:
     with link, link.makefile("rwb") as stream:
         while length := stream.read(LENGTH):
             said, page = clerk.answer(_decode(stream.read(int.from_bytes(length, "big"))))
-            head = msgspec.msgpack.encode(said)
-            stream.write(len(head).to_bytes(LENGTH, "big") + head)
+            stream.write(said.packed())
             stream.write(page)
             stream.flush()
 

@@ -14,13 +14,7 @@ import msgspec
 
 from outstation.core.readings import Millis, Value
 from outstation.errors import RefusedError
-from outstation.store.rows import UNFIT, packed
-
-LATEST: Millis = 100_000_000_000_000
-"""No time is from here on, or before 1970: the door takes none (see web/api/incoming.py), and no zone knows it."""
-
-_MOST = (1 << 63) - 1
-"""The largest whole number that a block keeps as it is."""
+from outstation.store.rows import LARGEST, LATEST, packed
 
 
 class Column(msgspec.Struct, frozen=True, gc=False):
@@ -49,9 +43,9 @@ def check(columns: Sequence[Column]) -> None:
         try:
             msgspec.msgpack.encode(column.values)
             packed(column.sensor)
-        except UNFIT as error:
+        except (OverflowError, TypeError, UnicodeEncodeError) as error:
             raise RefusedError(f"{column.sensor}: a reading cannot be stored: {error}.") from error
         if column.times and not 0 <= min(column.times) <= max(column.times) < LATEST:
             raise RefusedError(f"{column.sensor}: a time lies before 1970 or after 5138.")
-        if any(type(value) is int and value > _MOST for value in column.values):
+        if any(type(value) is int and value > LARGEST for value in column.values):
             raise RefusedError(f"{column.sensor}: a whole number has at most 64 bits, one of them its sign.")

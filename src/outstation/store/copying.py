@@ -85,6 +85,14 @@ class Copy:
             self._settled = _settled(source)
             return True
 
+    def amend(self, work: Callable[[apsw.Connection], object]) -> None:
+        """Change the copy, which is whole; one of an older program may lack what this is about. Raises apsw.Error."""
+        with self._turn:
+            connection = self._opened()[1]
+            connection.pragma("journal_mode", "off")  # its source's came with the first page
+            with contextlib.suppress(apsw.SQLError):
+                work(connection)
+
     def flush(self) -> None:
         """Have what is written so far on the disk. A slow disk that is owed much stops whoever writes, for long."""
         with self._turn:

@@ -7,10 +7,11 @@ to `lose_at_most`) goes in by another door, which promises nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import apsw
 import msgspec
@@ -21,7 +22,7 @@ from outstation.core.readings import Keep, Millis, Reading
 from outstation.core.restarts import Stamp
 from outstation.core.sensors import STALE_UNTIL_KNOWN
 from outstation.core.windows import Offset
-from outstation.errors import StoreError
+from outstation.errors import RefusedError, StoreError
 from outstation.store import boots, columns, file, kept
 from outstation.store.boots import Boot
 from outstation.store.copying import partial
@@ -32,6 +33,7 @@ from outstation.store.left_out import Row
 from outstation.store.log import Log
 from outstation.store.packer import Packer
 from outstation.store.readers import Readers
+from outstation.store.rows import is_fit
 from outstation.store.sealer import Sealer
 from outstation.store.tiers import Views
 from outstation.store.unsaved import Unsaved
@@ -45,7 +47,7 @@ _CLOSE_WITHIN: Millis = 2_000
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """The store now. bytes: on disk, the write-ahead log included. dropped: own readings lost for want of room.
+    """The store now. bytes: on disk, the write-ahead log included. dropped: own readings lost.
 
     damaged, gone: the name of a file set aside, and words on one that was removed while in use; "": none was.
     """
@@ -96,6 +98,10 @@ class Store:
         future: asyncio.Future[Recorded] = loop.create_future()
         if self._closed:
             raise CLOSED
+        if not all(map(is_fit, readings)):
+            future.set_exception(_unfit(readings))
+            future.exception()  # not waiting for it is no mistake
+            return future
         if not self._gathered:
             loop.call_soon(self._hand_over)
         self._gathered.append((readings, future))
@@ -140,21 +146,24 @@ class Store:
 
     def write(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
         """Do `work` in the next commit, in the writer's thread. What it raises is the future's alone."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            raise CLOSED
-        self._writer.works.append((work, future))
-        self._writer.wake()
-        return future
+        return self._hand(self._writer.works, work)
+
+    def report(self, work: Callable[[apsw.Connection, Log], T]) -> asyncio.Future[T]:
+        """Do `work` in the next commit, as `write` does, with the log: it may give sensors their numbers there."""
+
+        def whole(connection: apsw.Connection) -> T:
+            log, known = self.log, self.log.sensors
+            try:
+                return work(connection, log)
+            except Exception:
+                log.forget_names(known)
+                raise
+
+        return self.write(whole)
 
     def beside(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
         """Do `work` between two commits, in the writer's thread and in no transaction; it must not take long."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            raise CLOSED
-        self._writer.beside.append((work, future))
-        self._writer.wake()
-        return future
+        return self._hand(self._writer.beside, work)
 
     def relearn(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
         """Do `work` in a transaction of its own: it changes what the log knows of its sensors."""
@@ -162,10 +171,14 @@ class Store:
 
     def set_boot(self, boot: Boot) -> asyncio.Future[None]:
         """Follow the clock: it was set, it stepped, or it is trusted now."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return self._hand(self._writer.boots, boot)
+
+    def _hand(self, queue: deque[Any], what: object) -> asyncio.Future[Any]:
+        """Hand something to the writer; return what is resolved when it is done."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed:
             raise CLOSED
-        self._writer.boots.append((boot, future))
+        queue.append((what, future))
         self._writer.wake()
         return future
 
@@ -270,6 +283,14 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _unfit(readings: Sequence[Reading]) -> RefusedError:
+    wrong = next(reading for reading in readings if not is_fit(reading))
+    return RefusedError(
+        f"{wrong.sensor!a}: a reading cannot be stored: {ascii(wrong.value)[:80]} at {wrong.at}.",
+        cure="A value is a number within 64 bits or a text, and its time lies between 1970 and 5138.",
+    )
 
 
 def _size(path: Path) -> int:

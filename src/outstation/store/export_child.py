@@ -17,7 +17,7 @@ import msgspec
 
 from outstation.errors import OutstationError, RefusedError, StoreError, UnknownNameError
 from outstation.store import exporting, left_out
-from outstation.store.clerk_child import LENGTH, MEMORY, ROWS_TOLD, Answered
+from outstation.store.children import MEMORY, ROWS_TOLD, Answered
 from outstation.store.replay import opened
 
 ERRORS: tuple[type[OutstationError], ...] = (UnknownNameError, RefusedError, StoreError)
@@ -54,8 +54,7 @@ def _write(folder: Path, wanted: exporting.Wanted, notes: int) -> None:
 
 
 def _say(answered: Answered) -> None:
-    head = msgspec.msgpack.encode(answered)
-    sys.stdout.buffer.write(len(head).to_bytes(LENGTH, "big") + head)
+    sys.stdout.buffer.write(answered.packed())
     sys.stdout.buffer.flush()
 
 

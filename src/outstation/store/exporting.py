@@ -15,9 +15,10 @@ import msgspec
 
 from outstation import clock
 from outstation.core.readings import Millis, Reading
+from outstation.core.summaries import Said
 from outstation.errors import RefusedError, UnknownNameError
 from outstation.store.cells import cell_of
-from outstation.store.replay import names, replay
+from outstation.store.replay import names, replay, replay_one
 
 TIME = "timestamp"
 LONG = (TIME, "sensor", "value", "unit", "quality")
@@ -45,10 +46,11 @@ def text(connection: apsw.Connection, wanted: Wanted) -> Iterator[str]:
     Raises UnknownNameError and RefusedError before the first piece; apsw.Error and msgspec.DecodeError at any.
     """
     sensors = _sensors(connection, wanted)
+    heading = ",".join(LONG if wanted.long else (TIME, *sensors))
+    if len(sensors) == 1 and not wanted.long:
+        return _pieces(heading, _narrow(replay_one(connection, sensors[0], wanted.start, wanted.end)))
     readings = replay(connection, start=wanted.start, end=wanted.end, sensors=sensors)
-    if wanted.long:
-        return _pieces(",".join(LONG), _long(readings, wanted.units))
-    return _pieces(",".join((TIME, *sensors)), _wide(readings, sensors))
+    return _pieces(heading, _long(readings, wanted.units) if wanted.long else _wide(readings, sensors))
 
 
 def check(connection: apsw.Connection, wanted: Wanted) -> None:
@@ -86,18 +88,18 @@ def _long(readings: Iterable[Reading], units: Mapping[str, str]) -> Iterator[str
         yield f"{clock.iso(one.at)},{one.sensor},{cell_of(one.value)},{unit},{quality}"
 
 
+def _narrow(readings: Iterable[Said]) -> Iterator[str]:
+    """Return what _wide() does of one sensor, and does it quicker."""
+    return (f"{clock.iso(at)},{cell_of(value)}" for at, value, bad in readings if not bad and value is not None)
+
+
 def _wide(readings: Iterable[Reading], sensors: Sequence[str]) -> Iterator[str]:
-    good = (one for one in readings if not one.quality and one.value is not None)
-    if len(sensors) == 1:
-        return (f"{clock.iso(one.at)},{cell_of(one.value)}" for one in good)
-    return _rows(good, sensors)
-
-
-def _rows(readings: Iterable[Reading], sensors: Sequence[str]) -> Iterator[str]:
     places = {name: place for place, name in enumerate(sensors, 1)}
     empty = [""] * (len(sensors) + 1)
     row, now = empty.copy(), None
     for one in readings:
+        if one.quality or one.value is None:
+            continue
         place = places[one.sensor]
         if one.at != now or row[place]:
             if now is not None:

@@ -371,6 +371,10 @@ _TAKEN_OVER = (
         "SELECT key, receiver, alert, urgency, made, body FROM deliveries ORDER BY id",
         "INSERT INTO deliveries (key, receiver, alert, urgency, made, body) VALUES (?, ?, ?, ?, ?, ?)",
     ),
+    (  # they begin anew with the numbers; by the token a hub knows the node
+        "SELECT name, token, lost, traffic FROM uplinks",
+        "INSERT INTO uplinks (name, cursor, token, lost, traffic) VALUES (?, 0, ?, ?, ?)",
+    ),
 )
 
 

@@ -1,7 +1,8 @@
 """Deletes what is old, in steps: inside the writer's transactions, none of them long.
 
 The law of this file: whoever deletes readings or summaries says in `forgotten` until when, in the same transaction.
-Nothing is deleted that is not just as it was when it was chosen; and nothing is ever rewritten to save room.
+Nothing is deleted that is not just as it was when it was chosen; nothing is ever rewritten to save room; and of what an
+uplink has not had the transaction leaves a trace: see unsent.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from outstation.store import chunks, left_out, packs
 from outstation.store.chunks import Found
 from outstation.store.rows import SENT
 from outstation.store.sealing import packing
+from outstation.store.unsent import Leaving
 
 _SLICE_NS = 5_000_000
 """So long may one transaction delete: requests that arrive meanwhile wait for it."""
@@ -93,7 +95,10 @@ def blocks(connection: apsw.Connection, old: Sequence[Old], at: Millis) -> Gone:
 def summaries(connection: apsw.Connection, old: Sequence[OldSummaries]) -> int:
     """Delete as many of these as a slice of time allows, at least one; return how many were."""
     begun = clock.monotonic_ns()
-    for done, some in enumerate(old, 1):
+    leaving, done = Leaving(connection), 0
+    for some in old:
+        done += 1
+        leaving.see(some.sensor, some.tier, some.before)
         connection.execute(
             "DELETE FROM summaries WHERE sensor = ? AND tier = ? AND start < ?", (some.sensor, some.tier, some.before)
         )
@@ -101,8 +106,9 @@ def summaries(connection: apsw.Connection, old: Sequence[OldSummaries]) -> int:
         if packs.forget(connection, some.sensor, some.tier, some.before) or is_any:
             _forgotten(connection, some.sensor, some.tier, some.before)
         if clock.monotonic_ns() - begun > _SLICE_NS:
-            return done
-    return len(old)
+            break
+    leaving.tell()
+    return done
 
 
 def give_back(connection: apsw.Connection, most: int) -> bool:

@@ -110,6 +110,23 @@ class Log:
             self.summarising.heard_elsewhere(column.sensor, column.times)
         return batch.told.get(0) or Recorded(count)
 
+    def number(self, name: str) -> int:
+        """Return the number of a sensor; one that was never heard of has one from now on. Inside a transaction."""
+        if (known := self._sensors.get(name)) is not None:
+            return known
+        number = self._sensors.give(name)
+        self._connection.execute("INSERT INTO sensors (id, name) VALUES (?, ?)", (number, name))
+        return number
+
+    def forget_names(self, since: int) -> None:
+        """Forget all sensors but the first so many: what gave them their numbers was undone."""
+        for name in list(self._sensors)[since:]:
+            del self._sensors[name]
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a sensor has a number."""
+        return name in self._sensors
+
     def _settled(self, draft: Draft, calls: Sequence[Sized]) -> Batch:
         if draft.doubtful:
             draft.settle(self._known({(sensor, sent[0]) for _, sensor, sent, _ in draft.doubtful}))

@@ -15,7 +15,7 @@ import msgspec
 from outstation.core import retention
 from outstation.core.readings import Millis
 from outstation.core.retention import READINGS, Forecast, Limits, Now, What
-from outstation.store import file
+from outstation.store import file, unsent
 from outstation.store.stock import Stock
 
 
@@ -70,7 +70,7 @@ def stopped(path: Path) -> Iterator[Stock]:
     """Look into the file of a node that does not run. Raises StoreError."""
     connection = file.open_for_reading(path)
     try:
-        yield Stock(connection, None, file.wal_bytes(path))
+        yield Stock(connection, unsent.heard_by_all(connection), file.wal_bytes(path))
     except apsw.Error as error:
         raise file.as_store_error(path, error) from error
     finally:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from outstation.core.readings import Millis, Reading
 from outstation.store import unsaved
+from outstation.store.rows import is_fit
 from outstation.store.unsaved import Unsaved
 from outstation.store.waiting import drain
 
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Own:
-    """The lists. dropped: how many were lost for want of room. saved: the last row of the log before this commit."""
+    """The lists. dropped: how many were lost. saved: the last row of the log before this commit."""
 
     def __init__(self) -> None:
         self.dropped = self._told = self.saved = 0
@@ -52,8 +53,11 @@ class Own:
         return unsaved.unsaved(saved, offset, list(once.values()))
 
     def put(self, readings: Sequence[Reading]) -> None:
-        """Let readings wait. Too many: the oldest are dropped."""
-        self._waiting.extend(readings)
+        """Let readings wait. Too many: the oldest are dropped. One that cannot be stored is dropped at once."""
+        if all(map(is_fit, readings)):
+            self._waiting.extend(readings)
+        else:
+            self._put_fit(readings)
         self._drop_oldest()
 
     def take(self) -> list[Reading]:
@@ -102,6 +106,13 @@ class Own:
     def tell_lost(self) -> None:
         """Know that this was told."""
         self._told = self.dropped
+
+    def _put_fit(self, readings: Sequence[Reading]) -> None:
+        unfit = [reading for reading in readings if not is_fit(reading)]
+        _log.error("Own readings cannot be stored, and are dropped: %d, as this one: %.200r", len(unfit), unfit[0])
+        self.dropped += len(unfit)
+        self._told += len(unfit)  # they were not lost for want of room
+        self._waiting.extend(filter(is_fit, readings))
 
     def _reach(self, saved: int, offset: Millis) -> None:
         self.saved, self._offset = max(self.saved, saved), offset  # a file begun anew goes on counting

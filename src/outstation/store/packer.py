@@ -2,7 +2,8 @@
 
 The law of this file: packing changes no answer, at no moment. What is packed is read and packed in a thread of its
 own, and swapped in a short transaction, if it is still as it was read. What was changed meanwhile waits for the next
-time; so does what is out of date, and what is not over for a day.
+time; so does what is out of date, what is not over for a day, and what an uplink has not had: that goes out in the
+order of its numbers, and a pack has one place in it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from outstation import clock
 from outstation.core.readings import Millis
 from outstation.core.windows import DAY, WIDTHS, Tier
 from outstation.errors import StoreError
-from outstation.store import packs
+from outstation.store import packs, unsent
 from outstation.store.packs import SPANS, Change
 
 T = TypeVar("T")
@@ -109,7 +110,10 @@ def _due(connection: apsw.Connection, place: Place, at: Millis) -> Iterator[Plac
         place = sensor, tier, start + SPANS[tier]
         if start + SPANS[tier] > min(at - SETTLED, newest):
             place = sensor, tier + 1, 0
-        elif not connection.execute(_UNMADE, (sensor, WIDTHS[tier], start, start + SPANS[tier])).get:
+        elif not (
+            connection.execute(_UNMADE, (sensor, WIDTHS[tier], start, start + SPANS[tier])).get
+            or (tier is Tier.FIVE_MINUTES and unsent.is_any(connection, sensor, start, start + SPANS[tier]))
+        ):
             yield sensor, tier, start
 
 

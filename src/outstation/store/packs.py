@@ -7,9 +7,9 @@ of a sensor and tier is always such a row: who asks for that need not look into 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -54,7 +54,7 @@ def stored(connection: apsw.Connection, sensor: int, tier: Tier, start: Millis, 
         return rows
     found = connection.execute(_BETWEEN, (sensor, tier, start - SPANS[tier], end, start))
     packs = (_inside(_kept_row(connection, row, WIDTHS[tier]), WIDTHS[tier], start, end) for row in found)
-    return _both(packs, rows)
+    return chain.from_iterable(_both(packs, rows))
 
 
 def one(connection: apsw.Connection, sensor: int, window: Window) -> bytes | None:
@@ -77,6 +77,21 @@ def first(connection: apsw.Connection, sensor: int, tier: Tier, after: int = -1)
         return None if row is None else int(row[0])
     pack = _unpacked(connection, row[1:], WIDTHS[tier])
     return next((at for at, number in zip(pack.starts, pack.numbers, strict=True) if number > after), int(row[0]))
+
+
+def numbered(connection: apsw.Connection, sensor: int, tier: Tier, above: int) -> Iterator[tuple[Millis, int]]:
+    """Return where the windows begin whose numbers are above this one, and the numbers. Raises msgspec.DecodeError."""
+    rows: Any = connection.execute(_ALL_NUMBERED, (sensor, tier, above)).fetchall()
+    for row in rows:
+        pack = _unpacked(connection, row, WIDTHS[tier])
+        yield from ((at, number) for at, number in zip(pack.starts, pack.numbers, strict=True) if number > above)
+
+
+def whole(connection: apsw.Connection, number: int, tier: Tier) -> list[Stored]:
+    """Return what is in a pack, by its id. Raises msgspec.DecodeError."""
+    row: Any = connection.execute("SELECT id, body FROM packs WHERE id = ?", (number,)).fetchone()
+    pack = _unpacked(connection, row, WIDTHS[tier])
+    return list(zip(pack.starts, repeat(WIDTHS[tier]), pack.rows, strict=False))
 
 
 def change(connection: apsw.Connection, sensor: int, tier: Tier, start: Millis) -> Change:
@@ -147,7 +162,7 @@ def forget(connection: apsw.Connection, sensor: int, tier: Tier, before: Millis)
     return is_any
 
 
-def _both(packs: Iterator[list[Stored]], rows: Iterator[Stored]) -> Iterator[Stored]:
+def _both(packs: Iterator[list[Stored]], rows: Iterator[Stored]) -> Iterator[Iterable[Stored]]:
     """Return what is in packs, which are in order, and in rows: these count more."""
     row = next(rows, None)
     for pack in packs:
@@ -155,10 +170,9 @@ def _both(packs: Iterator[list[Stored]], rows: Iterator[Stored]) -> Iterator[Sto
         while row and pack and row[0] <= pack[-1][0]:
             inside[row[0]] = row
             row = next(rows, None)
-        yield from sorted(({each[0]: each for each in pack} | inside).values(), key=itemgetter(0)) if inside else pack
+        yield sorted(({each[0]: each for each in pack} | inside).values(), key=itemgetter(0)) if inside else pack
     if row:
-        yield row
-        yield from rows
+        yield chain((row,), rows)
 
 
 def _kept_row(connection: apsw.Connection, row: tuple[int, bytes], width: Millis) -> summing.Pack:
@@ -205,6 +219,7 @@ _OF = "FROM packs WHERE sensor = ? AND tier = ? AND"
 _BETWEEN = f"SELECT id, body {_OF} start > ? AND start < ? AND last >= ? ORDER BY start"
 _PACK_AT = f"SELECT id, body {_OF} start >= ? AND start < ?"
 _NUMBERED = f"SELECT start, id, body {_OF} number > ? ORDER BY start LIMIT 1"
+_ALL_NUMBERED = f"SELECT id, body {_OF} number > ? ORDER BY start"
 _HALF = f"SELECT id, body {_OF} start < ?"
 
 _AGAIN = "INSERT OR IGNORE INTO summaries (sensor, tier, start, width, number, body) VALUES (?, ?, ?, ?, ?, ?)"

@@ -11,7 +11,7 @@ import apsw
 from outstation.core.readings import Millis
 from outstation.core.summaries import Said
 from outstation.store import blocks, chunks
-from outstation.store.chunks import LOWEST
+from outstation.store.chunks import LOWEST, Found
 from outstation.store.pages import Series, Span
 from outstation.store.rows import QUALITY
 from outstation.store.segments import Segment
@@ -59,6 +59,11 @@ def about(connection: apsw.Connection, sensor: int, spans: Sequence[tuple[Millis
     return round(sum(count * (before(high + 1) - before(low)) / (high + 1 - low) for low, high, count in found))
 
 
+def looked_through(connection: apsw.Connection, sensor: int, start: Millis, end: Millis) -> int:
+    """Return how many readings of the log, of all sensors, stand where those of a sensor in a span may be, about."""
+    return sum(chunk.count for chunk in _chunks(connection, sensor, start, end))
+
+
 def first_after(connection: apsw.Connection, sensor: int, start: Millis, end: Millis) -> Millis:
     """Return from when on there are readings of a sensor in a span, about, as the indexes say."""
     return max(start, min((low for low, _, _ in _indexed(connection, sensor, start, end)), default=start))
@@ -68,16 +73,22 @@ def _indexed(
     connection: apsw.Connection, sensor: int, start: Millis, end: Millis
 ) -> Iterator[tuple[Millis, Millis, float]]:
     """Return from when to when there are how many readings, but for the open tail of the log."""
-    for chunk in chunks.walk(connection, end):
-        if chunk.bound < start:
-            break
-        if chunk.count and chunk.highest >= start and sensor > chunk.hidden and chunk.sensors >> sensor & 1:
+    for chunk in _chunks(connection, sensor, start, end):
+        if chunk.count:
             yield chunk.lowest, chunk.highest, chunk.count / chunk.sensors.bit_count()
     for clock in blocks.of_sensor(connection, sensor, start, end):
         for block in clock:
             if block.bound < start:
                 break
             yield block.low, block.high, block.count
+
+
+def _chunks(connection: apsw.Connection, sensor: int, start: Millis, end: Millis) -> Iterator[Found]:
+    for chunk in chunks.walk(connection, end):
+        if chunk.bound < start:
+            break
+        if chunk.highest >= start and sensor > chunk.hidden and chunk.sensors >> sensor & 1:
+            yield chunk
 
 
 def _said(rows: Segment) -> list[Said]:

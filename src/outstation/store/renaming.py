@@ -116,8 +116,10 @@ def _delete_some_summaries(connection: apsw.Connection) -> bool:
         if connection.changes():
             return True
         connection.execute("DELETE FROM damaged WHERE sensor IN (SELECT id FROM gone)")
+        connection.execute("DELETE FROM aside WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM unmade WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM backlog WHERE sensor IN (SELECT id FROM gone)")
+        connection.execute("DELETE FROM reported WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM forgotten WHERE sensor IN (SELECT id FROM gone)")
     return bool(found)
 

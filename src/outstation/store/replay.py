@@ -20,6 +20,7 @@ import apsw
 import msgspec
 
 from outstation.core.readings import Millis, Quality, Reading, Value
+from outstation.core.summaries import Said
 from outstation.errors import StoreError
 from outstation.store import blocks, file, left_out, segments
 from outstation.store.chunks import HIGHEST, LOWEST, sealed_until
@@ -141,8 +142,20 @@ def replay(
     Of a reading that was corrected, the last value. `now` is `at`: a boot that began with 1970. Reads in many
     short steps, unless the connection is in a transaction. Raises apsw.Error, msgspec.DecodeError.
     """
-    ids = _ids(connection, sensors) if sensors is not None else _ids(connection, names(connection))
-    return _Replay(connection, ids).readings(LOWEST if start is None else start, HIGHEST if end is None else end)
+    ids = _ids(connection, names(connection) if sensors is None else sensors)
+    return chain.from_iterable(_as_readings(part, ids) for part in _parts(connection, start, end, ids))
+
+
+def replay_one(connection: apsw.Connection, sensor: str, start: Millis | None, end: Millis | None) -> Iterator[Said]:
+    """Return the same of one sensor: when, what, and its quality. It is quicker."""
+    for part in _parts(connection, start, end, _ids(connection, (sensor,))):
+        yield from zip(part.at, part.values, map(_QUALITY.__getitem__, part.flags), strict=True)
+
+
+def _parts(
+    connection: apsw.Connection, start: Millis | None, end: Millis | None, ids: dict[int, str]
+) -> Iterator[Part]:
+    return _Replay(connection, ids).parts(LOWEST if start is None else start, HIGHEST if end is None else end)
 
 
 class _Replay:
@@ -155,7 +168,7 @@ class _Replay:
         self._connection, self._names = connection, names
         self._begin()
 
-    def readings(self, start: Millis, end: Millis) -> Iterator[Reading]:
+    def parts(self, start: Millis, end: Millis) -> Iterator[Part]:
         """Give out what there is; where it was sealed meanwhile, go on with what is there now."""
         self._reached = start
         while True:
@@ -171,7 +184,7 @@ class _Replay:
         self._low: dict[int, Millis] = {}
         self._ceiling = HIGHEST
 
-    def _from(self, start: Millis, end: Millis) -> Iterator[Reading]:
+    def _from(self, start: Millis, end: Millis) -> Iterator[Part]:
         """Open source after source; give out what is older than all that is still closed."""
         for low, source in _sources(self._connection, start, end, self._names):
             self._wait(low, source)
@@ -216,7 +229,7 @@ class _Replay:
         self._ceiling = max(moments[len(moments) // 2], moments[0] + 1)
         self._parts = [self._limited(part) for part in self._parts]
 
-    def _until(self, end: Millis) -> Iterator[Reading]:
+    def _until(self, end: Millis) -> Iterator[Part]:
         """Give out what was measured before `end`."""
         slices = []
         for part in sorted(self._parts, key=lambda part: part.source.rank):
@@ -227,7 +240,7 @@ class _Replay:
         self._parts = [part for part in self._parts if part.left]
         if slices:
             whole = slices[0] if len(slices) == 1 else _in_order(_joined(slices))
-            yield from _as_readings(_corrected(whole), self._names)
+            yield _corrected(whole)
         self._reached = max(self._reached, end)
 
 

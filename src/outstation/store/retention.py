@@ -7,7 +7,7 @@ with the readings that arrive meanwhile. What may go, and when, is core/retentio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -17,7 +17,7 @@ import msgspec
 from outstation.core import retention
 from outstation.core.readings import Millis
 from outstation.core.retention import READINGS, Limits, Now, What
-from outstation.store import forgetting
+from outstation.store import forgetting, unsent
 from outstation.store.database import Store
 from outstation.store.forgetting import Old, OldSummaries
 from outstation.store.stock import Stock
@@ -44,16 +44,15 @@ class Deleted(msgspec.Struct):
 
 
 class Retention:
-    """The history of one node, kept within its limits. cursors: the number of the last summary that each uplink has."""
+    """The history of one node, kept within its limits."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.cursors: Mapping[str, int] = {}
 
     def look(self, work: Seen[T]) -> T:
         """Look at a snapshot. Blocks. Raises StoreError."""
         with self._store.read() as connection:
-            return work(Stock(connection, retention.heard_by_all(self.cursors), self._store.wal_bytes()))
+            return work(Stock(connection, unsent.heard_by_all(connection), self._store.wal_bytes()))
 
     async def by_age(self, limits: Limits, now: Now, *, asked: bool = False) -> Deleted:
         """Delete what is too old. asked: a person wants it now, and all of it. Raises StoreError."""

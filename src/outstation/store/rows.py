@@ -1,4 +1,4 @@
-"""What stands in one row of the log: the readings of one commit, packed by columns.
+"""What stands in one row of the log: the readings of one commit, packed by columns, and by zlib where that is shorter.
 
 Times are in boot time, each as the difference to the one before it. A time that its sender
 gave is UTC and must not move when our clock is set: so the row keeps the offset that it was
@@ -7,9 +7,11 @@ packed with, and gives the same UTC back for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator
 from itertools import accumulate
 from operator import sub
+from types import NoneType
 
 import msgspec
 
@@ -23,6 +25,21 @@ SENT = 0b1000
 
 ROW_AT_MOST = 4_096
 """Readings in one row: a bigger commit becomes several rows, so that no row is slow to read."""
+
+_SHORT = 256
+"""Bytes: so many and less share a page of the file with others as they are."""
+
+_DEFLATED = b"\x78"
+"""The first byte of a zlib stream (RFC 1950, 2.2: deflate, a window of 32 KiB); no array of MessagePack begins so."""
+
+_LONGEST = 4 << 20
+"""Bytes of a row once it is unpacked: of 4,096 of the longest texts it has a third."""
+
+LATEST: Millis = 100_000_000_000_000
+"""No time is from here on, or before 1970: the door takes none (see web/api/incoming.py), and no zone knows it."""
+
+LARGEST = (1 << 63) - 1
+"""The largest whole number that a block keeps as it is."""
 
 
 class Columns(msgspec.Struct, array_like=True, gc=False):
@@ -57,13 +74,17 @@ def pack(columns: Columns) -> bytes:
     """Return the body of a row. `columns` has at least one reading, its times in boot time."""
     times = columns.times
     steps = [times[0], *map(sub, times[1:], times)]
-    return _encoder.encode((columns.offset, columns.sensors, steps, columns.values, columns.flags))
+    body = _encoder.encode((columns.offset, columns.sensors, steps, columns.values, columns.flags))
+    if len(body) <= _SHORT:
+        return body
+    # A third of the pages to write, and so of the card's wear; at level 1, for commits wait for it.
+    return min(zlib.compress(body, 1), body, key=len)
 
 
 def unpack(body: bytes) -> Columns:
     """Return the columns of a row, its times in boot time. Raises msgspec.DecodeError when it is damaged."""
     try:
-        columns = _decoder.decode(body)
+        columns = _decoder.decode(_inflated(body) if body[:1] == _DEFLATED else body)
     except (TypeError, UnicodeDecodeError) as error:  # no bytes at all; a text that is none
         raise msgspec.DecodeError(str(error)) from error
     counts = {len(columns.sensors), len(columns.times), len(columns.values), len(columns.each_flag())}
@@ -73,23 +94,37 @@ def unpack(body: bytes) -> Columns:
     return columns
 
 
+def _inflated(body: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(body, _LONGEST)
+    except zlib.error as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
 def packed(value: Value | None) -> bytes:
     """Return what tells values apart: 1, 1.0 and True are three, and so are 0.0 and -0.0."""
     return _encoder.encode(value)
 
 
-UNFIT = (OverflowError, TypeError, UnicodeEncodeError)
-"""What packing says of a value that no reading may have."""
+def is_fit(reading: Reading) -> bool:
+    """Tell whether a reading can be stored. Whoever lets readings into the store asks, and nobody behind that does."""
+    at = reading.at
+    if reading.sender_stamped:
+        is_time = 0 <= at < LATEST
+    else:
+        is_time = -LATEST < at < LATEST and abs(reading.now) < LATEST and abs(reading.arrived) < LATEST
+    return is_time and _is_text(reading.sensor) and (type(reading.value) is float or _is_value(reading.value))
 
 
-def is_fit(readings: Sequence[Reading]) -> bool:
-    """Tell whether all of these can be stored."""
-    try:
-        for reading in readings:
-            packed(reading.value)
-            reading.sensor.encode()
-            if max(abs(reading.at), abs(reading.now), abs(reading.arrived)) > 1 << 53:
-                return False
-    except UNFIT:
-        return False
-    return True
+def _is_text(text: str) -> bool:
+    """Tell whether this can be written: half a surrogate pair cannot."""
+    return text.isascii() or text.encode(errors="ignore").decode() == text
+
+
+def _is_value(value: Value | None) -> bool:
+    if type(value) not in _KINDS:
+        return False  # a subclass of one cannot be packed
+    return _is_text(value) if isinstance(value, str) else value is None or -LARGEST - 1 <= value <= LARGEST
+
+
+_KINDS = (float, int, bool, str, NoneType)

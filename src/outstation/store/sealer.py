@@ -48,6 +48,9 @@ SENSORS_TOGETHER = 50
 _SLICE_NS = 8_000_000
 """So long may one transaction delete: requests that arrive meanwhile wait for it."""
 
+_WORKED_NS = 5_000_000
+"""So long it works, in time of the processor, before it pauses: each time costs a snapshot, and a thread's waking."""
+
 _LONGEST_PAUSE_NS = 20_000_000
 
 ALL_SENSORS = HIGHEST
@@ -145,6 +148,7 @@ class Sealer:
 
     def _next(self, at: Millis, everything: bool) -> _Part | None:
         """Return the part of the log that is to be sealed now, or that was begun."""
+        self._begun = time.thread_time_ns()
         opened = self._store.opened
         with self._store.read() as connection:
             after, upto = chunks.sealed_until(connection)
@@ -156,7 +160,6 @@ class Sealer:
             closed = [chunk for chunk in closed if chunk.last <= upto]
         elif not closed or not (everything or _is_due(closed, at)):
             return None
-        self._begun = clock.monotonic_ns()
         counts: Counter[int] = Counter()
         part: list[_Chunk] = []
         for chunk in closed if after < ALL_SENSORS else ():
@@ -170,6 +173,7 @@ class Sealer:
 
     def _gathered(self, part: _Part, sensors: frozenset[int]) -> _BySensor:
         """Return what a part of the log has of these sensors."""
+        self._begun = time.thread_time_ns()
         found: _BySensor = {sensor: {} for sensor in sensors}
         bits = sum(1 << sensor for sensor in sensors)
         for chunk in part.chunks:
@@ -178,14 +182,19 @@ class Sealer:
         return found
 
     def _packed(self, gathered: _BySensor, sensors: list[int]) -> list[Change]:
-        """Return what becomes of the blocks of these sensors."""
-        changes = []
-        for sensor in sensors:
-            for boot, more in gathered[sensor].items():
-                segment = Segment(0, boot == SENT_BOOT, more.times, more.values, bytes(more.flags))
-                with self._store.read() as connection:
+        """Return what becomes of the blocks of these sensors. A snapshot serves as many as there is time for."""
+        self._begun = time.thread_time_ns()
+        changes: list[Change] = []
+        todo = [(sensor, boot) for sensor in sensors for boot in gathered[sensor]]
+        while len(changes) < len(todo):
+            with self._store.read() as connection:
+                for sensor, boot in todo[len(changes) :]:
+                    more = gathered[sensor][boot]
+                    segment = Segment(0, boot == SENT_BOOT, more.times, more.values, bytes(more.flags))
                     changes.append(merging.change(connection, sensor, boot, segment))
-                self._pause()
+                    if self._is_tired():
+                        break
+            self._pause()
         return changes
 
     def _rows(self, chunk: _Chunk) -> Iterator[Columns]:
@@ -196,12 +205,16 @@ class Sealer:
             yield unpack(body)
         self._pause()
 
+    def _is_tired(self) -> bool:
+        return time.thread_time_ns() - self._begun >= _WORKED_NS
+
     def _pause(self) -> None:
-        """Leave as much time to others as was taken. Raises StoreError when the store is closed."""
+        """Leave as much time to others as was worked. Raises StoreError when the store is closed."""
         if self._store.closed:
             raise StoreError("The store was closed while it was being sealed.", cure="It goes on after the next start.")
-        time.sleep(min(clock.monotonic_ns() - self._begun, _LONGEST_PAUSE_NS) / 1e9)
-        self._begun = clock.monotonic_ns()
+        if self._is_tired():
+            time.sleep(min(time.thread_time_ns() - self._begun, _LONGEST_PAUSE_NS) / 1e9)
+            self._begun = time.thread_time_ns()
 
     def _swap(self, part: _Part, changes: list[Change], upto: int, connection: apsw.Connection) -> None:
         """Have the blocks count from now on, and not the log. In the writer's thread, in a transaction."""

@@ -18,7 +18,7 @@ from outstation.core import retention
 from outstation.core.readings import Millis
 from outstation.core.retention import Frontier, Growth, Limits, Now, What
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
-from outstation.store import chunks, file, packs
+from outstation.store import chunks, file, packs, unsent
 from outstation.store.forgetting import BLOCK_ROW, Old, OldSummaries
 
 _TIERS = {
@@ -155,7 +155,7 @@ class Stock:
 
     def log_bytes(self) -> int:
         """Return about how much the unsealed readings take."""
-        return int(self._connection.execute("SELECT coalesce(sum(length(body) + 16), 0) FROM log").get)
+        return chunks.size(self._connection)
 
     @cached_property
     def _boots(self) -> dict[int, _Boot]:
@@ -203,8 +203,10 @@ class Stock:
             return None
         first, end = ends
         if what in _SENT:
-            unsent = self._unsent(sensor, tier)
-            end = min(end - retention.LAST_DAY, self._made_until(sensor), end if unsent is None else unsent)
+            first_unsent = self._unsent(sensor, tier)
+            end = min(end - retention.LAST_DAY, self._made_until(sensor), end if first_unsent is None else first_unsent)
+        elif tier is Tier.FIVE_MINUTES:
+            end -= end % HOUR  # where they are not sent yet their hours are, which are not made before they are over
         return (first, end) if first < end else None
 
     def _made_until(self, sensor: int) -> Millis:
@@ -213,12 +215,13 @@ class Stock:
         return _EVER if found is None else found
 
     def _unsent(self, sensor: int, tier: Tier) -> Millis | None:
-        if self._sent is None:
-            return None
-        query = "SELECT min(start) FROM summaries WHERE sensor = ? AND tier = ? AND number > ?"
-        found = self._connection.execute(query, (sensor, tier, self._sent)).get
-        packed = packs.first(self._connection, sensor, tier, self._sent)
-        return min((start for start in (found, packed) if start is not None), default=None)
+        """Return the first of a sensor's summaries that some uplink is to have still."""
+        firsts = [unsent.first_hour(self._connection, sensor)] if tier is Tier.HOUR else []
+        if self._sent is not None:
+            query = "SELECT min(start) FROM summaries WHERE sensor = ? AND tier = ? AND number > ?"
+            firsts.append(self._connection.execute(query, (sensor, tier, self._sent)).get)
+            firsts.append(packs.first(self._connection, sensor, tier, self._sent))
+        return min((start for start in firsts if start is not None), default=None)
 
     def _growth(self, sensor: int, a_day: float, limits: Limits) -> Iterator[Growth]:
         keep = limits.of(self.names[sensor])

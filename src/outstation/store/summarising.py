@@ -17,8 +17,9 @@ import apsw
 from outstation import clock
 from outstation.core.closing import AT_ONCE, GRACE, Closed, Closing, Made
 from outstation.core.readings import Millis, Reading
+from outstation.core.summaries import Summary
 from outstation.core.summing import LONGEST_REACH
-from outstation.core.windows import FIVE_MINUTES, Tier, Window, touched, window
+from outstation.core.windows import FIVE_MINUTES, HOUR, Tier, Window, touched, window
 from outstation.store import backlog, blocks, chunks, days
 from outstation.store.days import Days
 from outstation.store.newest import Newest
@@ -87,7 +88,8 @@ class Summarising:
 
     def due_in(self) -> Millis | None:
         """Return in how long there is something to do; None: not before a reading comes."""
-        dues = [due for due in (self._learn_at, self._read_at, self._closing.next_due()) if due is not None]
+        closing = self._closing.next_due() if self._views.are_known else None  # else nobody closes what is due
+        dues = [due for due in (self._learn_at, self._read_at, closing) if due is not None]
         return max(0, min(dues) - self._views.at()) if dues else None
 
     def work(self) -> None:
@@ -136,6 +138,28 @@ class Summarising:
         self._take(self._closing.learn(name, self._newest_of(sensor) or times[-1], at))
         self._note(self._stale)
         self._note_put_off()
+
+    def reported(self, five: Sequence[tuple[int, Summary]], hours: Sequence[tuple[int, Summary]]) -> None:
+        """Write what others have summed up, by sensor id, and have the hours and days made of it. In a transaction."""
+        self._tiers.add(five)
+        for sensor, each in hours:
+            self._tiers.put(sensor, each)
+        self._tiers.save()
+        coarser = {(sensor, HOUR, each.start - each.start % HOUR) for sensor, each in five}
+        # What has come as an hour is not made of its parts: they are gone where it comes from.
+        whole = [(sensor, HOUR, each.start) for sensor, each in hours]
+        coarser |= {due for hour in whole for due in self._coarser(hour)}
+        self._note(coarser)
+        self._cross_off(whole)
+        if coarser:
+            self._make_by(min(start + width for _, width, start in coarser))
+
+    def _make_by(self, over: Millis) -> None:
+        """Look for what is noted when it is over, or soon, for whoever reports a backlog reports more of it."""
+        at = self._views.at()
+        due = max(at, over) + GRACE
+        self._read_at = due if self._read_at is None else min(self._read_at, due)
+        self._read_on |= over <= at
 
     def lost(self, sensor: int, width: Millis, starts: Iterable[Millis]) -> None:
         """Have windows made anew whose summaries were lost. Inside a transaction."""

@@ -26,6 +26,14 @@ from outstation.store.chunks import HIGHEST
 MOST = 20_000
 """Readings that are read at once: some megabytes, and some milliseconds. A window of more is made step by step."""
 
+LOOKED_THROUGH = 8_192
+"""Readings of the log, of all its sensors, that are looked through at once for those of one: some 15 ms, where each
+came alone. In a minute of many busy sensors there are more."""
+
+SHORTEST: Millis = 10_000
+"""A step in a window may be so long in any case: where one late reading makes a chunk of the log as long as a day, no
+step is short enough."""
+
 FEW = 200
 """A sensor with no more in a window is read in runs of windows again."""
 
@@ -135,13 +143,18 @@ class Tiers:
         if self._dense and self._dense.sensor == sensor:
             return self._stepped(self._dense, run[0], reach)
         start, reach = run[0].start, min(reach, LONGEST_REACH)
-        said = raw.said(self._connection, sensor, start - reach, run[-1].end, most=MOST)
-        if len(said) > MOST:
-            step = 1 + (said[-1][0] - said[0][0]) * 4 // 5
+        while (is_much := self._is_much(sensor, start - reach, run[-1].end)) and len(run) > 1:
+            run = run[: len(run) // 2]
+        said = [] if is_much else raw.said(self._connection, sensor, start - reach, run[-1].end, most=MOST)
+        if is_much or len(said) > MOST:
+            step = FIVE_MINUTES if is_much else 1 + (said[-1][0] - said[0][0]) * 4 // 5
             self._dense = _Dense(sensor, self._running(sensor, run[0], reach), start, step)
             return []
         first = bisect_left(said, start, key=itemgetter(0))
         return list(summarised(run, said[first:], reach, said[first - 1] if first else None))
+
+    def _is_much(self, sensor: int, start: Millis, end: Millis) -> bool:
+        return raw.looked_through(self._connection, sensor, start, end) > LOOKED_THROUGH
 
     def _running(self, sensor: int, window: Window, reach: Millis) -> Running:
         running = Running(window, reach)
@@ -154,6 +167,9 @@ class Tiers:
         if dense.running.window != window or not dense.running.is_open:
             dense.running, dense.upto = self._running(dense.sensor, window, reach), window.start
         end = min(dense.upto + dense.step, window.end)
+        if end - dense.upto > SHORTEST and self._is_much(dense.sensor, dense.upto, end):
+            dense.step = (end - dense.upto) // 2
+            return []
         most = MOST if end - dense.upto > 1 else HIGHEST
         said = raw.said(self._connection, dense.sensor, dense.upto, end, most=most)
         if len(said) > most:

@@ -16,7 +16,7 @@ import msgspec
 
 from outstation.core.readings import Millis, Reading, Value
 from outstation.store import boots, raw
-from outstation.store.rows import SENT, UNFIT, is_fit, packed, unpack
+from outstation.store.rows import SENT, packed, unpack
 from outstation.store.segments import IN_MEMORY, Segment
 
 Kept = tuple[str, Value | None, Millis, Millis, Millis, int]
@@ -59,12 +59,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 def unsaved(after: int, offset: Millis, readings: Sequence[Reading]) -> Unsaved:
-    """Return readings as they can be sent to other processes; one that cannot be stored is none."""
-    kept = [_kept(one) for one in readings]
-    try:
-        msgspec.msgpack.encode(kept)
-    except UNFIT:
-        kept = [_kept(one) for one in readings if is_fit([one])]
+    """Return readings as they can be sent to other processes."""
+    kept = [(one.sensor, one.value, one.at, one.now, one.arrived, int(one.quality)) for one in readings]
     return Unsaved(after, offset, kept)
 
 
@@ -87,10 +83,6 @@ def waiting(connection: apsw.Connection, memory: Unsaved) -> Waiting | None:
         else:
             found.append((numbers[sensor], times[0], value, quality))
     return Waiting(numbers, boot.id, boot.offset, found) if found else None
-
-
-def _kept(reading: Reading) -> Kept:
-    return reading.sensor, reading.value, reading.at, reading.now, reading.arrived, int(reading.quality)
 
 
 def _numbers(connection: apsw.Connection, names: set[str]) -> dict[str, int]:

@@ -23,7 +23,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Keep, Millis, Reading
 from outstation.core.restarts import Stamp
-from outstation.errors import DiskFullError, NewerFileError, RefusedError, StoreError
+from outstation.errors import DiskFullError, NewerFileError, StoreError
 from outstation.store import damaged, file, kept, left_out, works
 from outstation.store.boots import Boot
 from outstation.store.columns import Column
@@ -32,7 +32,6 @@ from outstation.store.forgetting import Gone, Old
 from outstation.store.left_out import Row
 from outstation.store.log import Batch, Log
 from outstation.store.own import Own
-from outstation.store.rows import UNFIT, is_fit
 from outstation.store.tiers import Views
 from outstation.store.waiting import Call, Clocked, Done, Taken, Work, answer, drain, refuse
 
@@ -210,11 +209,7 @@ class Writer:
         if self._is_gone():
             self._begin_again()
         connection = self._connection or self._reopen()
-        try:
-            batch, done = self._write(connection, taken)
-        except UNFIT as error:
-            self._refuse_unfit(connection, taken, error)
-            return
+        batch, done = self._write(connection, taken)
         if self.error:
             _log.warning("The data file is written again.")
             self.error = None
@@ -371,21 +366,6 @@ class Writer:
             f" {lost} own readings were lost." if lost else ""
         )
         taken.works.append((works.noting("store", text), None))
-
-    def _refuse_unfit(self, connection: apsw.Connection, taken: Taken, error: Exception) -> None:
-        """Some reading cannot be packed: its call is refused, the others are taken again."""
-        fit = [call for call in taken.calls if is_fit(call[0])]
-        own = [reading for reading in taken.own if is_fit([reading])]
-        if len(fit) == len(taken.calls) and len(own) == len(taken.own):
-            raise error
-        self.log = self._load(connection)
-        unfit = [future for readings, future in taken.calls if not is_fit(readings)]
-        refuse(unfit, RefusedError(f"A reading cannot be stored: {error}.", cure="See the kinds of values."))
-        self.calls.extendleft(reversed(fit))
-        self.works.extendleft(reversed(taken.works))
-        self.boots.extendleft(reversed(taken.boots))
-        self.own.give_back(own)
-        self.keeps.extendleft(reversed(taken.keeps))
 
     def _shut(self) -> None:
         works = [*drain(self.works), *drain(self.beside)]

@@ -13,12 +13,14 @@ from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
 from outstation.web.api.backup import Backups
 from outstation.web.api.incoming import Incoming
+from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
 from outstation.web.api.sensors import Sensors
 from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
+from outstation.web.api.traffic import Uplinks
 from outstation.web.dashboard.page import Page
 from outstation.web.docs import Docs
 from outstation.web.hosts import Hosts
@@ -81,6 +83,8 @@ class Application:
 def _own_routes(site: Site) -> list[Route]:
     status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
+    uplinks = Uplinks(site)
+    nodes = NodesApi(site.store, site.keys, site.urls, frozenset(board.name for board in site.config.devices))
     short = [
         Route("POST", f"/api/{name}", "control", partial(actuators.order, name), body=SMALL, json=True)
         for name in site.node.actuators
@@ -106,6 +110,12 @@ def _own_routes(site: Site) -> list[Route]:
         Route("POST", "/api/sensors/rename", "admin", sensors.rename, body=SMALL, json=True),
         Route("DELETE", "/api/sensors/{name}", "admin", sensors.delete),
         Route("DELETE", "/api/sensors/{device}/{name}", "admin", sensors.delete),
+        Route("GET", "/api/nodes", "read", nodes.get),
+        Route("POST", "/api/nodes", "admin", nodes.add, body=SMALL, json=True),
+        Route("POST", "/api/nodes/{name}/renew", "admin", nodes.renew, body=SMALL, json=True),
+        Route("DELETE", "/api/nodes/{name}", "admin", nodes.remove),
+        Route("GET", "/api/traffic", "read", uplinks.traffic),
+        Route("POST", "/api/uplinks/{name}/resend", "control", uplinks.resend, body=SMALL, json=True),
         Route("POST", "/api/backup", "admin", Backups(site).post, body=SMALL, json=True),
     ]
 

@@ -53,6 +53,12 @@ def urls(bound: socket.socket) -> list[str]:
     return [_url(name, port) for name in ("localhost", *names)]
 
 
+def others_urls(bound: socket.socket) -> tuple[str, ...]:
+    """Return the addresses by which other machines reach this one, the likeliest first; else those by which it does."""
+    found = [url.rstrip("/") for url in urls(bound)]
+    return (*found[1:], *found[:1])
+
+
 def _url(address: str, port: int) -> str:
     return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
 

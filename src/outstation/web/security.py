@@ -219,8 +219,9 @@ def _refuse_body(route: Route, headers: dict[bytes, bytes]) -> Response | None:
     length = int(sent)
     if length > route.body:
         return too_large(route)
-    if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
-        return route.refuse(415, "No Content-Encoding is taken here; send the body as it is.")
+    coding = headers.get(b"content-encoding", b"identity")
+    if coding != b"identity" and not (route.gzip and coding == b"gzip"):
+        return route.refuse(415, "This Content-Encoding is not taken here; send the body as it is.")
     chunked = b"transfer-encoding" in headers
     if chunked and headers[b"transfer-encoding"].lower() != b"chunked":
         return route.refuse(501, "No Transfer-Encoding but chunked is taken here.")

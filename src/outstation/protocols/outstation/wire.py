@@ -28,6 +28,10 @@ _GZIP = 31
 """zlib's wbits for a gzip header and the largest window."""
 
 
+class TooLongError(RefusedError):
+    """A body is longer, once it is unpacked, than anything that may be sent."""
+
+
 class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
     """A summary on its way. Fields as in core.summaries.Summary and Numbers; count 0: no number was said.
 
@@ -94,7 +98,7 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: which file of the node the numbers are of; before: the epochs that this one follows, the newest first.
     token: of the last receipt. ahead: newest summaries from further on, so that the hub's picture is current: they
     come again when it is their turn. hours: those of an hour in the place of five-minute ones that are gone.
-    sensors: what has changed about them, in the first batch all. Alerts alone go without an epoch, and move nothing.
+    sensors: what is new about those that summaries came of. Alerts alone go without an epoch, and move nothing.
     """
 
     version: int
@@ -205,7 +209,7 @@ def unpacked(body: bytes | bytearray, at_most: int = BATCH_BYTES) -> bytes:
     except zlib.error as error:
         raise RefusedError("The body is not gzip, though its Content-Encoding says so.") from error
     if len(found) > at_most:
-        raise RefusedError(f"The body is longer than {at_most} bytes, once it is unpacked; send less at once.")
+        raise TooLongError(f"The body is longer than {at_most} bytes, once it is unpacked; send less at once.")
     if not unpacker.eof or unpacker.unused_data:
         raise RefusedError("The body is gzip that is cut off, or more comes after its end; send it again.")
     return found

@@ -46,6 +46,8 @@ TICKS_BELOW = 1 << 32
 SAMPLE = 1_024
 """Numbers that the radix is chosen by."""
 
+_TIMES_LOG2 = (0.0, *(count * log2(count) for count in range(1, SAMPLE + 1)))
+
 RANKED_FROM = 4
 """Ranks are tried where each number comes that often, on the average."""
 
@@ -80,6 +82,8 @@ def _ranked(numbers: Sequence[int], distinct: list[int]) -> bytes:
 
 
 def _plain(numbers: Sequence[int]) -> bytes:
+    if min(numbers) == max(numbers):
+        return bytes((0,)) + signed(numbers[0]) + bytes((BYTE - 1, 0))
     firsts = b""
     order = _order(numbers[:SAMPLE])
     for _ in range(order):
@@ -98,7 +102,7 @@ def _order(sample: Sequence[int]) -> int:
     """Return how often to take differences."""
     costs = []
     for _ in range(min(MOST_ORDER + 1, len(sample))):
-        costs.append(_bits(sample, BYTE, _centred(sample, BYTE)))
+        costs.append(_bits(sample, BYTE, _centred(*_common(sample), BYTE)))
         sample = _differences(sample)
     return costs.index(min(costs))
 
@@ -109,21 +113,27 @@ def _measure(numbers: Sequence[int]) -> tuple[int, int]:
     if low == high:
         return BYTE, low
     sample = numbers[:SAMPLE]
+    common = _common(sample)
     radixes = RADIXES if BYTE <= high - low < TICKS_BELOW else RADIXES[:1]
-    radix = min(radixes, key=lambda radix: _bits(sample, radix, _centred(sample, radix)))
-    return radix, low - (low - _centred(sample, radix)) % radix
+    radix = min(radixes, key=lambda radix: _bits(sample, radix, _centred(*common, radix)))
+    return radix, low - (low - _centred(*common, radix)) % radix
 
 
-def _centred(numbers: Sequence[int], radix: int) -> int:
-    """Return the base below all of these that has the commonest in the middle of a digit, its neighbours around it."""
-    low, common = min(numbers), Counter(numbers).most_common(1)[0][0]
+def _common(numbers: Sequence[int]) -> tuple[int, int]:
+    """Return the lowest of these, and the commonest."""
+    return min(numbers), Counter(numbers).most_common(1)[0][0]
+
+
+def _centred(low: int, common: int, radix: int) -> int:
+    """Return the base that is not above the lowest, with the commonest in the middle of a digit, others around it."""
     return low - (radix // 2 - (common - low)) % radix
 
 
 def _bits(numbers: Sequence[int], radix: int, base: int) -> float:
-    """Return how many bits all digits of these take at least (Shannon)."""
-    counts = [Counter(digits).values() for digits in _digits(numbers, radix, base)]
-    return sum(count * log2(len(numbers) / count) for digit in counts for count in digit)
+    """Return how many bits all digits of these take at least (Shannon). numbers: no more than SAMPLE."""
+    most = _TIMES_LOG2[len(numbers)]
+    cost = _TIMES_LOG2.__getitem__
+    return sum(most - sum(map(cost, Counter(digits).values())) for digits in _digits(numbers, radix, base))
 
 
 def _digits(numbers: Sequence[int], radix: int, base: int) -> Iterator[bytes]:
@@ -146,10 +156,11 @@ def _read_plain(cursor: Cursor, order: int, count: int) -> list[int]:
         raise msgspec.DecodeError(f"A sealed block has numbers of {planes} bytes.")
     digits = [cursor.plane(count - order) for _ in range(planes)]
     numbers: Iterable[int] = map(add, repeat(base), _composed(digits, radix)) if digits else [base] * (count - order)
+    bound = abs(base) + (radix << 8 * planes)
     for first in reversed(firsts):
-        numbers = accumulate(numbers, initial=first)
+        numbers, bound = accumulate(numbers, initial=first), abs(first) + count * bound
     column = list(numbers)
-    if min(column) < LEAST or max(column) > MOST:
+    if bound > MOST and (min(column) < LEAST or max(column) > MOST):  # mostly none can be so great
         raise msgspec.DecodeError("A sealed block has a number of more than 64 bits.")
     return column
 

@@ -163,7 +163,7 @@ def _read_numbers(cursor: Cursor, count: int, width: Millis) -> Iterable[Iterabl
     lowest = highest = last = first
     mean: Sequence[float] = [*map(float, first)] if differing < count else []
     squares: Sequence[float] = [0.0] * count
-    last_before: Sequence[Millis] = [width - into for into in first_in]
+    last_before: Sequence[Millis] = [width - into for into in first_in] if differing < count else []
     if differing:
         lowest, highest, last = (_over(kinds, _read_values(cursor, differing), first) for _ in range(3))
         mean = _over(kinds, _read_floats(cursor, differing), mean)

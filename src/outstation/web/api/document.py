@@ -19,6 +19,7 @@ from outstation.web.api.actuators import Order
 from outstation.web.api.alerts import Nothing, TestMessage
 from outstation.web.api.backup import Target
 from outstation.web.api.incoming import Post
+from outstation.web.api.nodes import Empty, NewNode
 from outstation.web.api.retention import Word
 from outstation.web.api.sensors import Renaming
 from outstation.web.api.settings import NewValue
@@ -36,6 +37,12 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("POST", "/api/sensors/rename"): ("sensors", "Rename a sensor with its history", Renaming),
     ("DELETE", "/api/sensors/{name}"): ("sensors", "Delete a sensor with its history", None),
     ("DELETE", "/api/sensors/{device}/{name}"): ("sensors", "The same of a device", None),
+    ("GET", "/api/nodes"): ("nodes", "The nodes that report here, and how each does", None),
+    ("POST", "/api/nodes"): ("nodes", "Let a node report here; its key is shown this once", NewNode),
+    ("POST", "/api/nodes/{name}/renew"): ("nodes", "A new key for a node: the old one is refused", Empty),
+    ("DELETE", "/api/nodes/{name}"): ("nodes", "Let a node report here no more; its history stays", None),
+    ("GET", "/api/traffic"): ("uplinks", "What is sent elsewhere, what waits, and what it costs", None),
+    ("POST", "/api/uplinks/{name}/resend"): ("uplinks", "Send again what an uplink refused", Nothing),
     ("POST", "/api/backup"): ("keys", "Make a backup: through the control socket alone", Target),
     ("GET", "/api/retention"): ("status", "How much is kept, and what is deleted next", None),
     ("POST", "/api/retention"): ("status", "Delete now what is over the limits; dry_run: say what that is", Word),
@@ -48,6 +55,16 @@ _EXAMPLES = {
     "/api/settings/{name}": {"value": 30},
     "/api/alerts/{id}/acknowledge": {},
     "/api/alerts/test": {"receiver": None},
+    "/api/nodes": {"name": "greenhouse-1"},
+    "/api/ingest": {
+        "version": 1,
+        "sent_at": 1_767_226_200_000,
+        "epoch": "Kq3v",
+        "upto": 1,
+        "summaries": [{"sensor": "door", "start": 1_767_225_600_000, "width": 300_000, "texts": 1}],
+    },
+    "/api/nodes/{name}/renew": {},
+    "/api/uplinks/{name}/resend": {},
     "/api/retention": {"dry_run": True},
     "/api/sensors/rename": {"from": "attic/temp", "to": "attic/temperature"},
     "/api/backup": {"file": "/mnt/usb/outstation/monday.db", "replace": False},
@@ -88,12 +105,13 @@ def _plain(route: Route) -> tuple[str, str, Any] | None:
     if known is None and route.method == "POST" and route.scope == "control" and route.handler is not None:
         return ("actuators", f"Move {route.path.removeprefix('/api/')}", Order)
     if known is None and route.summary:
-        return ("boards", route.summary, None)
+        return ("nodes" if route.takes else "boards", route.summary, route.takes)
     return known
 
 
 def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    media = "text/event-stream" if route.stream else "text/plain" if route.summary else "application/json"
+    is_dialect = route.summary and not route.takes
+    media = "text/event-stream" if route.stream else "text/plain" if is_dialect else "application/json"
     operation: dict[str, Any] = {
         "tags": [tag],
         "summary": summary,

@@ -16,7 +16,6 @@ from outstation.core.readings import Millis, Quality
 from outstation.core.summaries import Summary
 from outstation.core.summing import LONGEST_REACH
 from outstation.core.windows import DAY, FIVE_MINUTES, Tier
-from outstation.engine.local_time import LocalTime
 from outstation.engine.reaches import reach
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
@@ -54,9 +53,8 @@ def question(site: Site, wish: Wish) -> Callable[[], bytes]:
     if start >= end:
         raise RefusedError("The plot ends before it begins.", cure="Give a start that is before the end.")
     speaks = {name: _reach(site, name) for name in sensors}
-    zone_at = LocalTime(timezone=site.config.node.timezone).zone_at
     width, points = _width(wish.every), wish.points or POINTS
-    asked = Asked(speaks, start, end, points, width, at, lambda moment: zone_at(moment).offset)
+    asked = Asked(speaks, start, end, points, width, at, site.runner.local.offset)
     _check_size(asked)
     return lambda: _document(draw(site.store, asked))
 

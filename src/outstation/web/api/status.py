@@ -72,7 +72,7 @@ class Status:
         stale = [
             f"{name} has said nothing for {self._silence(state, now) // 1000} s."
             for name, state in node.sensors.items()
-            if state.spec.every is not None and not state.error and self._silence(state, now) > state.stale_limit()
+            if self._is_missed(state) and self._silence(state, now) > state.stale_limit()
         ]
         outputs = [f"{name}: {state.error}" for name, state in node.actuators.items() if state.error]
         return [*unwritten, *self._site.troubles(), *failed, *stale, *outputs]
@@ -86,6 +86,10 @@ class Status:
             for alert in node.decisions.alerts.standing
             if alert.severity == "critical" and not (alert.kind == "output" and alert.subject in named)
         ]
+
+    def _is_missed(self, state: SensorState) -> bool:
+        """Tell whether the silence of a sensor is a problem of its own: of a node that reports here, the node's is."""
+        return state.spec.every is not None and not state.error and not state.spec.device
 
     def _silence(self, state: SensorState, now: int) -> int:
         """Return for how long a sensor has said nothing; one that never spoke, since the start."""

@@ -1,0 +1,379 @@
+"""The way of the summaries of one uplink: once per `every`, or one parcel after another while there is a backlog.
+
+The law of this file: the cursor moves only over what the other side has, or what is parked with a line in the journal.
+Whatever fails is read from the store and sent again, so that what came meanwhile goes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from outstation import clock
+from outstation.core.closing import GRACE
+from outstation.core.delivery import LONGEST_BATCH, SELDOM, Answer, Item, jittered, judge_uplink, own_moment, piece
+from outstation.core.readings import Millis, Note
+from outstation.engine.failing import Failing
+from outstation.engine.line import STORE_AGAIN
+from outstation.engine.traffic import Meter, Traffic
+from outstation.errors import StoreError
+from outstation.plugins import About, Doing, Outcome, Parcel, Uplink
+from outstation.store.database import Store
+from outstation.store.outbox import Account, Load, Outbox, Parked
+
+log = logging.getLogger(__name__)
+
+UNSURE: Millis = 86_400_000
+"""Windows of a clock that is not trusted wait so long for it to be set: then their times are what they are."""
+
+PARKED_IN_A_ROW = 10
+"""Refused one after another: from here on it looks like a mistake of a person, and there is time to mend it."""
+
+_AT_LEAST = 100
+"""Summaries read at once, also for those that send one at a time."""
+
+_STORE_EVERY: Millis = 5_000
+"""Between two commits, for uplinks that send one at a time: each is a page or two of the card."""
+
+_WRITTEN: Millis = 2_000
+"""After the grace for late readings, until the summaries of all sensors are on disk: they are to go together."""
+
+_LEAST = 50
+"""Summaries that even a slow link carries in time: about 5 kB."""
+
+_AHEAD_AT_MOST = 500
+"""Newest summaries beside the oldest ones: so a batch is not longer than a hub takes."""
+
+_LOOK: Millis = 60_000
+"""The wall clock may be set at any time: no sleep by it is longer."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What an uplink says of its node.
+
+    sensors: all known now. is_believed: the clock was right once. is_well: rules are decided, and readings stored.
+    """
+
+    node: str
+    sensors: Callable[[], Mapping[str, About]]
+    clock: clock.Setting
+    is_believed: Callable[[], bool]
+    is_well: Callable[[], bool]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """How an uplink does. waiting, parked, lost: summaries not sent, refused, gone unsent. alerts: not sent."""
+
+    waiting: int
+    parked: int
+    lost: int
+    last_error: str
+    last_ok: Millis | None
+    traffic: Traffic
+    alerts: int = 0
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """What goes into one parcel. upto: all numbers up to this one are done with it."""
+
+    items: Sequence[Item]
+    upto: int
+    is_instead: bool = False
+
+
+class _Underway(msgspec.Struct):
+    """A load that is being sent: what is left of it, and what is done and the store does not know yet.
+
+    had: up to this number the other side has it. What it refused in one piece is passed over here, and not there: a
+    protocol with books goes on from `had`, and with an empty parcel if need be.
+    """
+
+    load: Load
+    items: Sequence[Item]
+    instead: Sequence[Item]
+    token: str
+    upto: int
+    had: int
+    done: list[Item] = []
+    parked: list[Parked] = []
+    notes: list[Note] = []
+
+    def part(self, limit: int) -> _Part:
+        """Return what is next: first what is out of order, for it is the oldest."""
+        if self.instead:
+            return _Part(self.instead[:limit], self.upto, is_instead=True)
+        return _Part(*piece(self.items, limit, self.upto, self.load.upto))
+
+    def passed(self, part: _Part, *, is_had: bool = True) -> None:
+        """A part is done."""
+        if part.is_instead:
+            self.instead = self.instead[len(part.items) :]
+            self.done += part.items
+        else:
+            self.items, self.upto = self.items[len(part.items) :], part.upto
+        if is_had:
+            self.had = self.upto
+
+
+def _chance(name: str) -> float:
+    """Return a number in [0, 1) that is the same for a name at every start, and as if drawn for each name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
+
+
+async def _at_once() -> None:
+    """There is nothing that goes first."""
+
+
+class Forwarding:
+    """The task of one uplink. reached: called after each success. alerts_first: what is waited for before a try."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        uplink: Uplink,
+        every: Millis,
+        facts: Facts,
+        note: Callable[[Note], object],
+        meter: Meter,
+    ) -> None:
+        self._outbox, self._name, self._uplink, self._every = Outbox(store), name, uplink, every
+        self._facts, self._meter = facts, meter
+        self._failing = Failing(name, "uplink", "summaries", note)
+        self._account = Account(0, 0, 0, 0)
+        self._woken, self._hurry = asyncio.Event(), asyncio.Event()
+        self._moment = own_moment(_chance(facts.node), every)
+        self._phase = GRACE + _WRITTEN + self._moment
+        self._slot: int | None = None
+        self._attempt = 0
+        self._limit = uplink.batch
+        self._suspects = 0
+        self._parked_in_a_row = 0
+        self._ahead_at = self._stored_at = 0
+        self._is_idle_due = self._is_excused = False
+        self.reached: Callable[[], None] = lambda: None
+        self.alerts_first: Callable[[], Awaitable[None]] = _at_once
+
+    def wake(self) -> None:
+        """There is something to send: wait for no moment."""
+        self._woken.set()
+        self._hurry.set()
+
+    def hurry(self) -> None:
+        """The other side can be reached again: whoever waits for the next try waits no longer."""
+        self._hurry.set()
+
+    async def report(self) -> Report:
+        """Return how it does. Raises StoreError."""
+        await self._look()
+        account, failing = self._account, self._failing
+        rest = failing.error, failing.last_ok, self._meter.traffic
+        return Report(account.waiting, account.parked, account.lost, *rest)
+
+    def trouble(self) -> str:
+        """Return a sentence when somebody should look, or ""."""
+        if not self._failing.is_long:
+            return ""
+        return f'Summaries do not reach "{self._name}": {self._failing.error}; {self._account.waiting} wait.'
+
+    async def run(self) -> None:
+        """Forward until cancelled."""
+        is_new = True
+        while True:
+            try:
+                if is_new:
+                    await self._look()
+                    self._meter.recall(self._account.traffic)
+                is_new = False
+                await self._until_due()
+                await self._drain()
+            except StoreError as error:
+                log.warning("Uplink %s: %s", self._name, error)
+                await asyncio.sleep(STORE_AGAIN)
+            except Exception as error:
+                # A mistake over one parcel, ours or of a stranger's uplink, must not silence all later ones.
+                log.exception("Uplink %s: sending failed.", self._name)
+                self._failing.fail(f"a mistake in this program ({type(error).__name__}); see its log", urgent=True)
+                await asyncio.sleep(STORE_AGAIN)
+
+    async def _look(self) -> None:
+        """See how the uplink stands. Raises StoreError."""
+        if self._uplink.batch:
+            self._account = await asyncio.to_thread(self._outbox.account, self._name)
+
+    async def _until_due(self) -> None:
+        """Wait for this node's moment of the next window; after a start only for as long as nodes are spread over."""
+        if self._slot is None:
+            await self._pause(self._moment, self._woken)
+        while self._slot == (slot := (clock.at() - self._phase) // self._every) and not self._woken.is_set():
+            due = (slot + 1) * self._every + self._phase
+            await self._pause(min(due - clock.at(), _LOOK), self._woken)
+        self._woken.clear()
+        self._slot = (clock.at() - self._phase) // self._every
+
+    async def _drain(self) -> None:
+        """Send all there is."""
+        self._is_idle_due, is_first = self._uplink.idle, True
+        while not self._uplink.only_well or self._facts.is_well():
+            if is_first or self._attempt:  # else it is reached, and alerts know that
+                await self.alerts_first()
+            is_first = False
+            load = await self._load()
+            if not (load.items or load.instead or self._is_idle_due):
+                return
+            if await self._pass_on(load) and not (load.is_more or load.instead):
+                return
+
+    async def _load(self) -> Load:
+        """Read what is next; nothing while the clock is not trusted, for who knows of when its windows are."""
+        if not self._uplink.batch:
+            return Load((), "", 0, 0)
+        ahead = self._uplink.books and clock.now() >= self._ahead_at
+        limit = max(self._uplink.batch, _AT_LEAST)
+        load = await asyncio.to_thread(self._outbox.load, self._name, limit, ahead=ahead)
+        if self._attempt or self._is_idle_due:
+            await self._look()
+        if self._facts.is_believed() or clock.now() >= UNSURE:
+            return load
+        return Load(load.epochs, load.token, load.after, load.after)
+
+    async def _pass_on(self, load: Load) -> bool:
+        """Send a load, in as many parcels as it takes; tell whether all of it is done."""
+        way = _Underway(load, load.items, load.instead, load.token, load.after, load.after)
+        while way.items or way.instead or self._is_idle_due:
+            part = way.part(self._limit)
+            parcel = self._parcel(way, part)
+            outcome = await self._uplink.send(parcel)
+            wait = await self._settle(way, part, parcel, outcome)
+            is_over = wait is not None or not (way.items or way.instead)
+            if self._uplink.batch and (is_over or self._uplink.books or clock.now() - self._stored_at >= _STORE_EVERY):
+                await self._store(way)
+            if wait is not None:
+                await self._pause(wait, asyncio.Event() if outcome.answer.retry_after else self._hurry)
+                return False
+        return True
+
+    def _parcel(self, way: _Underway, part: _Part) -> Parcel:
+        load, account, books = way.load, self._account, self._uplink.books
+        # Not while a bad item is looked for, which may be one of these.
+        is_ahead = self._limit == self._uplink.batch and not part.is_instead
+        return Parcel(
+            at=clock.at(),
+            items=tuple(part.items) if not (part.is_instead and books) else (),
+            after=way.had,
+            upto=part.upto,
+            ahead=load.ahead[:_AHEAD_AT_MOST] if is_ahead else (),
+            instead=tuple(part.items) if part.is_instead and books else (),
+            epoch=load.epochs[0] if load.epochs else "",
+            before=load.epochs[1:],
+            token=way.token,
+            sensors=self._facts.sensors(),
+            node=Doing(
+                clock.trust(self._facts.clock).name.lower(), self._every, account.waiting, account.parked, account.lost
+            ),
+        )
+
+    async def _settle(self, way: _Underway, part: _Part, parcel: Parcel, outcome: Outcome) -> Millis | None:
+        """Do what an outcome says; return how long to wait before all is tried again, None: go on."""
+        if outcome.cloned:
+            return self._wait(outcome.answer.error or "another sender uses its key", SELDOM, urgent=True)
+        if outcome.back_to is not None:
+            return await self._go_back(outcome.back_to)
+        self._attempt += 1
+        verdict = judge_uplink(self._attempt, outcome.answer, random.random(), LONGEST_BATCH)  # noqa: S311
+        if verdict.then == "again":
+            self._lighten(part, outcome.answer)
+            return self._wait(outcome.answer.error, verdict.after, urgent=verdict.urgent)
+        self._attempt = 0
+        if verdict.then == "done":
+            self._take(way, part, parcel, outcome)
+            return None
+        if not part.items:  # it refuses what says nothing: the address or the key is wrong, not what is sent
+            return self._wait(outcome.answer.error, SELDOM, urgent=True)
+        return self._refused(way, part, parcel, outcome.answer)
+
+    def _take(self, way: _Underway, part: _Part, parcel: Parcel, outcome: Outcome) -> None:
+        """The other side has a part, objections aside."""
+        for one in outcome.objections:
+            if one.item < len(part.items):
+                self._park(way, part.items[one.item], one.error)
+        refused = {one.item for one in outcome.objections}
+        self._meter.passed([item for place, item in enumerate(part.items) if place not in refused])
+        way.passed(part)
+        way.token = outcome.token or way.token
+        if parcel.ahead:
+            self._ahead_at = clock.now() + self._every
+        self._is_idle_due, self._parked_in_a_row = False, 0
+        self._suspects -= len(part.items)
+        if self._suspects <= 0:
+            self._limit = self._uplink.batch
+        self._failing.recover("", taken=True)
+        self.reached()
+
+    def _refused(self, way: _Underway, part: _Part, parcel: Parcel, answer: Answer) -> Millis | None:
+        """Look for the bad item by halves; park it, and have the rest go on."""
+        if len(part.items) > 1 or parcel.ahead:
+            self._suspects = max(self._suspects, len(part.items))
+            self._limit = max(1, len(part.items) // 2)
+            return None
+        if self._parked_in_a_row >= PARKED_IN_A_ROW and not self._is_excused:
+            self._is_excused = True
+            return self._wait(f"it refuses one summary after another: {answer.error}", SELDOM, urgent=True)
+        self._is_excused = False
+        self._parked_in_a_row += 1
+        self._park(way, part.items[0], answer.error)
+        way.passed(part, is_had=not self._uplink.books)
+        self._is_idle_due |= self._uplink.books
+        self._limit, self._suspects = self._uplink.batch, 0
+        return None
+
+    def _lighten(self, part: _Part, answer: Answer) -> None:
+        """Send less at once where nothing came back in time of what was sent: the link may be slow, or it is small."""
+        if answer.sent and not answer.received and len(part.items) > _LEAST:
+            self._suspects = len(part.items)
+            self._limit = max(_LEAST, len(part.items) // 2)
+
+    def _park(self, way: _Underway, item: Item, error: str) -> None:
+        at = clock.at()
+        text = f"it does not want {item.sensor} at {clock.iso(item.summary.start)}: {error}; it is kept, not sent again"
+        log.warning("Uplink %s: %s.", self._name, text)
+        way.parked.append(Parked(item.sensor, item.summary, error, at))
+        way.notes.append(Note("summary refused", self._name, text, at))
+
+    async def _go_back(self, cursor: int) -> Millis:
+        """The other side knows nothing after this: what is missing there is sent again, in an epoch of its own."""
+        await self._outbox.back(self._name, cursor)
+        self._failing.say("summaries again", "it was restored, or this node was: what it misses is sent again")
+        self._ahead_at = 0
+        self._attempt += 1
+        return jittered(self._attempt, random.random(), LONGEST_BATCH) if self._attempt > 1 else 0  # noqa: S311
+
+    def _wait(self, error: str, wait: Millis, *, urgent: bool) -> Millis:
+        self._failing.fail(error, urgent=urgent)
+        return wait
+
+    async def _store(self, way: _Underway) -> None:
+        """Have the store know what is done. Raises StoreError."""
+        done, parked, notes = way.done, way.parked, way.notes
+        kept = self._meter.kept()
+        await self._outbox.taken(
+            self._name, way.load, way.token, upto=way.had, instead=done, parked=parked, notes=notes, traffic=kept
+        )
+        way.done, way.parked, way.notes = [], [], []
+        self._stored_at = clock.now()
+
+    @staticmethod
+    async def _pause(wait: Millis, until: asyncio.Event) -> None:
+        """Wait so long, or until somebody says."""
+        if wait <= 0:
+            return
+        until.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait / 1000):
+                await until.wait()

@@ -1,0 +1,1 @@
+"""A sign of life for whoever watches that it comes."""

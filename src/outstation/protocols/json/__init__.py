@@ -1,0 +1,1 @@
+"""Summaries and alerts for any web endpoint, one JSON document each."""

@@ -1,0 +1,83 @@
+"""Alerts of nodes that report here: each is one row of `alerts`, however often it is sent.
+
+The law of this file: an alert goes from raised to acknowledged to cleared and never back. People are told of one that
+was still active when it came, and then of how it goes on; what had come and gone by then is history. So is what came
+and went while they slept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+import apsw
+import msgspec
+
+from outstation.core.readings import Alert, Alerted, AlertState, Happened, Severity
+from outstation.store import alerts
+
+_FURTHER: tuple[AlertState, ...] = ("raised", "acknowledged", "cleared")
+
+
+def take(
+    connection: apsw.Connection, node: str, sent: Iterable[Alert], numbers: Iterator[int], asleep: Collection[Severity]
+) -> list[Alerted]:
+    """Store a node's alerts, which have the node's ids; return what is new. In a transaction.
+
+    numbers: for new ones. asleep: the severities that people are not woken for just now.
+    """
+    furthest: dict[tuple[int, int], Alert] = {}
+    for alert in sent:
+        key = alert.id, alert.raised_at
+        if key not in furthest or _rank(alert) >= _rank(furthest[key]):
+            furthest[key] = alert
+    all_ = (msgspec.structs.replace(alert, node=node) for alert in furthest.values())
+    found = [_one(connection, alert, numbers, is_held=alert.severity in asleep) for alert in all_]
+    connection.execute(_FORGET)
+    return [told for told in found if told]
+
+
+def held(connection: apsw.Connection, asleep: Collection[Severity]) -> list[Alerted]:
+    """Return the alerts that still stand and nobody was told of, and may be now."""
+    rows: Any = connection.execute(_HELD).fetchall()
+    alerts_ = (msgspec.json.decode(body, type=Alert) for (body,) in rows)
+    return [Alerted(alert, "raised", tell=True) for alert in alerts_ if alert.severity not in asleep]
+
+
+def release(connection: apsw.Connection, told: Iterable[Alerted]) -> None:
+    """Know that people are told of these. In a transaction, with the messages."""
+    connection.executemany("UPDATE told SET is_told = 1 WHERE alert = ?", ((one.alert.id,) for one in told))
+
+
+def _one(connection: apsw.Connection, sent: Alert, numbers: Iterator[int], *, is_held: bool) -> Alerted | None:
+    key = sent.node, sent.id, sent.raised_at
+    row: Any = connection.execute(_KNOWN, key).fetchone()
+    if row is None:
+        alert, is_over = msgspec.structs.replace(sent, id=next(numbers)), sent.state == "cleared"
+        is_told = not (is_over or is_held)
+        connection.execute(_TOLD, (*key, alert.id, is_told))
+        alerts.put(connection, alert)
+        return Alerted(alert, "cleared" if is_over else "raised", tell=is_told)
+    number, is_told, body = row
+    if _rank(sent) <= _rank(msgspec.json.decode(body, type=Alert)):
+        return None
+    alert = msgspec.structs.replace(sent, id=number)
+    alerts.put(connection, alert)
+    happened: Happened = "cleared" if alert.state == "cleared" else "acknowledged"
+    return Alerted(alert, happened, tell=bool(is_told))
+
+
+def _rank(alert: Alert) -> int:
+    return _FURTHER.index(alert.state)
+
+
+_KNOWN = """
+SELECT alert, is_told, body FROM told JOIN alerts ON alerts.id = told.alert
+WHERE node = ? AND told.id = ? AND raised_at = ?
+"""
+
+_TOLD = "INSERT OR REPLACE INTO told (node, id, raised_at, alert, is_told) VALUES (?, ?, ?, ?, ?)"
+
+_HELD = "SELECT body FROM told JOIN alerts ON alerts.id = told.alert WHERE NOT is_told AND state != 'cleared'"
+
+_FORGET = "DELETE FROM told WHERE alert NOT IN (SELECT id FROM alerts)"
