@@ -65,7 +65,7 @@ def month(place: Path, days: int = 30) -> list[bool]:
         print(f"\n{days} days offline: {made:,} summaries of {SENSORS} sensors and {ALERTS} alerts wait", flush=True)
         hub = servers.outstation(hub_folder, config=place / "hub.toml", port=port)
         with weighed(node) as most, hub as server, weighed(server) as hub_most:
-            took, alerted = _drained(server.port, hub_folder, made)
+            took, alerted = _drained(node.port, server.port)
         size = max(size, _size(node_folder))
     lost, doubled = _compared(node_folder, hub_folder)
     print(f"The last alert was there after {alerted:.1f} s; the node had {before:.0f} MB of memory before.")
@@ -118,21 +118,16 @@ def _raise(port: int) -> None:
                 raise SystemExit(f"FAILED: the node answered {status}: {answer[:500]!r}")
 
 
-def _drained(port: int, folder: Path, made: int) -> tuple[float, float]:
-    """Wait until the hub has everything; return the seconds until then, and until it had all alerts."""
+def _drained(node: int, hub: int) -> tuple[float, float]:
+    """Wait until nothing waits any more; return the seconds until then, and until the hub had all alerts."""
     began, alerted = time.perf_counter(), math.inf
-    while time.perf_counter() - began < 10 * DRAIN_TARGET_S:
+    while time.perf_counter() - began < 5 * DRAIN_TARGET_S:
         time.sleep(0.5)
-        if alerted == math.inf and _alerts(port) >= ALERTS:
+        if alerted == math.inf and _alerts(hub) >= ALERTS:
             alerted = time.perf_counter() - began
-        if alerted < math.inf and _waiting(port) == 0 and sum(map(len, known(folder).values())) >= made:
-            return time.perf_counter() - began, alerted
+        if alerted < math.inf and servers.ask_json(node, "/api/traffic")["uplinks"]["hub"]["waiting"] == 0:
+            break
     return time.perf_counter() - began, alerted
-
-
-def _waiting(port: int) -> int:
-    (node,) = servers.ask_json(port, "/api/nodes")["nodes"]
-    return int(node["waiting"])
 
 
 def _alerts(port: int) -> int:

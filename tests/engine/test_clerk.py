@@ -97,6 +97,19 @@ def test_a_clerk_answers_what_the_node_would_answer(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+def test_while_an_export_is_made_no_clerk_rests(tmp_path: Path) -> None:
+    async def story(store: Store, clerks: Clerks) -> None:
+        await by_clerk(clerks, QUESTIONS[0])
+        with clerks.make_way():
+            assert not processes(clerks), "an export is a process, too"
+            assert await by_clerk(clerks, QUESTIONS[0]) == by_node(store, QUESTIONS[0])
+            assert not processes(clerks)
+        await by_clerk(clerks, QUESTIONS[0])
+        assert len(processes(clerks)) == 1
+
+    told(tmp_path, story)
+
+
 def test_what_was_stored_a_moment_ago_is_in_the_answer(tmp_path: Path) -> None:
     async def story(store: Store, clerks: Clerks) -> None:
         for number in range(20):

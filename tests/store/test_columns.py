@@ -163,6 +163,7 @@ def test_what_came_while_no_node_ran_is_summed_up_when_one_does(tmp_path: Path) 
                 ahead += HOUR  # what the first ones touched is due with the second
             await store.flush()
             assert summed(store) == []
+            assert store._writer.log.summarising.due_in() is None, "it would try all the time"
         with Store(tmp_path, boot=BOOT, at=at) as store:
             while len(found := summed(store)) < 24:
                 ahead += 10_000

@@ -20,10 +20,11 @@ from tests.store.test_tiers import Life, Step, Wall, by_hand, copied, in_life, m
 EVERY: Millis = 1_000
 
 
-@pytest.fixture
-def _little_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make ordinary sensors dense: 100 readings a step, and about a step a commit."""
-    monkeypatch.setattr(tiers, "MOST", 100)
+@pytest.fixture(params=["MOST", "LOOKED_THROUGH"])
+def _little_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ordinary sensors dense: 100 readings a step, of theirs or of all in the log, and about a step a commit."""
+    monkeypatch.setattr(tiers, request.param, 100)
+    monkeypatch.setattr(tiers, "SHORTEST", 60_000)
     monkeypatch.setattr(tiers, "FEW", 10)
     monkeypatch.setattr(summarising, "SLICE", 100_000)
 

@@ -45,7 +45,9 @@ def measure(pair: Pair, *values: float) -> None:
 
 def alerts_at_hub(pair: Pair) -> list[tuple[str, str]]:
     """What and in which state, the oldest first."""
-    found = pair.hub.get("/api/alerts?limit=1000").json["alerts"]
+    answer = pair.hub.get("/api/alerts?limit=1000")
+    assert answer.status == 200, answer
+    found = answer.json["alerts"]
     return [(one["message"], one["state"]) for one in reversed(found) if one["subject"] == "too hot"]
 
 
@@ -81,7 +83,7 @@ def test_the_hub_has_what_the_node_has_under_the_names_of_the_node(pair: Pair) -
 def test_what_fails_is_sent_again_and_nothing_doubles(pair: Pair) -> None:
     """Each status, cut and lie of a line in a row; whatever the hub had is not counted twice."""
     ways = [
-        says(500), says(502), says(503, SOON), says(429, SOON), says(408), says(401), says(403),
+        says(500), says(502), says(503, SOON), says(429), says(408), says(401), says(403),
         says(302, "Location: http://login.example/"), says(307, "Location: /elsewhere"),
         says(200, "Content-Type: text/html", body=proxy.PORTAL),
         says(200, "Content-Type: application/json", body=b'{"ok": true}'),
@@ -137,6 +139,7 @@ def test_alerts_come_at_once_whatever_waits(tmp_path: Path) -> None:
         pair.drain()
 
 
+@pytest.mark.long
 def test_a_black_hole_holds_up_no_alert_for_ever(tmp_path: Path) -> None:
     with Pair(tmp_path, node=PORCH, uplink='timeout = "1s"') as pair:
         pair.line.otherwise = proxy.HOLE
@@ -153,3 +156,14 @@ def test_a_black_hole_holds_up_no_alert_for_ever(tmp_path: Path) -> None:
         pair.drain()
         until(lambda: len(alerts_at_hub(pair)) == 6)
         assert [state for _, state in alerts_at_hub(pair)] == ["cleared"] * 5 + ["raised"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_a_node_that_falls_silent_is_reported_until_it_speaks(pair: Pair) -> None:
+    until(lambda: pair.hub.get("/api/nodes").json["nodes"][0]["last_seen"], 30)
+    pair.node.stop()
+    (alert,) = until(lambda: pair.hub.get("/api/alerts?state=raised").json["alerts"], 240)
+    assert (alert["subject"], alert["severity"]) == (f"silent node {NAME}", "warning")
+    pair.node.start()
+    until(lambda: not pair.hub.get("/api/alerts?state=raised").json["alerts"], 30)

@@ -14,6 +14,10 @@ from tests.system.reporting import NAME, Pair, known
 from tests.system.test_reporting import PORCH, SENSORS
 from tests.system.waiting import until
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+KILLS = 10
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
@@ -60,10 +64,9 @@ def test_a_restored_node_goes_on_and_what_it_has_lost_stays_at_the_hub(pair: Pai
     assert not node["cloned"]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
-def test_a_hub_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(pair: Pair, kills: int) -> None:
-    pair.fill(SENSORS, 300 * kills)
-    for _ in range(kills):
+def test_a_hub_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(pair: Pair) -> None:
+    pair.fill(SENSORS, 300 * KILLS)
+    for _ in range(KILLS):
         before = len(pair.batches())
         until(lambda before=before: len(pair.batches()) > before, 30)  # type: ignore[misc]
         time.sleep(random.uniform(0, 0.1))  # before its commit, within it, after it
@@ -72,7 +75,6 @@ def test_a_hub_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(
     pair.drain(60)
 
 
-@pytest.mark.long
 def test_a_copied_card_is_refused_and_reported_and_nothing_is_merged(pair: Pair) -> None:
     """Until a person says which of the two is the right one."""
     pair.fill(SENSORS, 10, before=40 * 300_000)

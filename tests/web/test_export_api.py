@@ -144,7 +144,7 @@ def test_who_takes_nothing_for_a_while_loses_the_place(
 
     async def story(store: Store) -> None:
         await store.record([sent("a/b", at) for at in range(50)])
-        counter, forever = export._Counter(store, "shed"), asyncio.Event()
+        counter, forever = export._Counter(store, "shed", None), asyncio.Event()
 
         async def send(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.body":

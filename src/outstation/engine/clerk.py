@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import sys
+from collections.abc import Iterator
 
 import msgspec
 
@@ -47,7 +48,7 @@ class Clerks:
         self._all: set[_Clerk] = set()
         self._idle: dict[_Clerk, asyncio.TimerHandle] = {}
         self._ending: set[asyncio.Task[int]] = set()
-        self._busy = 0
+        self._busy = self._exports = 0
         self._not_before: Millis = 0
         self._is_closed = self._is_told = False
 
@@ -55,7 +56,7 @@ class Clerks:
         """Return the page, or None: no clerk can answer. Raises StoreError, RefusedError."""
         asked = Asked(self._store.opened, question, self._store.unsaved())
         packed = msgspec.msgpack.encode(asked)
-        if self._is_closed or self._busy == MOST or len(packed) > QUESTION_AT_MOST or clock.now() < self._not_before:
+        if self._is_closed or self._is_full() or len(packed) > QUESTION_AT_MOST or clock.now() < self._not_before:
             return None
         try:
             said, page = await self._ask(packed)
@@ -70,6 +71,20 @@ class Clerks:
         if said.error is not None:
             raise ERRORS[said.error](said.message, cure=said.cure)
         return page
+
+    @contextlib.contextmanager
+    def make_way(self) -> Iterator[None]:
+        """Have one clerk at most, and none that is idle, while an export is made: a process of some 14 MB, too."""
+        self._exports += 1
+        for clerk in list(self._idle):
+            self._end(clerk)
+        try:
+            yield
+        finally:
+            self._exports -= 1
+
+    def _is_full(self) -> bool:
+        return self._busy >= (1 if self._exports else MOST)
 
     async def close(self) -> None:
         """End them all; from now on none answers. Whoever waits for one sees its end."""
@@ -104,7 +119,7 @@ class Clerks:
         return clerk
 
     def _rest(self, clerk: _Clerk) -> None:
-        if self._is_closed:
+        if self._is_closed or self._exports:
             self._end(clerk)
         else:
             self._idle[clerk] = asyncio.get_running_loop().call_later(IDLE_S, self._end, clerk)
@@ -128,7 +143,8 @@ class Clerks:
         return clerk
 
     def _end(self, clerk: _Clerk) -> None:
-        self._idle.pop(clerk, None)
+        if leaving := self._idle.pop(clerk, None):
+            leaving.cancel()
         self._kill(clerk)
         clerk.close()
 

@@ -275,7 +275,11 @@ class Forwarding:
             token=way.token,
             sensors=self._facts.sensors(),
             node=Doing(
-                clock.trust(self._facts.clock).name.lower(), self._every, account.waiting, account.parked, account.lost
+                clock.trust(self._facts.clock).name.lower(),
+                self._every,
+                self._waiting_after(part),
+                account.parked,
+                account.lost,
             ),
         )
 
@@ -306,6 +310,7 @@ class Forwarding:
         refused = {one.item for one in outcome.objections}
         self._meter.passed([item for place, item in enumerate(part.items) if place not in refused])
         way.passed(part)
+        self._account = msgspec.structs.replace(self._account, waiting=self._waiting_after(part))
         way.token = outcome.token or way.token
         if parcel.ahead:
             self._ahead_at = clock.now() + self._every
@@ -315,6 +320,10 @@ class Forwarding:
             self._limit = self._uplink.batch
         self._failing.recover("", taken=True)
         self.reached()
+
+    def _waiting_after(self, part: _Part) -> int:
+        """Return how many wait once a part is there, as far as is known: they are counted when a drain begins."""
+        return max(0, self._account.waiting - len(part.items))
 
     def _refused(self, way: _Underway, part: _Part, parcel: Parcel, answer: Answer) -> Millis | None:
         """Look for the bad item by halves; park it, and have the rest go on."""

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from outstation import http
 from outstation.core.readings import Millis
 from outstation.engine import exports
+from outstation.engine.clerk import Clerks
 from outstation.engine.site import Site
 from outstation.errors import OutstationError, StoreError
 from outstation.store.database import Store
@@ -35,7 +36,7 @@ CSV = "text/csv; charset=utf-8"
 
 def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None]) -> None:
     """Give the application its export. moment: reads a time in a query."""
-    counter = _Counter(site.store, site.name)
+    counter = _Counter(site.store, site.name, site.clerks)
 
     @api.get(
         "/api/export",
@@ -66,8 +67,9 @@ def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None])
 class _Counter:
     """Where exports are handed out: so many at once, and no more."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, clerks: Clerks | None) -> None:
         self.store, self.here = store, 0
+        self._clerks = clerks
         name = re.sub(r"[^\w-]", "_", name, flags=re.ASCII)
         self.headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
 
@@ -92,8 +94,9 @@ class _Counter:
         self.here += 1
         try:
             await self._write_down()
-            async with exports.exported(self.store, wanted) as pieces:
-                yield pieces
+            with self._clerks.make_way() if self._clerks else contextlib.nullcontext():
+                async with exports.exported(self.store, wanted) as pieces:
+                    yield pieces
         finally:
             self.here -= 1
 
