@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +30,11 @@ def own(sensor: str, now: Millis, value: Value | None = 1.5, quality: Quality = 
 def sent(sensor: str, at: Millis, value: Value | None = 1.5, *, arrived: Millis = 0) -> Reading:
     """A reading whose sender says that it was taken at `at`, milliseconds after MORNING."""
     return Reading(sensor, value, MORNING + at, arrived, MORNING + arrived, sender_stamped=True)
+
+
+def noise(number: int) -> str:
+    """A text of 200 letters, another for each number: nothing makes it much shorter on the disk."""
+    return random.Random(number).randbytes(100).hex()
 
 
 def in_store(folder: Path, story: Callable[[Store], Awaitable[T]], boot: Boot = BOOT) -> T:

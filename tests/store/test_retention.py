@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +18,7 @@ from outstation.store.forgetting import Gone
 from outstation.store.history import History
 from outstation.store.retention import Deleted, Retention
 from outstation.store.stock import Stock
-from tests.store.given import BOOT, own, sent
+from tests.store.given import BOOT, noise, own, sent
 from tests.store.stocked import NEW_YEAR, add, sealed, summarised
 
 T = TypeVar("T")
@@ -274,9 +273,8 @@ def test_the_cap_holds_while_readings_arrive(tmp_path: Path) -> None:
 def test_a_large_log_is_sealed_before_anything_is_deleted(tmp_path: Path) -> None:
     async def story(store: Store, retention: Retention) -> None:
         await add(store, "air", range(10))
-        texts = [random.Random(number).randbytes(100).hex() for number in range(400)]
         for call in range(100):
-            await store.record([own("fresh", call * 100 + step, texts[step + call % 4 * 100]) for step in range(100)])
+            await store.record([own("fresh", call * 100 + step, noise(step + call % 4 * 100)) for step in range(100)])
         used = retention.look(Stock.used)
         assert await retention.make_room(Limits(used), NOW.at) == Deleted()
         assert retention.look(Stock.used) < used - used // 25

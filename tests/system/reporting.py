@@ -19,6 +19,7 @@ from outstation.core.summaries import Summary, summary
 from outstation.core.windows import FIVE_MINUTES, Tier, Window
 from outstation.store import packs
 from outstation.store.database import Boot, Store
+from outstation.store.outbox import Outbox
 from tests.proxy import Asked, Proxy
 from tests.running import Running
 from tests.system.waiting import until
@@ -32,11 +33,14 @@ Known = dict[str, dict[Millis, Summary]]
 
 
 class Pair:
-    """A context manager. Between the two is `line`. Each reports every 10 s, for nobody has five minutes."""
+    """A context manager. Between the two is `line`. Each reports every 10 s, for nobody has five minutes.
 
-    def __init__(self, folder: Path, *, node: str = "", hub: str = "", uplink: str = "") -> None:
+    node: its config. uplink: keys that its table gets besides.
+    """
+
+    def __init__(self, folder: Path, *, node: str = "", uplink: str = "") -> None:
         self._stack = ExitStack()
-        self.hub = Running(folder / "hub" / "data", HUB + hub)
+        self.hub = Running(folder / "hub" / "data", HUB)
         self._folder, self._config, self._uplink = folder, node, uplink
         self.line = Proxy(self.hub.port)
         self.node: Running
@@ -49,15 +53,17 @@ class Pair:
         self.node = Running(
             self._folder / "node" / "data", f'{NODE}{self._config}\n{table}every = "10s"\n{self._uplink}\n'
         )
-        self._stack.enter_context(self.node)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def fill(self, sensors: Sequence[str], windows: int, *, before: Millis = 0) -> None:
-        """Have a history at the node that the hub has not had: five-minute windows up to `before` this moment."""
-        self.node.stop()
+        """Have the node run, with a history that the hub has not had: windows up to `before` this moment."""
+        if self.node.process is None:
+            self._stack.callback(self.node.stop)
+        else:
+            self.node.stop()
         fill(self.node.data, sensors, windows, before=before)
         self.node.start()
 
@@ -83,14 +89,16 @@ class Pair:
 
 
 def fill(data: Path, sensors: Sequence[str], windows: int, *, before: Millis = 0) -> None:
-    """Store two readings in each window, and have them summed up. The node does not run meanwhile."""
+    """Store two readings in each window, and have them summed up; the uplink is owed them. The node does not run."""
     end = (clock.at() - before) // FIVE_MINUTES * FIVE_MINUTES
     asyncio.run(_fill(data, sensors, range(end - windows * FIVE_MINUTES, end, FIVE_MINUTES)))
 
 
 async def _fill(data: Path, sensors: Sequence[str], starts: range) -> None:
     boot = Boot("filled", 0, Trust.SYNCHRONISED)
+    data.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  nothing else goes on here
     with Store(data, boot=boot, at=lambda: clock.at() + 60_000) as store:
+        await Outbox(store).learn(["hub"], clock.at())
         for some in (starts[first : first + 50] for first in range(0, len(starts), 50)):
             await store.record([each for sensor in sensors for start in some for each in _readings(sensor, start)])
         while True:

@@ -71,6 +71,7 @@ def only_summaries(*ways: Way) -> proxy.Choose:
 
 
 def test_the_hub_has_what_the_node_has_under_the_names_of_the_node(pair: Pair) -> None:
+    pair.fill([], 0)
     post_past(pair.node, "porch/temperature", 30)
     name = at_hub("porch/temperature")
     until(lambda: len(known(pair.hub.data).get(name, {})) >= 29, 30)
@@ -161,6 +162,7 @@ def test_a_black_hole_holds_up_no_alert_for_ever(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_node_that_falls_silent_is_reported_until_it_speaks(pair: Pair) -> None:
+    pair.fill([], 0)
     until(lambda: pair.hub.get("/api/nodes").json["nodes"][0]["last_seen"], 30)
     pair.node.stop()
     (alert,) = until(lambda: pair.hub.get("/api/alerts?state=raised").json["alerts"], 240)

@@ -10,7 +10,7 @@ import pytest
 from outstation.core import delivery
 from outstation.protocols.outstation.uplink import NativeUplink
 from tests.proxy import HALF_HEARD, LOST, PASS, Asked, Choose, Proxy, Way
-from tests.system.forwarded import Joined, forward, hub_alone, learn, stored
+from tests.system.forwarded import Joined, forward, hub_alone, stored
 from tests.system.reporting import differences, fill, known
 
 
@@ -37,8 +37,6 @@ def test_no_answer_that_is_lost_loses_or_doubles_anything(
 
 
 async def _lose(data: Path, joined: Joined, losses: int) -> None:
-    with stored(data) as store:
-        await learn(store)
     await asyncio.to_thread(fill, data, ["t0", "t1"], losses * InSmallBatches.batch // 3)
     with stored(data) as store:
         await forward(store, joined, InSmallBatches)

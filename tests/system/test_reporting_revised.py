@@ -64,10 +64,10 @@ def test_where_there_was_no_room_the_hub_has_the_hours(tmp_path: Path) -> None:
 
 
 async def _without_room(data: Path, joined: Joined) -> None:
-    with stored(data) as store:
-        await learn(store)
     await asyncio.to_thread(fill, data, ["t0"], 12 * 12, before=HOUR)
-    with stored(data, at=lambda: clock.at() + HOUR) as store:
+    ahead = [0]
+    with stored(data, at=lambda: clock.at() + ahead[0]) as store:
+        ahead[0] = HOUR  # all that is put off at a start is due
         await _summed_up(store, [clock.at() - HOUR], HOUR)
         retention = Retention(store)
         for _ in range(3):

@@ -2,7 +2,8 @@
 
 The law of this file: a batch moves a node's cursor only where it goes on from there. Who sends the token of the last
 receipt, or the one before it, whose answer was lost, goes on; whoever does not has been restored, or the hub has, or
-there are two of them. Two of them are never merged: neither goes on until a person has looked.
+there are two of them. Two of them are never merged: neither goes on until a person has looked. Numbers mean something
+in their own epoch, and in those that follow it: of any other all is sent again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far a node has got. ancestors, others: epochs that this one follows, and those that it does not.
 
     issued, acked: the token of the last receipt, and the one that it answered. cloned: since when, UTC; else None.
+    sent_at: when the last batch left, by the node's clock.
     """
 
     epoch: str = ""
@@ -50,6 +52,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     ancestors: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     cloned: Millis | None = None
+    sent_at: Millis = 0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -60,22 +63,30 @@ class Step(msgspec.Struct, frozen=True):
     token: str
     after: int
     upto: int
+    sent_at: Millis
 
 
 def followed(known: Standing, step: Step, token: str, at: Millis) -> tuple[Verdict, Standing]:
-    """Return whether a node can be followed one step, and how it stands then. token: for the receipt. at: now, UTC."""
+    """Return whether a node can be followed one step, and how it stands then; "behind": what it is told of that.
+
+    token: for the receipt. at: now, UTC.
+    """
     if known.cloned is not None:
         return "cloned", known
     if step.epoch in known.others:
         return "cloned", msgspec.structs.replace(known, cloned=at)
     if step.epoch in known.ancestors:
-        return "behind", known
+        return "behind", _from_the_beginning(known)
     if step.epoch != known.epoch:
         return _begun(known, step, token)
     if step.token not in (known.issued, known.acked) or step.after > known.cursor:
         return "behind", known
+    if step.token != known.issued and step.sent_at < known.sent_at:
+        return "behind", known  # on its way it was overtaken by what was sent in its place, which may say more
     cursor = max(known.cursor, step.upto)
-    return "goes on", msgspec.structs.replace(known, cursor=cursor, issued=token, acked=step.token)
+    return "goes on", msgspec.structs.replace(
+        known, cursor=cursor, issued=token, acked=step.token, sent_at=step.sent_at
+    )
 
 
 def _begun(known: Standing, step: Step, token: str) -> tuple[Verdict, Standing]:
@@ -83,9 +94,16 @@ def _begun(known: Standing, step: Step, token: str) -> tuple[Verdict, Standing]:
     is_next = known.epoch in step.before or (not known.epoch and bool(step.token))
     if is_next and step.after > known.cursor:  # the hub was restored: what is between has to come again
         return "behind", known
+    if not is_next and step.after:  # so was the hub, and before this file; or the node was, and more than once
+        return "behind", _from_the_beginning(known)
     left = known.others if known.epoch in step.before else (known.epoch, *known.ancestors, *known.others)
     others = tuple(epoch for epoch in left if epoch and epoch not in step.before)[:EPOCHS]
-    return "goes on", Standing(step.epoch, step.upto, token, step.token, step.before[:EPOCHS], others)
+    before = step.before[:EPOCHS]
+    return "goes on", Standing(step.epoch, step.upto, token, step.token, before, others, sent_at=step.sent_at)
+
+
+def _from_the_beginning(known: Standing) -> Standing:
+    return msgspec.structs.replace(known, cursor=0)
 
 
 def silent_after(every: Millis) -> Millis:

@@ -248,7 +248,7 @@ def _millis(retry_after: str) -> Millis | None:
     if retry_after.isascii() and retry_after.isdigit():
         return int(retry_after[:9]) * 1000
     try:
-        when = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
+        when = email.utils.parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):  # the second: a year of twenty digits
         return None
-    return max(0, int(when.timestamp() * 1000) - clock.at())
+    return max(0, int(when * 1000) - clock.at())

@@ -31,7 +31,7 @@ def _in_words(answer: Answer) -> str:
     """Return the error with the reason that a JSON body gives, printable and cut short."""
     try:
         said = msgspec.json.decode(answer.body, type=_Reason)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: brackets in brackets in brackets
         return answer.error
     reason = said.error if isinstance(said.error, str) else said.message
     if not answer.error or not isinstance(reason, str) or not reason:

@@ -94,11 +94,11 @@ class Taking:
         batch, at = self._batch, self._terms.moment.at
         if not batch.epoch:
             return msgspec.structs.replace(known, at=at)
-        step = Step(batch.epoch, batch.before, batch.token, batch.after, batch.upto)
+        step = Step(batch.epoch, batch.before, batch.token, batch.after, batch.upto, batch.sent_at)
         verdict, standing = reporting.followed(known.standing, step, secrets.token_urlsafe(12), at)
         if verdict != "goes on":
             self._taken.conflict = standing
-            return msgspec.structs.replace(known, standing=standing, at=at)
+            return msgspec.structs.replace(known, standing=standing if verdict == "cloned" else known.standing, at=at)
         ends = [each.start + each.width for each in (*batch.summaries, *batch.ahead)]
         until = max([known.until or 0, *(end for end in ends if end <= at + EVERY_AT_MOST)]) or None
         sender, every = batch.node, min(max(batch.node.every, EVERY_AT_LEAST), EVERY_AT_MOST)

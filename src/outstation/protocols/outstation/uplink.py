@@ -25,6 +25,9 @@ PATH = "/api/ingest"
 _GZIP_FROM = 600
 """Bytes of JSON: what is shorter fits into one packet anyway, and a small board need not unpack it."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is not what it should be; the last for brackets in brackets in brackets."""
+
 _LONG = 50
 _MOST_SAID = 200
 
@@ -172,7 +175,7 @@ def _receipt(answer: Answer) -> wire.Receipt | None:
         return None
     try:
         return wire.decode_receipt(answer.body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
 
 
@@ -200,7 +203,7 @@ def _refusal(answer: Answer) -> Outcome:
     """Take from a refusal what the hub says about it, and where it stands."""
     try:
         problem = _problems.decode(answer.body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return Outcome(answer)
     if problem.error:
         answer = msgspec.structs.replace(answer, error=f"{answer.error}: {_harmless(problem.error)}")
