@@ -200,13 +200,14 @@ def _children(pid: int) -> list[int]:
 
 
 def _is_ours_alone(pid: int) -> bool:
-    """Tell whether a child of the supervisor is one of its small scripts, and no server."""
+    """Tell whether a child of the supervisor is one of its small scripts, or a demo's hub, and no server."""
     process = Path(f"/proc/{pid}")
     try:
         words, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        is_hub = (process / "comm").read_text() == "outstation-hub\n"
     except (ProcessLookupError, FileNotFoundError):  # it has just ended
         return True
-    return not words or b"/supervisor/" in words or b"OUTSTATION_KEEPER=" in environment
+    return is_hub or not words or b"/supervisor/" in words or b"OUTSTATION_KEEPER=" in environment
 
 
 def free_port() -> int:

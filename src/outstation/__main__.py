@@ -8,6 +8,7 @@ from outstation.cli import (
     alerts,
     backtest,
     backup,
+    demo,
     drill,
     exchange,
     keys,
@@ -27,6 +28,7 @@ __all__ = ["main", "root"]
 
 COMMANDS = (
     nodes,
+    demo,
     questions,
     rules,
     backtest,

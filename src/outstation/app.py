@@ -76,13 +76,15 @@ def run(
     data: Path,
     host: str | None = None,
     port: int | None = None,
+    bound: socket.socket | None = None,
     remark: str = "",
     supervision: Supervision | None = None,
 ) -> int:
     """Run a node until it is told to stop; return the exit status. Raises OutstationError when it cannot start.
 
-    remark: for the page and the terminal of a demonstration, such as the speed of its recording;
-    then a key is made and shown whoever reads it. supervision: whose server this is; it has the lock and the port then.
+    bound: the socket to listen on, when that is open. remark: for the page and the terminal of a demonstration, such
+    as the speed of its recording; then a key is made and shown whoever reads it.
+    supervision: whose server this is; it has the lock and the port then.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # of its start and its end this file tells
@@ -92,7 +94,7 @@ def run(
         web = config.web
         if supervision:
             bound = supervision.port
-        else:
+        elif bound is None:
             bound = open_port(web.host if host is None else host, web.port if port is None else port)
         with closing(bound), closing(open_control(data)) as control:
             base = config_file.parent if config_file else Path()

@@ -50,6 +50,10 @@ _DOOR_OPEN = {
     "alert": {"severity": "info", "message": "The door stands open, at {air_temperature:.1f} °C inside"},
 }
 
+HUB_KEY = "OUTSTATION_DEMO_HUB_KEY"
+
+_HUB = {"name": "hub", "kind": "outstation", "key": f"env:{HUB_KEY}", "live": "always"}
+
 
 def device(*, simulate: bool) -> Config:
     """Return the default device: an LED on GPIO17, a button on GPIO27, and this computer. simulate: without pins."""
@@ -65,15 +69,24 @@ def device(*, simulate: bool) -> Config:
     )
 
 
-def greenhouse(*, speed: float) -> Config:
+def hub() -> Config:
+    """Return what the demo's greenhouse reports to: a node that measures nothing itself.
+
+    Both go by this computer's clock as it is: their data are gone when they end, and no clock is mended meanwhile.
+    """
+    return Config.model_validate({"node": {"name": "hub", "clock": "trust"}})
+
+
+def greenhouse(*, speed: float, hub: str = "") -> Config:
     """Return the demo: recorded air, a door, a vent and a heater on simulated pins, and this computer as it is.
 
+    hub: the URL of one to report to, whose key is in the environment as `HUB_KEY` says.
     At the demo's speed the recorded air passes `heat_at` within the first minute; it never reaches `vent_at`,
     which `outstation simulate air_temperature 31` does.
     """
     return Config.model_validate(
         {
-            "node": {"name": "greenhouse"},
+            "node": {"name": "greenhouse", "clock": "trust"},
             "sensors": [
                 _recorded("air_temperature", "Air temperature", "temperature_c", "°C", speed),
                 _recorded("humidity", "Humidity", "humidity_percent", "%", speed),
@@ -89,6 +102,7 @@ def greenhouse(*, speed: float) -> Config:
                 _setting("heat_at", "Heater comes on below", value=21.9, low=5, high=25),
             ],
             "rules": [_VENTILATE, _HEAT, _DOOR_OPEN],
+            "uplinks": [_HUB | {"url": hub}] if hub else [],
         }
     )
 

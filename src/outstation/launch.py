@@ -32,12 +32,19 @@ _SUPERVISOR = Path(__file__).parent / "supervisor" / "__main__.py"
 
 
 def supervise(
-    config: Config, *, data: Path, host: str | None, port: int | None, temporary: bool = False
+    config: Config,
+    *,
+    data: Path,
+    host: str | None,
+    port: int | None,
+    temporary: bool = False,
+    beside: int | None = None,
 ) -> Supervision:
     """Fork: this process becomes the supervisor, and the call returns in its child, the first server.
 
     The child goes on with what has been loaded, so that being supervised costs no time at the start.
-    temporary: the data are removed at the end. Raises OutstationError when the node cannot start.
+    temporary: the data are removed at the end. beside: a pidfd of another process, which is ended before that.
+    Raises OutstationError when the node cannot start.
     """
     _keep_standard_streams_free()
     # Ctrl-Z, and what a terminal does to its background: a node that stands still holds its outputs where they are.
@@ -67,9 +74,11 @@ def supervise(
         return Supervision(theirs, owner.fileno(), bound, data, notebook)
     theirs.close()
     given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook]
-    for descriptor in given:
+    others = [] if beside is None else [beside]
+    for descriptor in (*given, *others):
         os.set_inheritable(descriptor, True)
-    words = [*map(str, given), str(child), str(data), str(data) if temporary else ""]
+    ends = [str(data) if temporary else "", "".join(map(str, others))]
+    words = [*map(str, given), str(child), str(data), *ends]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
 

@@ -12,6 +12,7 @@ from outstation import clock, plugins
 from outstation.assembly import Hardware, assemble
 from outstation.config import Config, UplinkTable
 from outstation.core.node import Node
+from outstation.core.readings import Reading
 from outstation.engine.backups import Backups
 from outstation.engine.clerk import Clerks
 from outstation.engine.feed import Feed
@@ -154,12 +155,21 @@ def _forwarder(
         clock=config.node.clock,
         is_believed=lambda: local.believed,
         is_well=is_well,
+        newest=lambda: _newest(node),
     )
     sendings = [
         forwarder.Sending(one.name, _uplink(one, facts.node, place), one.every, one.timeout) for one in config.uplinks
     ]
     journal = Journal(store)
     return forwarder.Forwarder(store, sendings, facts, lambda note: journal.add([note]))
+
+
+def _newest(node: Node) -> list[Reading]:
+    """Return what each sensor said last, and each output's level, which holds until it is driven again."""
+    moment = clock.moment()
+    outputs = ((name, one.level) for name, one in node.actuators.items())
+    levels = [Reading(name, level, moment.at, moment.now, moment.at) for name, level in outputs if level is not None]
+    return [one.newest for one in node.sensors.values() if one.newest is not None] + levels
 
 
 def _uplink(table: UplinkTable, node: str, place: plugins.Place) -> Callable[[plugins.Exchange], plugins.Uplink]:

@@ -20,7 +20,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from outstation.core.delivery import Answer, Item
-from outstation.core.readings import MAX_TEXT, Alert, Happened, Level, Millis, Value
+from outstation.core.readings import MAX_TEXT, Alert, Happened, Level, Millis, Reading, Value
 from outstation.errors import DeviceError, OutstationError, RefusedError
 
 Report = Callable[[Value, int], None]
@@ -149,13 +149,19 @@ class ActuatorDriver(abc.ABC):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request of HTTP. `headers` go beside Host, User-Agent, Content-Type and Content-Length."""
+    """One request of HTTP. `headers` go beside Host, User-Agent, Content-Type and Content-Length.
+
+    read: bytes of the answer at most, its head included.
+    live: it has live values alone, and is counted apart.
+    """
 
     url: str
     body: bytes = b""
     headers: Mapping[str, str] = {}
     method: str = "POST"
     type: str = "application/json"
+    read: int = 65_536
+    live: bool = False
 
 
 Exchange = Callable[[Request], Awaitable[Answer]]
@@ -222,7 +228,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     A 2xx means that all was taken but the objections; what an uplink cannot believe it turns into an answer without
     a status, whose error says why. token, cursor: for protocols that keep books. back_to: the other side knows
-    nothing after this number, and follows a new epoch. cloned: another sender uses the same name.
+    nothing after this number, and follows a new epoch. cloned: another sender uses the same name. watched: somebody
+    looks there just now.
     """
 
     answer: Answer
@@ -240,7 +247,8 @@ class Uplink(abc.ABC):
     batch: summaries in a parcel at most; 0: it takes none. alerts: which it takes: every change of every alert, those
     that receivers are told of as well, or none. apart: between two requests at least, ms. idle: it sends even when
     there is nothing to send, once per `every`. only_well: and only while rules are decided and nothing is unhealthy.
-    books: its protocol keeps books (see Parcel and Outcome). news: alerts in a request at most.
+    books: its protocol keeps books (see Parcel and Outcome). news: alerts in a request at most. live: whether the
+    newest readings are shown there as they come: never, while somebody watches, or always; shown: so many at once.
     """
 
     Options: ClassVar[type[DriverOptions]] = DriverOptions
@@ -251,6 +259,8 @@ class Uplink(abc.ABC):
     only_well: bool = False
     books: bool = False
     news: int = 1
+    live: Literal["off", "watched", "always"] = "off"
+    shown: int = 1
 
     def __init__(self, name: str, options: Any, node: str, exchange: Exchange) -> None:
         """Take the options as checked. node: what this node is called."""
@@ -262,6 +272,10 @@ class Uplink(abc.ABC):
 
     async def tell(self, news: Sequence[News]) -> Outcome:
         """Try once to tell of alerts, of `news` at most."""
+        return Outcome(Answer(200))
+
+    async def show(self, readings: Sequence[Reading], sensors: Mapping[str, About]) -> Outcome:
+        """Try once to show readings, each with a value; they are sent no second time. sensors: all that are known."""
         return Outcome(Answer(200))
 
     def close(self) -> None:

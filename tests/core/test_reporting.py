@@ -20,15 +20,19 @@ class Hub:
     """A hub that hears steps, and gives tokens t1, t2, ..."""
 
     def __init__(self) -> None:
-        self.standing, self.given = Standing(), 0
+        self.standing, self.given, self.asks_from = Standing(), 0, 0
 
     def hear(
-        self, epoch: str, after: int, upto: int, token: str = "", before: tuple[str, ...] = ()
+        self, epoch: str, after: int, upto: int, token: str = "", before: tuple[str, ...] = (), sent_at: Millis = START
     ) -> tuple[Verdict, str]:
         """Return the verdict, and the token of the receipt."""
         self.given += 1
-        step = Step(epoch, before, token, after, upto)
-        verdict, self.standing = followed(self.standing, step, f"t{self.given}", at=START)
+        step = Step(epoch, before, token, after, upto, sent_at)
+        verdict, standing = followed(self.standing, step, f"t{self.given}", at=START)
+        if verdict == "behind":
+            self.asks_from = standing.cursor
+        else:
+            self.standing = standing
         return verdict, self.standing.issued
 
 
@@ -80,7 +84,7 @@ def test_a_hub_that_was_restored_asks_for_what_it_lost() -> None:
     hub.hear("a", 20, 30, "t2")
     hub.standing = backup
     assert hub.hear("a", 30, 40, "t3")[0] == "behind"
-    assert hub.standing.cursor == 10
+    assert (hub.standing.cursor, hub.asks_from) == (10, 10)
     assert hub.hear("b", 10, 40, "t3", ("a",))[0] == "goes on"
 
 
@@ -88,7 +92,28 @@ def test_so_it_does_where_the_node_has_begun_another_epoch_since_then() -> None:
     hub = Hub()
     hub.hear("a", 0, 10)
     assert hub.hear("b", 30, 40, "t9", ("a",))[0] == "behind"
-    assert hub.hear("c", 10, 40, "t9", ("b", "a"))[0] == "goes on"
+    assert hub.hear("b", 10, 40, "t9", ("a",))[0] == "goes on"
+
+
+def test_numbers_of_epochs_that_do_not_follow_one_another_say_nothing() -> None:
+    """A node was restored twice, or once and then its hub: what the hub has up to a number may be another story."""
+    hub = Hub()
+    hub.hear("a", 0, 10)
+    assert hub.hear("c", 8, 9, "t9", ("b", "a"))[0] == "behind"
+    assert hub.asks_from == 0
+    assert hub.hear("c", 0, 9, "t9", ("b", "a"))[0] == "goes on"
+    assert hub.hear("d", 8, 9, "t9", ("b", "a"))[0] == "behind"
+    assert hub.hear("a", 8, 9, "t1")[0] == "behind"
+    assert (hub.asks_from, hub.standing.cursor) == (0, 9)
+
+
+def test_what_was_overtaken_on_its_way_is_not_taken() -> None:
+    """A node gave up waiting, and sent another batch in the place of one that was still under way."""
+    hub = Hub()
+    hub.hear("a", 0, 10)
+    assert hub.hear("a", 10, 12, "t1", sent_at=START + 9) == ("goes on", "t2")
+    assert hub.hear("a", 10, 11, "t1", sent_at=START + 8) == ("behind", "t2")
+    assert hub.hear("a", 12, 13, "t2", sent_at=START - 60_000)[0] == "goes on"  # the node's clock was set back
 
 
 def test_a_hub_that_knows_nothing_any_more_asks_for_all() -> None:
@@ -101,10 +126,11 @@ def test_a_new_uplink_begins_where_its_node_is() -> None:
     assert Hub().hear("a", 500, 501)[0] == "goes on"
 
 
-def test_a_file_that_was_begun_anew_is_followed_from_where_it_is() -> None:
+def test_a_file_that_was_begun_anew_is_followed_from_its_beginning() -> None:
     hub = Hub()
     hub.hear("a", 0, 1_000)
-    assert hub.hear("z", 3, 4)[0] == "goes on"
+    assert (hub.hear("z", 3, 4)[0], hub.asks_from) == ("behind", 0)
+    assert hub.hear("z", 0, 4)[0] == "goes on"
     assert (hub.standing.cursor, hub.standing.others) == (4, ("a",))
 
 
@@ -116,7 +142,7 @@ def test_two_with_one_card_are_found_out_and_never_merged() -> None:
     assert hub.hear("a", 20, 30, "t2")[0] == "behind"  # the one, which takes a new epoch
     assert hub.hear("one", 20, 30, "t2", ("a",))[0] == "goes on"
     assert hub.hear("a", 18, 28, "t3")[0] == "behind"  # the other, which does the same
-    assert hub.hear("other", 18, 28, "t3", ("a",))[0] == "goes on"
+    assert hub.hear("other", 0, 28, "t3", ("a",))[0] == "goes on"
     assert hub.hear("one", 30, 40, "t5", ("a",))[0] == "cloned"
     assert hub.standing.cloned == START
     for epoch in ("one", "other", "third"):

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from outstation.core.readings import Alert, Alerted, Millis, Note
+from outstation.core.readings import Alert, Alerted, Happened, Millis, Note
 from outstation.core.summaries import Numbers, Summary
 from outstation.core.windows import FIVE_MINUTES
 from outstation.engine.forwarder import Forwarder, Sending
@@ -57,7 +57,7 @@ class Hub(Server):
     def _said(self, batch: wire.Batch) -> bytes:
         if batch.after > self.cursor:
             return standing(self.cursor)
-        starts = {one.start for one in batch.summaries}
+        starts = {one.start for one in (*batch.summaries, *batch.ahead)}
         if self.poison & starts:
             return answer(422, "Content-Type: application/problem+json", body=b'{"error": "a bad \\u001b item"}')
         self.batches.append(batch)
@@ -110,10 +110,16 @@ async def summed_up(store: Store, numbers: Sequence[int], *sensors: str) -> None
     await store.write(work)
 
 
-async def raised(store: Store, forwarder: Forwarder, number: int, *, tell: bool = True) -> None:
-    """Store an alert with what is to be delivered of it, as the runner does."""
+async def raised(
+    store: Store, forwarder: Forwarder, number: int, *, tell: bool = True, cleared: int | None = None
+) -> None:
+    """Store an alert with what is to be delivered of it, as the runner does. cleared: ms after it was raised."""
     alert = Alert(number, "rule", "too hot", "warning", "31.4 °C", NOON + number, values={"air": 31.4})
-    made = forwarder.deliveries(Alerted(alert, "raised", tell=tell))
+    happened: Happened = "raised"
+    if cleared is not None:
+        happened, over = "cleared", alert.raised_at + cleared
+        alert = msgspec.structs.replace(alert, state="cleared", cleared_at=over)
+    made = forwarder.deliveries(Alerted(alert, happened, tell=tell))
 
     def work(connection: apsw.Connection) -> None:
         put(connection, alert)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
 import pytest
 
+from outstation import clock
 from outstation.core import delivery
 from outstation.core.readings import Note
+from outstation.engine import forwarder as forwarder_module
 from outstation.engine import forwarding
 from outstation.protocols.outstation import wire
 from outstation.store.database import Store
@@ -98,5 +101,46 @@ def test_nothing_waits_behind_an_alert_that_is_not_wanted(tmp_path: Path, monkey
             async with hub.up():
                 await until(lambda: not Deliveries(store).count("uplink:hub"))
         assert sorted(one.id for one in hub.alerts_by_key.values()) == [1, 2, 4, 5, 6]
+
+    in_store(tmp_path, story)
+
+
+def test_an_alert_that_flaps_offline_waits_once_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty(monkeypatch)
+    hub = Picky()
+
+    async def story(store: Store) -> None:
+        async with at_work(store, native(hub.url)) as forwarder:
+            await raised(store, forwarder, 1)
+            for flap in range(50):
+                await raised(store, forwarder, 2, tell=False)
+                await raised(store, forwarder, 2, tell=False, cleared=flap)
+            assert Deliveries(store).count("uplink:hub") == 2
+            async with hub.up():
+                await until(lambda: not Deliveries(store).count("uplink:hub"))
+        last = [one for one in hub.alerts_by_key.values() if one.id == 2][-1]
+        assert (last.state, last.cleared_at) == ("cleared", last.raised_at + 49)
+
+    in_store(tmp_path, story)
+
+
+def test_an_alert_that_flaps_costs_few_messages_and_its_last_state_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarder_module, "_APART", 400)
+    hub = Picky()
+
+    async def story(store: Store) -> None:
+        async with hub.up(), at_work(store, native(hub.url)) as forwarder:
+            begun = clock.now()
+            for flap in range(40):
+                await raised(store, forwarder, 2, tell=False)
+                await raised(store, forwarder, 2, tell=False, cleared=flap)
+                await asyncio.sleep(0.01)
+            await raised(store, forwarder, 3)
+            await until(lambda: any(one.cleared_at == one.raised_at + 39 for one in hub.alerts_by_key.values()))
+            assert not waiting(store)
+        messages = len([one for one in hub.alerts_by_key.values() if one.id == 2])
+        assert 2 <= messages <= 2 + (clock.now() - begun) // 400
 
     in_store(tmp_path, story)

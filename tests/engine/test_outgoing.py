@@ -91,6 +91,11 @@ def test_a_redirect_is_not_followed_and_its_host_is_named_but_not_its_path() -> 
     assert answered(answer(301, "Location: http://[")).error == "it answered 301"
 
 
+def test_retry_after_in_a_year_that_no_calendar_has() -> None:
+    for line in ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +99999999999999999999"):
+        assert answered(answer(503, f"Retry-After: {line}")).retry_after is None
+
+
 @pytest.mark.parametrize(
     ("line", "millis"),
     [("7", 7_000), ("0", 0), ("-1", None), ("soon", None), ("9" * 5_000, 999_999_999_000), ("", None), ("٣", None)],

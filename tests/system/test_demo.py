@@ -1,12 +1,14 @@
-"""`outstation demo` as a newcomer meets it: a greenhouse that moves, a key that works, and nothing left afterwards."""
+"""`outstation demo` as a newcomer meets it: a greenhouse that moves, its hub, a key that works, and nothing left."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -48,6 +50,21 @@ class Demo(Running):
         """Where its data are."""
         (folder,) = self.temporary.iterdir()
         return folder
+
+    @property
+    def hub_pid(self) -> int | None:
+        """The process id of the hub, while there is one."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        hubs = [int(child) for child in children if _is_hub(int(child))]
+        return hubs[0] if hubs else None
+
+    def at_hub(self, path: str) -> bytes:
+        """Ask the hub, where the terminal says that it is."""
+        found = re.search(r"reports to a hub beside it: (\S+)/", self.printed)
+        assert found, self.printed
+        with urllib.request.urlopen(found[1] + path, timeout=5) as answer:
+            body: bytes = answer.read()
+        return body
 
 
 @pytest.fixture
@@ -93,6 +110,7 @@ def test_a_hot_greenhouse_opens_its_vent_by_itself(demo: Demo) -> None:
         assert chip.level(VENT) is False
         assert demo.post("/api/simulate", hot, key=demo.printed_key).status == 200
         until(lambda: chip.level(VENT) is True, seconds=15)
+        until(lambda: "greenhouse: 31.0 °C in the greenhouse: the vent opens" in demo.at_hub("/").decode())
         assert demo.post("/api/simulate", {**hot, "value": 25}, key=demo.printed_key).status == 200
         until(lambda: chip.level(VENT) is False, seconds=15)
 
@@ -102,6 +120,18 @@ def test_the_speed_is_shown_where_one_looks(demo: Demo) -> None:
     page = demo.get("/").body.decode()
     assert "3600 times" in page
     assert "3600x" in _status(demo)["sensors"]["air_temperature"]["label"]
+
+
+def test_the_hub_shows_the_greenhouse_as_it_is(demo: Demo) -> None:
+    def shown() -> Any:
+        return json.loads(demo.at_hub("/api/status"))["sensors"].get("greenhouse/air_temperature")
+
+    until(lambda: shown() is not None)
+    first = shown()
+    until(lambda: shown()["value"] != first["value"])
+    assert (first["unit"], first["stale"]) == ("°C", False)
+    (node,) = json.loads(demo.at_hub("/api/nodes"))["nodes"]
+    assert node["name"] == "greenhouse"
 
 
 def test_no_real_pin_is_ever_touched(demo: Demo) -> None:
@@ -118,19 +148,40 @@ def test_after_a_crash_it_goes_on_in_the_same_folder(demo: Demo) -> None:
     demo.wait_for_server(other_than=killed)
     assert demo.folder == folder
     assert demo.post("/api/vent", {"action": "on"}, key=key).status == 200
+    before = json.loads(demo.at_hub("/api/status"))["sensors"]["greenhouse/humidity"]["timestamp"]
+    until(lambda: json.loads(demo.at_hub("/api/status"))["sensors"]["greenhouse/humidity"]["timestamp"] > before)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_it_leaves_nothing(demo: Demo, signum: signal.Signals) -> None:
     assert demo.folder.exists()
+    hub = demo.hub_pid
+    assert hub
     assert demo.end(signum) == 0
     assert list(demo.temporary.iterdir()) == []
+    assert not _is_hub(hub)
+
+
+def test_the_hub_does_not_outlive_a_demo_that_was_killed(demo: Demo) -> None:
+    hub, data = demo.hub_pid, demo.folder / "hub"
+    assert hub
+    assert data.exists()
+    demo.end(signal.SIGKILL)
+    until(lambda: not _is_hub(hub))
+    assert not data.exists()
 
 
 def _tried(demo: Demo, what: str) -> str:
     """Run the one line that holds these words, as a person would who copied it."""
     (line,) = (line for line in demo.printed.splitlines() if what in line)
     return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+def _is_hub(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "outstation-hub\n"
+    except FileNotFoundError:
+        return False
 
 
 def _opened(pid: int) -> Iterator[str]:

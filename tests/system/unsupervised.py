@@ -11,7 +11,15 @@ from outstation.__main__ import main
 from outstation.config import Config
 
 
-def _alone(config: Config, *, data: Path, host: str | None, port: int | None, temporary: bool = False) -> NoReturn:
+def _alone(
+    config: Config,
+    *,
+    data: Path,
+    host: str | None,
+    port: int | None,
+    temporary: bool = False,
+    beside: int | None = None,
+) -> NoReturn:
     sys.exit(app.run(config, config_file=None, data=data, host=host, port=port))
 
 

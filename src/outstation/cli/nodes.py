@@ -1,10 +1,8 @@
-"""`run`, `demo` and `check`: the commands that turn a config into a node."""
+"""`run` and `check`: the commands that turn a config into a node."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,45 +44,7 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
     from outstation.launch import join, supervise
 
     supervision = join(loaded) or supervise(loaded, data=data, host=host, port=port)
-    click.get_current_context().exit(_serve(supervision, loaded, file, ""))
-
-
-@root.command()
-@port_option
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0, max=100_000, min_open=True),
-    help="How many times faster than recorded the air moves.  [default: 240]",
-)
-def demo(port: int | None, speed: float | None) -> None:
-    """Run a greenhouse that needs no hardware.
-
-    Its air follows a recording of a real room, its vent, heater and door are simulated, and this computer's own
-    sensors are real. The data are in a temporary folder, which is removed at the end.
-
-    \b
-    Examples:
-      outstation demo
-      outstation demo --port 8080 --speed 60
-    """
-    from outstation import defaults
-    from outstation.greeting import program, say
-    from outstation.launch import join, supervise
-
-    speed = speed or defaults.DEMO_SPEED
-    config = defaults.greenhouse(speed=speed)
-    remark = f"The air is a recording of a real room, played {speed:g} times as fast as it was."
-    supervision = join(config)
-    if supervision is None:
-        folder = tempfile.mkdtemp(prefix="outstation-demo-")
-        try:
-            supervision = supervise(config, data=Path(folder), host=None, port=port, temporary=True)
-        except OutstationError:
-            shutil.rmtree(folder)
-            raise
-        say(f"Its data are in {folder} while it runs. To move its door:")
-        say(f"  {program()} simulate door off --data {folder}")
-    click.get_current_context().exit(_serve(supervision, config, None, remark))
+    click.get_current_context().exit(serve(supervision, loaded, file, ""))
 
 
 @root.command()
@@ -125,7 +85,8 @@ def check(file: Path | None, *, as_json: bool) -> None:
     click.get_current_context().exit(1 if mistakes else 0)
 
 
-def _serve(supervision: Supervision, config: Config, file: Path | None, remark: str) -> int:
+def serve(supervision: Supervision, config: Config, file: Path | None, remark: str) -> int:
+    """Run the server that this process is; return the exit status. Raises OutstationError."""
     from outstation import app
 
     try:

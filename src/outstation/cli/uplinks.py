@@ -20,6 +20,7 @@ def traffic(data: Path, *, as_json: bool) -> None:
     """Show what the running node sends elsewhere costs: requests, and bytes of HTTP, heads and bodies.
 
     ONE BY ONE is what one request of JSON for each reading would have cost, to the same address with the same key.
+    LIVE is what live values have cost beside the rest.
 
     \b
     Examples:
@@ -30,7 +31,7 @@ def traffic(data: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    head = ("UPLINK", "KIND", "REQUESTS", "SENT", "RECEIVED", "READINGS", "ONE BY ONE", "SHARE")
+    head = ("UPLINK", "KIND", "REQUESTS", "SENT", "RECEIVED", "LIVE", "READINGS", "ONE BY ONE", "SHARE")
     _print(head, [_traffic_row(name, one) for name, one in answer["uplinks"].items()])
 
 
@@ -105,7 +106,7 @@ def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
 
 def _traffic_row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
     share = "" if one["share"] is None else f"{one['share']:.3%}"
-    sizes = _size(one["bytes_sent"]), _size(one["bytes_received"])
+    sizes = (_size(one[key]) for key in ("bytes_sent", "bytes_received", "bytes_live"))
     readings = f"{one['readings']:,}"
     return name, one["kind"], f"{one['requests']:,}", *sizes, readings, _size(one["bytes_one_by_one"]), share
 

@@ -91,10 +91,10 @@ def followed(known: Standing, step: Step, token: str, at: Millis) -> tuple[Verdi
 
 def _begun(known: Standing, step: Step, token: str) -> tuple[Verdict, Standing]:
     """Follow a node into an epoch that was not heard of before."""
-    is_next = known.epoch in step.before or (not known.epoch and bool(step.token))
+    is_next = known.epoch in step.before[:1] or (not known.epoch and bool(step.token))
     if is_next and step.after > known.cursor:  # the hub was restored: what is between has to come again
         return "behind", known
-    if not is_next and step.after:  # so was the hub, and before this file; or the node was, and more than once
+    if known.epoch and not is_next and step.after:  # so was the hub, and before this file; or the node was, and more than once
         return "behind", _from_the_beginning(known)
     left = known.others if known.epoch in step.before else (known.epoch, *known.ancestors, *known.others)
     others = tuple(epoch for epoch in left if epoch and epoch not in step.before)[:EPOCHS]

@@ -9,6 +9,12 @@ from typing import Self
 
 import msgspec
 
+from outstation import clock
+from outstation.core.readings import Millis
+
+LOOKED: Millis = 60_000
+"""So long somebody who asked how the node is counts as one who watches."""
+
 _KEPT = 1_000
 """Events kept for a watcher that does not fetch them: past these it loses the oldest, and is told how many."""
 
@@ -25,11 +31,20 @@ class Feed:
 
     def __init__(self) -> None:
         self._watchers: set[Watcher] = set()
+        self.looked: Millis | None = None
 
     @property
     def watched(self) -> bool:
         """Whether anybody watches: when nobody does, nothing needs to be put together."""
         return bool(self._watchers)
+
+    def look(self) -> None:
+        """Somebody asked how the node is."""
+        self.looked = clock.now()
+
+    def attended(self, now: Millis) -> bool:
+        """Tell whether anybody watches, or has looked a moment ago."""
+        return self.watched or (self.looked is not None and now - self.looked < LOOKED)
 
     def publish(self, happenings: Sequence[Happening]) -> None:
         """Hand happenings to every watcher: each is encoded once, however many watch."""

@@ -1,4 +1,4 @@
-"""Sends what matters elsewhere: for each uplink one task for its summaries, and a line for its alerts.
+"""Sends what matters elsewhere: for each uplink one task for its summaries, a line for its alerts, and live values.
 
 The law of this file: an uplink's cursor moves only over what the other side has, or what stands in the journal as
 refused; an uplink that fails holds up nobody but itself; and alerts wait for no summary.
@@ -19,6 +19,7 @@ from outstation.core.readings import Alerted, Millis, Note
 from outstation.engine import outgoing
 from outstation.engine.forwarding import Facts, Forwarding, Report
 from outstation.engine.line import STORE_AGAIN, UPLINK, Line, Way
+from outstation.engine.live import Live
 from outstation.engine.traffic import Meter
 from outstation.errors import StoreError, UnknownNameError
 from outstation.plugins import Exchange, News, Request, Uplink
@@ -27,6 +28,9 @@ from outstation.store.deliveries import Delivery
 from outstation.store.outbox import Outbox
 
 _CLOSE_S = 0.8
+
+_APART: Millis = 5_000
+"""Between two messages about one alert to those that take every change of it: it may flap ten times a second."""
 
 Make = Callable[[Exchange], Uplink]
 
@@ -58,7 +62,8 @@ class Forwarder:
     def start(self) -> None:
         """Begin with whatever the last run left."""
         lines = [way.line.run() for way in self._ways.values() if way.uplink.alerts != "none"]
-        self._tasks = [asyncio.create_task(work) for work in (*lines, self._forward())]
+        live = [way.live.run() for way in self._ways.values() if way.uplink.live != "off"]
+        self._tasks = [asyncio.create_task(work) for work in (*lines, *live, self._forward())]
 
     def deliveries(self, told: Alerted) -> list[Delivery]:
         """Return what is to be stored with an alert: one for each uplink that wants it."""
@@ -133,9 +138,12 @@ class _Connected:
             at_once=self.uplink.news,
             judge=judge_uplink,
             reached=self.forwarding.hurry,
+            apart=_APART if self.uplink.alerts == "all" else 0,
         )
         self.line = Line(store, way, note)
         self.forwarding.reached = self.line.hurry
+        self.live = Live(self.uplink, facts.newest, facts.sensors)
+        self.forwarding.heard = self.live.heard
         self.forwarding.alerts_first = self.line.go_first
 
     def wants(self, told: Alerted) -> bool:
@@ -146,19 +154,29 @@ class _Connected:
         """Return what is stored of an alert for it."""
         alert, key = told.alert, secrets.token_hex(16)
         body = msgspec.json.encode(News(key, told.happened, alert)).decode()
-        return Delivery(UPLINK + self._sending.name, alert.id, alert.severity, clock.at(), body, key)
+        is_all = self.uplink.alerts == "all"
+        return Delivery(UPLINK + self._sending.name, alert.id, alert.severity, clock.at(), body, key, replaces=is_all)
 
     async def report(self) -> Report:
         """Return how it does. Raises StoreError."""
-        alerts = self.line.queue().waiting if self.uplink.alerts != "none" else 0
-        return msgspec.structs.replace(await self.forwarding.report(), alerts=alerts)
+        report = await self.forwarding.report()
+        if self.uplink.alerts == "none":
+            return report
+        queue = self.line.queue()
+        error = report.last_error or queue.last_error
+        return msgspec.structs.replace(report, alerts=queue.waiting, last_error=error)
 
     def troubles(self) -> list[str]:
         """Return what somebody should look at: of summaries and alerts that fail together only one."""
         return [words for words in (self.forwarding.trouble() or self.line.trouble(),) if words]
 
     async def _tell(self, group: Sequence[Delivery]) -> tuple[Answer, Mapping[int, str]]:
-        outcome = await self.uplink.tell([msgspec.json.decode(one.body, type=News) for one in group])
+        try:
+            news = [msgspec.json.decode(one.body, type=News) for one in group]
+        except msgspec.DecodeError:  # stored by another version of this program: nobody is to wait behind it
+            return Answer(422, "it is in a form that this version cannot read"), {}
+        outcome = await self.uplink.tell(news)
+        self.live.heard(outcome)
         return outcome.answer, {one.item: one.error for one in outcome.objections if one.list == "alerts"}
 
     async def _exchange(self, request: Request) -> Answer:

@@ -11,21 +11,22 @@ import contextlib
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 
 from outstation import clock
 from outstation.core.closing import GRACE
-from outstation.core.delivery import LONGEST_BATCH, SELDOM, Answer, Item, jittered, judge_uplink, own_moment, piece
-from outstation.core.readings import Millis, Note
+from outstation.core.delivery import LONGEST_BATCH, SELDOM, Answer, jittered, judge_uplink, own_moment
+from outstation.core.readings import Millis, Note, Reading
 from outstation.engine.failing import Failing
 from outstation.engine.line import STORE_AGAIN
 from outstation.engine.traffic import Meter, Traffic
+from outstation.engine.underway import Part, Size, Underway
 from outstation.errors import StoreError
 from outstation.plugins import About, Doing, Outcome, Parcel, Uplink
 from outstation.store.database import Store
-from outstation.store.outbox import Account, Load, Outbox, Parked
+from outstation.store.outbox import Account, Load, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,13 @@ UNSURE: Millis = 86_400_000
 """Windows of a clock that is not trusted wait so long for it to be set: then their times are what they are."""
 
 PARKED_IN_A_ROW = 10
-"""Refused one after another: from here on it looks like a mistake of a person, and there is time to mend it."""
+"""Refused one after another: from here on it looks like a mistake of a person, and there is time to mend it, unless
+the newest one is taken."""
+
+_EXCUSED = 100
+"""So many more may be refused before the newest one is tried again."""
+
+_HELD = "the clock of this node was not set yet: summaries wait for that, for up to a day since boot"
 
 _AT_LEAST = 100
 """Summaries read at once, also for those that send one at a time."""
@@ -58,6 +65,7 @@ class Facts(msgspec.Struct, frozen=True):
     """What an uplink says of its node.
 
     sensors: all known now. is_believed: the clock was right once. is_well: rules are decided, and readings stored.
+    newest: what sensors and outputs say now.
     """
 
     node: str
@@ -65,6 +73,7 @@ class Facts(msgspec.Struct, frozen=True):
     clock: clock.Setting
     is_believed: Callable[[], bool]
     is_well: Callable[[], bool]
+    newest: Callable[[], Iterable[Reading]] = tuple
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -77,48 +86,6 @@ class Report(msgspec.Struct, frozen=True):
     last_ok: Millis | None
     traffic: Traffic
     alerts: int = 0
-
-
-class _Part(msgspec.Struct, frozen=True):
-    """What goes into one parcel. upto: all numbers up to this one are done with it."""
-
-    items: Sequence[Item]
-    upto: int
-    is_instead: bool = False
-
-
-class _Underway(msgspec.Struct):
-    """A load that is being sent: what is left of it, and what is done and the store does not know yet.
-
-    had: up to this number the other side has it. What it refused in one piece is passed over here, and not there: a
-    protocol with books goes on from `had`, and with an empty parcel if need be.
-    """
-
-    load: Load
-    items: Sequence[Item]
-    instead: Sequence[Item]
-    token: str
-    upto: int
-    had: int
-    done: list[Item] = []
-    parked: list[Parked] = []
-    notes: list[Note] = []
-
-    def part(self, limit: int) -> _Part:
-        """Return what is next: first what is out of order, for it is the oldest."""
-        if self.instead:
-            return _Part(self.instead[:limit], self.upto, is_instead=True)
-        return _Part(*piece(self.items, limit, self.upto, self.load.upto))
-
-    def passed(self, part: _Part, *, is_had: bool = True) -> None:
-        """A part is done."""
-        if part.is_instead:
-            self.instead = self.instead[len(part.items) :]
-            self.done += part.items
-        else:
-            self.items, self.upto = self.items[len(part.items) :], part.upto
-        if is_had:
-            self.had = self.upto
 
 
 def _chance(name: str) -> float:
@@ -152,12 +119,11 @@ class Forwarding:
         self._phase = GRACE + _WRITTEN + self._moment
         self._slot: int | None = None
         self._attempt = 0
-        self._limit = uplink.batch
-        self._suspects = 0
-        self._parked_in_a_row = 0
-        self._ahead_at = self._stored_at = 0
-        self._is_idle_due = self._is_excused = False
+        self._size = Size(uplink.batch)
+        self._ahead_at = self._stored_at = self._excused = 0
+        self._is_idle_due = False
         self.reached: Callable[[], None] = lambda: None
+        self.heard: Callable[[Outcome], None] = lambda _: None
         self.alerts_first: Callable[[], Awaitable[None]] = _at_once
 
     def wake(self) -> None:
@@ -173,8 +139,8 @@ class Forwarding:
         """Return how it does. Raises StoreError."""
         await self._look()
         account, failing = self._account, self._failing
-        rest = failing.error, failing.last_ok, self._meter.traffic
-        return Report(account.waiting, account.parked, account.lost, *rest)
+        error = failing.error or (_HELD if account.waiting and not self._is_sure() else "")
+        return Report(account.waiting, account.parked, account.lost, error, failing.last_ok, self._meter.traffic)
 
     def trouble(self) -> str:
         """Return a sentence when somebody should look, or ""."""
@@ -239,17 +205,27 @@ class Forwarding:
         load = await asyncio.to_thread(self._outbox.load, self._name, limit, ahead=ahead)
         if self._attempt or self._is_idle_due:
             await self._look()
-        if self._facts.is_believed() or clock.now() >= UNSURE:
-            return load
-        return Load(load.epochs, load.token, load.after, load.after)
+        return load if self._is_sure() else Load(load.epochs, load.token, load.after, load.after)
+
+    def _is_sure(self) -> bool:
+        return self._facts.is_believed() or clock.now() >= UNSURE
 
     async def _pass_on(self, load: Load) -> bool:
-        """Send a load, in as many parcels as it takes; tell whether all of it is done."""
-        way = _Underway(load, load.items, load.instead, load.token, load.after, load.after)
+        """Send a load; tell whether all of it is done. What is done is written down, also when this is cut short."""
+        way = Underway(load, load.items, load.instead, load.token, load.after, load.after)
+        try:
+            return await self._send(way)
+        finally:
+            if way.is_unstored and self._uplink.batch:
+                await self._store(way)
+
+    async def _send(self, way: Underway) -> bool:
+        """Send it in as many parcels as it takes; tell whether all of it is done."""
         while way.items or way.instead or self._is_idle_due:
-            part = way.part(self._limit)
+            part = way.part(self._size.limit)
             parcel = self._parcel(way, part)
             outcome = await self._uplink.send(parcel)
+            self.heard(outcome)
             wait = await self._settle(way, part, parcel, outcome)
             is_over = wait is not None or not (way.items or way.instead)
             if self._uplink.batch and (is_over or self._uplink.books or clock.now() - self._stored_at >= _STORE_EVERY):
@@ -259,10 +235,10 @@ class Forwarding:
                 return False
         return True
 
-    def _parcel(self, way: _Underway, part: _Part) -> Parcel:
+    def _parcel(self, way: Underway, part: Part) -> Parcel:
         load, account, books = way.load, self._account, self._uplink.books
         # Not while a bad item is looked for, which may be one of these.
-        is_ahead = self._limit == self._uplink.batch and not part.is_instead
+        is_ahead = self._size.is_full and not part.is_instead
         return Parcel(
             at=clock.at(),
             items=tuple(part.items) if not (part.is_instead and books) else (),
@@ -283,7 +259,7 @@ class Forwarding:
             ),
         )
 
-    async def _settle(self, way: _Underway, part: _Part, parcel: Parcel, outcome: Outcome) -> Millis | None:
+    async def _settle(self, way: Underway, part: Part, parcel: Parcel, outcome: Outcome) -> Millis | None:
         """Do what an outcome says; return how long to wait before all is tried again, None: go on."""
         if outcome.cloned:
             return self._wait(outcome.answer.error or "another sender uses its key", SELDOM, urgent=True)
@@ -296,17 +272,17 @@ class Forwarding:
             return self._wait(outcome.answer.error, verdict.after, urgent=verdict.urgent)
         self._attempt = 0
         if verdict.then == "done":
-            self._take(way, part, parcel, outcome)
+            self._take(way, part.until(outcome.cursor), parcel, outcome)
             return None
         if not part.items:  # it refuses what says nothing: the address or the key is wrong, not what is sent
             return self._wait(outcome.answer.error, SELDOM, urgent=True)
-        return self._refused(way, part, parcel, outcome.answer)
+        return await self._refused(way, part, parcel, outcome.answer)
 
-    def _take(self, way: _Underway, part: _Part, parcel: Parcel, outcome: Outcome) -> None:
+    def _take(self, way: Underway, part: Part, parcel: Parcel, outcome: Outcome) -> None:
         """The other side has a part, objections aside."""
         for one in outcome.objections:
             if one.item < len(part.items):
-                self._park(way, part.items[one.item], one.error)
+                way.park(part.items[one.item], one.error)
         refused = {one.item for one in outcome.objections}
         self._meter.passed([item for place, item in enumerate(part.items) if place not in refused])
         way.passed(part)
@@ -314,46 +290,50 @@ class Forwarding:
         way.token = outcome.token or way.token
         if parcel.ahead:
             self._ahead_at = clock.now() + self._every
-        self._is_idle_due, self._parked_in_a_row = False, 0
-        self._suspects -= len(part.items)
-        if self._suspects <= 0:
-            self._limit = self._uplink.batch
+        self._is_idle_due, self._excused = False, 0
+        self._size.taken(len(part.items))
         self._failing.recover("", taken=True)
         self.reached()
 
-    def _waiting_after(self, part: _Part) -> int:
+    def _waiting_after(self, part: Part) -> int:
         """Return how many wait once a part is there, as far as is known: they are counted when a drain begins."""
         return max(0, self._account.waiting - len(part.items))
 
-    def _refused(self, way: _Underway, part: _Part, parcel: Parcel, answer: Answer) -> Millis | None:
+    async def _refused(self, way: Underway, part: Part, parcel: Parcel, answer: Answer) -> Millis | None:
         """Look for the bad item by halves; park it, and have the rest go on."""
         if len(part.items) > 1 or parcel.ahead:
-            self._suspects = max(self._suspects, len(part.items))
-            self._limit = max(1, len(part.items) // 2)
+            self._size.halve(len(part.items))
             return None
-        if self._parked_in_a_row >= PARKED_IN_A_ROW and not self._is_excused:
-            self._is_excused = True
-            return self._wait(f"it refuses one summary after another: {answer.error}", SELDOM, urgent=True)
-        self._is_excused = False
-        self._parked_in_a_row += 1
-        self._park(way, part.items[0], answer.error)
+        if self._size.in_a_row >= PARKED_IN_A_ROW and not self._excused:
+            self._excused = _EXCUSED if await self._takes_newest(way, part) else 1
+            if self._excused == 1:
+                return self._wait(f"it refuses one summary after another: {answer.error}", SELDOM, urgent=True)
+        self._excused = max(0, self._excused - 1)
+        way.park(part.items[0], answer.error)
         way.passed(part, is_had=not self._uplink.books)
         self._is_idle_due |= self._uplink.books
-        self._limit, self._suspects = self._uplink.batch, 0
+        self._size.parked()
         return None
 
-    def _lighten(self, part: _Part, answer: Answer) -> None:
+    async def _takes_newest(self, way: Underway, part: Part) -> bool:
+        """Tell whether what it refuses are old ones, and no mistake of a person: the newest comes again in its turn."""
+        load = await asyncio.to_thread(self._outbox.load, self._name, _AT_LEAST, ahead=True)
+        found = [item for item in (*load.items, *load.ahead) if item.number > part.upto]
+        if not found:
+            return False
+        newest = (max(found, key=lambda item: item.summary.start),)
+        parcel = self._parcel(way, Part((), way.had))
+        is_ahead = self._uplink.books
+        parcel = msgspec.structs.replace(parcel, items=() if is_ahead else newest, ahead=newest if is_ahead else ())
+        outcome = await self._uplink.send(parcel)
+        way.token = outcome.token or way.token
+        is_moved = outcome.objections or outcome.back_to is not None or outcome.cloned
+        return not is_moved and judge_uplink(1, outcome.answer, 0).then == "done"
+
+    def _lighten(self, part: Part, answer: Answer) -> None:
         """Send less at once where nothing came back in time of what was sent: the link may be slow, or it is small."""
         if answer.sent and not answer.received and len(part.items) > _LEAST:
-            self._suspects = len(part.items)
-            self._limit = max(_LEAST, len(part.items) // 2)
-
-    def _park(self, way: _Underway, item: Item, error: str) -> None:
-        at = clock.at()
-        text = f"it does not want {item.sensor} at {clock.iso(item.summary.start)}: {error}; it is kept, not sent again"
-        log.warning("Uplink %s: %s.", self._name, text)
-        way.parked.append(Parked(item.sensor, item.summary, error, at))
-        way.notes.append(Note("summary refused", self._name, text, at))
+            self._size.halve(len(part.items), _LEAST)
 
     async def _go_back(self, cursor: int) -> Millis:
         """The other side knows nothing after this: what is missing there is sent again, in an epoch of its own."""
@@ -367,14 +347,16 @@ class Forwarding:
         self._failing.fail(error, urgent=urgent)
         return wait
 
-    async def _store(self, way: _Underway) -> None:
+    async def _store(self, way: Underway) -> None:
         """Have the store know what is done. Raises StoreError."""
-        done, parked, notes = way.done, way.parked, way.notes
+        done, parked, notes = way.done, way.parked, list(way.notes(self._name))
+        way.done, way.parked, way.is_unstored = [], [], False
+        for note in notes:
+            log.warning("Uplink %s: %s.", self._name, note.text)
         kept = self._meter.kept()
         await self._outbox.taken(
             self._name, way.load, way.token, upto=way.had, instead=done, parked=parked, notes=notes, traffic=kept
         )
-        way.done, way.parked, way.notes = [], [], []
         self._stored_at = clock.now()
 
     @staticmethod

@@ -52,6 +52,7 @@ class Way(msgspec.Struct, frozen=True):
 
     key: what its deliveries are stored under. name: as people know it. at_once: messages in one try at most. missing:
     what is in the way of any message, or "". judge: as core.delivery.judge. reached: called after each success.
+    apart: between two messages about one alert, which may flap.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Way(msgspec.Struct, frozen=True):
     missing: str = ""
     judge: Callable[[int, Answer, float], Verdict] = judge
     reached: Callable[[], None] = lambda: None
+    apart: Millis = 0
 
 
 class Teller(Protocol):
@@ -109,6 +111,7 @@ class Line:
         self._known = 0
         self._hurry, self._tried = asyncio.Event(), asyncio.Event()
         self._is_pausing = False
+        self._sent: dict[int, Millis] = {}  # by alert, on `now`
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -122,6 +125,8 @@ class Line:
 
     def carry(self, delivery: Delivery) -> None:
         """Take one that is not stored, or perhaps not; too many: the oldest goes, and that is said."""
+        if delivery.replaces:
+            self._carried = {key: one for key, one in self._carried.items() if one.alert != delivery.alert}
         self._carried[delivery.key] = delivery
         if len(self._carried) > CARRIED_AT_MOST:
             del self._carried[next(iter(self._carried))]
@@ -158,13 +163,20 @@ class Line:
     async def _deliver_all(self) -> None:
         self.woken.clear()
         waiting, is_well = await self._waiting()
-        for start in range(0, len(waiting), self.way.at_once):
-            await self._deliver(waiting[start : start + self.way.at_once])
-        if waiting:
+        due = [one for one in waiting if not self._is_too_soon(one)]
+        for start in range(0, len(due), self.way.at_once):
+            await self._deliver(due[start : start + self.way.at_once])
+        if due:
             return
+        again = STORE_AGAIN if not is_well else self.way.apart / 1000 if waiting else None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if is_well else STORE_AGAIN):
+            async with asyncio.timeout(again):
                 await self.woken.wait()
+
+    def _is_too_soon(self, delivery: Delivery) -> bool:
+        """Tell whether a message would follow too soon on the last one about the same alert."""
+        last = self._sent.get(delivery.alert)
+        return last is not None and clock.now() - last < self.way.apart
 
     async def _waiting(self) -> tuple[list[Delivery], bool]:
         """Return what is to be sent next, and whether the store does as it is told."""
@@ -210,7 +222,10 @@ class Line:
             await self._tell_store()
 
     def _settle(self, group: Sequence[Delivery], refused: Mapping[int, str]) -> None:
+        now = clock.now()
+        self._sent = {alert: sent for alert, sent in self._sent.items() if now - sent < self.way.apart}
         for place, delivery in enumerate(group):
+            self._sent[delivery.alert] = now
             self._carried.pop(delivery.key, None)
             self._settled[delivery.key] = self._parked(delivery, refused[place]) if place in refused else None
 

@@ -1,7 +1,7 @@
 """Sends a message to another server, and trusts neither its name nor its answer.
 
 The law of this file: a connection goes to exactly the address that was checked; a redirect is an
-answer like any other and is not followed; and of an answer 64 KiB are read, whatever it says.
+answer like any other and is not followed; and of an answer 64 KiB are read, or what the request says, whatever it says.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from outstation.core.delivery import Answer
 from outstation.core.readings import Millis
 from outstation.errors import RefusedError
 from outstation.plugins import Request
-
-READ_AT_MOST = 65_536
-"""Bytes of an answer, its head included."""
 
 _ADDRESSES_AT_MOST = 4
 
@@ -65,7 +62,7 @@ async def exchange(request: Request, *, within: float, look_up: LookUp = socket.
         target = parse(request.url)
         message = compose(target, request)
         async with asyncio.timeout(within):
-            await _exchange(target, message, answering, within, look_up)
+            await _exchange(target, message, request.read, answering, within, look_up)
     except TimeoutError:
         answering.fail(f"it did not answer within {within:g} s")
     except RefusedError as error:
@@ -113,13 +110,14 @@ def compose(target: Target, request: Request) -> bytes:
     return "\r\n".join([f"{request.method} {target.path} HTTP/1.1", *fields, "", ""]).encode() + request.body
 
 
-async def _exchange(target: Target, request: bytes, answering: _Answering, within: float, look_up: LookUp) -> None:
+async def _exchange(
+    target: Target, request: bytes, left: int, answering: _Answering, within: float, look_up: LookUp
+) -> None:
     addresses = await _addresses(target, look_up)
     reader, writer = await _connect(target, addresses, within / len(addresses))
     try:
         writer.write(request)
         answering.sent = len(request)
-        left = READ_AT_MOST
         while not answering.is_whole and left and (data := await reader.read(left)):
             answering.feed(data)
             left -= len(data)

@@ -6,7 +6,7 @@ The law of this file: nothing here is recorded as a reading. What comes too late
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from outstation import clock
@@ -68,11 +68,21 @@ def messages(runner: Runner, found: Sequence[Alerted]) -> list[Delivery]:
 
 def tell(runner: Runner, found: Sequence[Alerted]) -> None:
     """Show alerts of nodes that are stored, and deliver what was stored with them."""
+    for one in found:
+        if one.happened == "cleared":
+            runner.elsewhere.pop(one.alert.id, None)
+        else:
+            runner.elsewhere[one.alert.id] = one.alert
     if runner.feed.watched:
         documents = ({"happened": one.happened, **alerts.document(one.alert)} for one in found)
         runner.feed.publish([Happening("alert", document) for document in documents])
     if runner.teller and found:
         runner.teller.wake()
+
+
+def forget_others(runner: Runner, names: Collection[str]) -> None:
+    """Show no alerts of nodes that may report here no more: nobody could clear them."""
+    runner.elsewhere = {number: alert for number, alert in runner.elsewhere.items() if alert.node in names}
 
 
 def _document(reading: Reading) -> dict[str, object]:

@@ -16,7 +16,7 @@ from outstation.core.sensors import SensorSpec
 from outstation.core.summaries import Numbers
 from outstation.engine.runner import Runner, stamp_now
 from outstation.errors import StoreError
-from outstation.store import alerts, nodes
+from outstation.store import alerts, nodes, told
 from outstation.store.database import Store
 from outstation.store.history import History
 
@@ -34,6 +34,7 @@ def resume(runner: Runner, setting: clock.Setting) -> None:
         kept, then = store.kept()
         with store.read() as connection:
             node.decisions.alerts.count_from(alerts.highest(connection))
+            runner.elsewhere = {alert.id: alert for alert in told.standing(connection)}
     except StoreError as error:
         log.warning("starting without what outputs, rules and settings were before: %s", error)
         kept, then = {}, None

@@ -109,6 +109,7 @@ class Runner:
         self._closed = False
         self._clock = clock_setting
         self._boot = boot_now(clock_setting)
+        self.elsewhere: dict[int, Alert] = {}  # alerts that stand at nodes that report here, by their id here
         self.decided_at = 0  # the last Tick that went well, in time since boot
         self.notebook: Notebook | None = None
         self.heartbeat: Callable[[], None] = lambda: None

@@ -24,6 +24,7 @@ class Traffic(msgspec.Struct):
     """Of one uplink, since the data file knows it: bytes of HTTP, heads and bodies.
 
     readings: that the summaries sent are made of. naive: bytes that one request for each of these would have cost.
+    live: bytes, both ways, of live values, which are in no other count: they cost only while somebody watches.
     """
 
     requests: int = 0
@@ -31,6 +32,7 @@ class Traffic(msgspec.Struct):
     received: int = 0
     readings: int = 0
     naive: int = 0
+    live: int = 0
 
 
 class Meter:
@@ -56,6 +58,9 @@ class Meter:
     def count(self, request: Request, answer: Answer) -> None:
         """Count a request."""
         traffic = self.traffic
+        if request.live:
+            traffic.live += answer.sent + answer.received
+            return
         traffic.requests += not answer.refused
         traffic.sent += answer.sent
         traffic.received += answer.received

@@ -27,7 +27,10 @@ _AT_ONCE = 100
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One message for one receiver. key: random, the same at every try. made: UTC. body: JSON, as it is sent."""
+    """One message for one receiver. key: random, the same at every try. made: UTC. body: JSON, as it is sent.
+
+    replaces: it says all that earlier ones about the same alert say, so that these need not wait any more.
+    """
 
     receiver: str
     alert: int
@@ -35,6 +38,7 @@ class Delivery(msgspec.Struct, frozen=True):
     made: Millis
     body: str
     key: str
+    replaces: bool = False
 
 
 class Deliveries:
@@ -72,6 +76,8 @@ def add(connection: apsw.Connection, deliveries: Sequence[Delivery]) -> None:
     rows = [
         (one.key, one.receiver, one.alert, SEVERITIES.index(one.severity), one.made, one.body) for one in deliveries
     ]
+    replaced = [(one.receiver, one.alert) for one in deliveries if one.replaces]
+    connection.executemany("DELETE FROM deliveries WHERE receiver = ? AND alert = ?", replaced)
     connection.executemany(_ADD, rows)
     for receiver, made in {one.receiver: one.made for one in deliveries}.items():
         if (over := _count(connection, receiver) - AT_MOST) > 0:

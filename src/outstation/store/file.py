@@ -375,6 +375,14 @@ _TAKEN_OVER = (
         "SELECT name, token, lost, traffic FROM uplinks",
         "INSERT INTO uplinks (name, cursor, token, lost, traffic) VALUES (?, 0, ?, ?, ?)",
     ),
+    (  # without where they stand: each is asked for all that it has
+        "SELECT name, key, added, json_remove(body, '$.standing', '$.until') FROM nodes",
+        "INSERT INTO nodes (name, key, added, body) VALUES (?, ?, ?, ?)",
+    ),
+    (  # after `alerts`: none is told of twice
+        "SELECT node, id, raised_at, alert, is_told FROM told",
+        "INSERT INTO told (node, id, raised_at, alert, is_told) VALUES (?, ?, ?, ?, ?)",
+    ),
 )
 
 

@@ -120,6 +120,7 @@ def _delete_some_summaries(connection: apsw.Connection) -> bool:
         connection.execute("DELETE FROM unmade WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM backlog WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM reported WHERE sensor IN (SELECT id FROM gone)")
+        connection.execute("DELETE FROM whole_hours WHERE sensor IN (SELECT id FROM gone)")
         connection.execute("DELETE FROM forgotten WHERE sensor IN (SELECT id FROM gone)")
     return bool(found)
 

@@ -148,6 +148,7 @@ class Summarising:
         coarser = {(sensor, HOUR, each.start - each.start % HOUR) for sensor, each in five}
         # What has come as an hour is not made of its parts: they are gone where it comes from.
         whole = [(sensor, HOUR, each.start) for sensor, each in hours]
+        self._tiers.keep_whole((sensor, start) for sensor, _, start in whole)
         coarser |= {due for hour in whole for due in self._coarser(hour)}
         self._note(coarser)
         self._cross_off(whole)

@@ -101,6 +101,10 @@ class Tiers:
             rows.append((sensor, int(Tier.FIVE_MINUTES), found.start, found.width, self._number, encode(found)))
         self._connection.executemany(_ADD, rows)
 
+    def keep_whole(self, hours: Iterable[tuple[int, Millis]]) -> None:
+        """Know hours, by sensor id and start, that say more than their parts: some of these never came."""
+        self._connection.executemany("INSERT OR IGNORE INTO whole_hours (sensor, start) VALUES (?, ?)", hours)
+
     def make(self, sensor: int, run: Sequence[Window], reach: Millis) -> int:
         """Make windows anew, which follow on one another and are of one tier; return how many of them are done.
 
@@ -206,9 +210,8 @@ class Tiers:
         """Leave out what would say less than what is stored, which was made from more than is left."""
         tier, first = run[0].tier, run[0].start
         finest = min(piece.tier for piece in parts(run[0], self._offset))
-        forgotten = self._connection.execute(
-            "SELECT max(until) FROM forgotten WHERE sensor = ? AND tier BETWEEN ? AND ?", (sensor, finest, int(tier))
-        ).get
+        asked = {"sensor": sensor, "finest": int(finest), "tier": int(tier), "first": first}
+        forgotten: Millis | None = self._connection.execute(_FORGOTTEN, asked).get
         if forgotten is None or first >= forgotten:
             return fresh
         # From two widths before: a day of another zone may reach into the first.
@@ -238,6 +241,12 @@ def _contains(whole: Numbers, part: Numbers) -> bool:
     """Say whether these may be the same readings and more; what came late is alone, or lies on one side of them."""
     return whole.count >= part.count and whole.first_at <= part.first_at and part.last_at <= whole.last_at
 
+
+_FORGOTTEN = """
+SELECT max(until) FROM (
+    SELECT until FROM forgotten WHERE sensor = :sensor AND tier BETWEEN :finest AND :tier
+    UNION ALL SELECT start + 1 FROM whole_hours WHERE sensor = :sensor AND start = :first AND :tier = 2)
+"""
 
 _ADD = """
 INSERT INTO summaries (sensor, tier, start, width, number, body) VALUES (?, ?, ?, ?, ?, ?)

@@ -13,7 +13,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from outstation.core.readings import Alert, Alerted, AlertState, Happened, Severity
+from outstation.core.alerts import APART
+from outstation.core.readings import Alert, Alerted, AlertState, Severity
 from outstation.store import alerts
 
 _FURTHER: tuple[AlertState, ...] = ("raised", "acknowledged", "cleared")
@@ -37,6 +38,12 @@ def take(
     return [told for told in found if told]
 
 
+def standing(connection: apsw.Connection) -> list[Alert]:
+    """Return the alerts of nodes that still stand."""
+    rows: Any = connection.execute(_STANDING).fetchall()
+    return [msgspec.json.decode(body, type=Alert) for (body,) in rows]
+
+
 def held(connection: apsw.Connection, asleep: Collection[Severity]) -> list[Alerted]:
     """Return the alerts that still stand and nobody was told of, and may be now."""
     rows: Any = connection.execute(_HELD).fetchall()
@@ -51,20 +58,36 @@ def release(connection: apsw.Connection, told: Iterable[Alerted]) -> None:
 
 def _one(connection: apsw.Connection, sent: Alert, numbers: Iterator[int], *, is_held: bool) -> Alerted | None:
     key = sent.node, sent.id, sent.raised_at
-    row: Any = connection.execute(_KNOWN, key).fetchone()
-    if row is None:
+    known = _known(connection, sent)
+    if known is None:
         alert, is_over = msgspec.structs.replace(sent, id=next(numbers)), sent.state == "cleared"
         is_told = not (is_over or is_held)
         connection.execute(_TOLD, (*key, alert.id, is_told))
         alerts.put(connection, alert)
         return Alerted(alert, "cleared" if is_over else "raised", tell=is_told)
-    number, is_told, body = row
-    if _rank(sent) <= _rank(msgspec.json.decode(body, type=Alert)):
+    before, is_told = known
+    if sent.raised_at == before.raised_at and _rank(sent) <= _rank(before):
         return None
-    alert = msgspec.structs.replace(sent, id=number)
+    alert = msgspec.structs.replace(sent, id=before.id)
+    connection.execute("UPDATE told SET raised_at = ? WHERE alert = ?", (alert.raised_at, alert.id))
     alerts.put(connection, alert)
-    happened: Happened = "cleared" if alert.state == "cleared" else "acknowledged"
-    return Alerted(alert, happened, tell=bool(is_told))
+    return Alerted(alert, alert.state, tell=is_told)
+
+
+def _known(connection: apsw.Connection, sent: Alert) -> tuple[Alert, bool] | None:
+    """Return which alert this is here, and whether people were told of it."""
+    rows: Any = connection.execute(_KNOWN, (sent.node, sent.id)).fetchall()
+    for is_told, body in rows:
+        known = msgspec.json.decode(body, type=Alert)
+        if known.raised_at == sent.raised_at or _flaps(known, sent):
+            return known, bool(is_told)
+    return None
+
+
+def _flaps(known: Alert, sent: Alert) -> bool:
+    """Tell whether it is the same alert, raised again before anybody was told that it was over: see core/alerts."""
+    about_the_same = (known.kind, known.subject) == (sent.kind, sent.subject) and sent.raised_at > known.raised_at
+    return about_the_same and (known.cleared_at is None or sent.raised_at < known.cleared_at + APART)
 
 
 def _rank(alert: Alert) -> int:
@@ -72,9 +95,11 @@ def _rank(alert: Alert) -> int:
 
 
 _KNOWN = """
-SELECT alert, is_told, body FROM told JOIN alerts ON alerts.id = told.alert
-WHERE node = ? AND told.id = ? AND raised_at = ?
+SELECT is_told, body FROM told JOIN alerts ON alerts.id = told.alert WHERE node = ? AND told.id = ?
+ORDER BY raised_at DESC
 """
+
+_STANDING = "SELECT body FROM told JOIN alerts ON alerts.id = told.alert WHERE state <> 'cleared'"
 
 _TOLD = "INSERT OR REPLACE INTO told (node, id, raised_at, alert, is_told) VALUES (?, ?, ?, ?, ?)"
 

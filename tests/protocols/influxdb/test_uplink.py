@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -135,6 +136,17 @@ def test_one_refused_for_good_is_among_others_that_are_there(served: Influxdb) -
     assert "partial write: points beyond retention policy dropped=1" in outcome.answer.error
     assert judge_uplink(1, outcome.answer, 0.0).then == "park"  # the engine halves, and parks the old one alone
     assert [row[0] for row in rows(served, "summaries", "short")] == [NOON + recent * WINDOW // 1000]
+
+
+def test_what_no_line_can_say_is_parked_and_the_rest_is_there(served: Influxdb) -> None:
+    """Of two readings, 1e300 and -1e300, the spread is infinite."""
+    (outcome,) = sent(served, parcel(item(squares=math.inf), item(window=1)), measurement="beyond")
+    ((_, error),) = [(one.item, one.error) for one in outcome.objections]
+    assert outcome.objections[0].item == 0
+    assert error
+    assert len(rows(served, "beyond")) == 1
+    (outcome,) = sent(served, parcel(item(squares=math.inf)), measurement="beyond")
+    assert (judge_uplink(1, outcome.answer, 0).then, len(outcome.objections)) == ("done", 1)
 
 
 @settings(max_examples=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from outstation import clock
+from outstation.core.alerts import APART
 from outstation.core.readings import Millis, Reading, Severity
 from outstation.core.retention import Limits, Now
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
@@ -18,6 +20,7 @@ from outstation.protocols.outstation import wire
 from outstation.protocols.outstation.taking import Taken, Taking, Terms
 from outstation.protocols.outstation.wire import Batch, Sent, Told
 from outstation.store import told
+from outstation.store.alerts import highest
 from outstation.store.database import Store
 from outstation.store.nodes import Nodes
 from outstation.store.retention import Retention
@@ -52,9 +55,9 @@ async def take(
     store: Store, summaries: list[Sent], *, takes_new: bool = True, asleep: Collection[Severity] = (), **fields: Any
 ) -> Taken:
     batch = Batch(wire.VERSION, 0, epoch=f"{len(summaries)}{clock.now()}", upto=1, summaries=tuple(summaries), **fields)
-    terms = Terms(
-        "n", clock.Moment(NOON + 400 * DAY, 0), True, takes_new, False, iter(range(1, 9)), asleep, lambda _: []
-    )
+    with store.read() as connection:
+        most = highest(connection)
+    terms = Terms("n", clock.Moment(NOON + 400 * DAY, 0), True, takes_new, False, count(1 + most), asleep, lambda _: [])
     return await store.report(Taking(batch, terms).store)
 
 
@@ -133,6 +136,28 @@ def test_what_is_raised_at_night_is_told_in_the_morning_if_it_still_stands(tmp_p
         over = msgspec.structs.replace(stays, state="cleared", cleared_at=NOON + 1)
         taken = await take(store, [], alerts=(over,))
         assert [(one.happened, one.tell) for one in taken.told] == [("cleared", True)]
+
+    story(tmp_path, work)
+
+
+def test_an_alert_that_flaps_is_one_and_one_that_comes_back_later_is_another(tmp_path: Path) -> None:
+    first = Told("d", "raised", 7, "rule", "vent", "warning", "m", "raised", NOON)
+    over = msgspec.structs.replace(first, state="cleared", cleared_at=NOON + 100)
+    again = msgspec.structs.replace(first, raised_at=NOON + 200)
+    over_again = msgspec.structs.replace(again, state="cleared", cleared_at=NOON + 210)
+    later = msgspec.structs.replace(first, raised_at=NOON + 210 + APART)
+    other = msgspec.structs.replace(first, raised_at=NOON + 220 + APART, subject="door")
+
+    async def said(store: Store, sent: Told) -> tuple[str, int]:
+        [one] = (await take(store, [], alerts=(sent,))).told
+        return one.happened, one.alert.id
+
+    async def work(store: Store, wall: Wall) -> None:
+        assert [await said(store, one) for one in (first, over)] == [("raised", 1), ("cleared", 1)]
+        assert await said(store, again) == ("raised", 1)
+        assert not (await take(store, [], alerts=(again,))).told
+        assert await said(store, over_again) == ("cleared", 1)
+        assert [await said(store, one) for one in (later, other)] == [("raised", 2), ("raised", 3)]
 
     story(tmp_path, work)
 

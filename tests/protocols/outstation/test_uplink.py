@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outstation.core.delivery import Answer
@@ -109,6 +109,9 @@ def test_a_refusal_says_why_and_where_the_hub_stands() -> None:
     assert garbled.answer.error == "it answered 409"
 
 
+@example(409, b'{"error":"caf\xe9"}', "application/json")
+@example(200, b'{"x":' + b"[" * 5_000, "application/json")
+@example(422, b'{"x":' + b"[" * 5_000, "application/json")
 @given(st.integers(100, 599), st.binary(max_size=60), st.sampled_from(["application/json", "text/html", ""]))
 def test_no_answer_is_too_odd(status: int, body: bytes, kind: str) -> None:
     (outcome,) = heard(Answer(status, "it answered", body=body, type=kind))

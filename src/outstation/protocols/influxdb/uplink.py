@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode
 
@@ -18,7 +19,8 @@ from outstation.config.values import Secret, WebhookUrl
 from outstation.core.delivery import Answer, Item
 from outstation.core.readings import Value
 from outstation.core.summaries import Numbers
-from outstation.plugins import DriverOptions, Exchange, Outcome, Parcel, Request, Uplink
+from outstation.errors import RefusedError
+from outstation.plugins import DriverOptions, Exchange, Objection, Outcome, Parcel, Request, Uplink
 from outstation.protocols.answers import weighed
 from outstation.protocols.influxdb import wire
 
@@ -84,14 +86,24 @@ class InfluxdbUplink(Uplink):
         self._url, self._headers = _address(options)
 
     async def send(self, parcel: Parcel) -> Outcome:
-        lines = [wire.write(line(self.node, item, self.options)) for item in parcel.items]
+        lines, objections = self._lines(parcel.items)
         if not lines:
-            return Outcome(Answer(_RECEIPT))
+            return Outcome(Answer(_RECEIPT), objections)
         body, headers = "\n".join(lines).encode(), self._headers
         if len(body) >= _GZIP_FROM:
             body, headers = gzip.compress(body, 6, mtime=0), {**headers, "Content-Encoding": "gzip"}
         request = Request(self._url, body, headers, type="text/plain; charset=utf-8")
-        return Outcome(weighed(await self.exchange(request), _RECEIPT))
+        return Outcome(weighed(await self.exchange(request), _RECEIPT), objections)
+
+    def _lines(self, items: Sequence[Item]) -> tuple[list[str], tuple[Objection, ...]]:
+        """Return the lines of summaries, and which of these no line can say: the squares of 1e300 are infinite."""
+        lines, objections = list[str](), list[Objection]()
+        for place, item in enumerate(items):
+            try:
+                lines.append(wire.write(line(self.node, item, self.options)))
+            except RefusedError as error:
+                objections.append(Objection("items", place, str(error)))
+        return lines, tuple(objections)
 
 
 def line(node: str, item: Item, options: InfluxdbOptions) -> wire.Line:

@@ -16,7 +16,7 @@ from outstation.engine import reported
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import Answer, Later, Request, Response, json, problem
-from outstation.protocols.outstation import plain, wire
+from outstation.protocols.outstation import live, plain, wire
 from outstation.protocols.outstation.taking import LONGEST_MARK, Taken, Taking, Terms
 from outstation.protocols.outstation.watch import Watch
 from outstation.protocols.outstation.wire import Batch
@@ -35,7 +35,7 @@ class Hub:
     """Takes what nodes report to one hub."""
 
     def __init__(self, site: Site, watch: Watch) -> None:
-        self._site, self._watch = site, watch
+        self._site, self._watch, self._audience = site, watch, live.Audience(site)
         self._trust = clock.Trust.UNSET
         self._trust_until = 0
 
@@ -52,7 +52,20 @@ class Hub:
         if len(batch.summaries) + len(batch.ahead) + len(batch.hours) > wire.BATCH_ITEMS:
             return problem(413, f"At most {wire.BATCH_ITEMS} summaries at once; send the rest after.")
         _refuse(batch)
-        return self._take(node, batch, partial(self._answer, batch))
+        if live.is_live(batch):
+            return self._show(node, batch)
+        return self._take(node, batch, partial(self._answer, node or "", batch))
+
+    def _show(self, node: str | None, batch: Batch) -> Answer:
+        """Take what is worth nothing tomorrow: it waits for no disk."""
+        if node is None:
+            return problem(403, _NOT_ADDED)
+        if self._watch.is_cloned(node):
+            return problem(409, _CLONED)
+        moment = clock.moment()
+        self._look_at_clock(moment.now)
+        live.hear(self._site, node, batch, moment, is_sure=self._trust is clock.Trust.SYNCHRONISED)
+        return self._receipt(node, batch)
 
     def _take(self, node: str | None, batch: Batch, answer: Callable[[Taken], Response]) -> Answer:
         if node is None:
@@ -91,7 +104,7 @@ class Hub:
         if taken.report is not None:
             self._watch.heard(node, taken.report, moment)
 
-    def _answer(self, batch: Batch, taken: Taken) -> Response:
+    def _answer(self, node: str, batch: Batch, taken: Taken) -> Response:
         report, conflict = taken.report, taken.conflict
         if report is None:
             return problem(403, _NOT_ADDED)
@@ -100,9 +113,19 @@ class Hub:
             where = wire.Standing(conflict.epoch, conflict.cursor, is_cloned)
             return problem(409, _CLONED if is_cloned else _BEHIND, standing=where)
         token, refused = report.standing.issued if batch.epoch else "", tuple(taken.refused)
-        trust, alerts = self._trust.name.lower(), tuple(taken.alerts)
-        receipt = wire.Receipt(wire.VERSION, batch.epoch, batch.upto, token, clock.at(), trust, refused, alerts)
-        return Response(wire.encode(receipt))
+        return self._receipt(node, batch, token, refused, tuple(taken.alerts))
+
+    def _receipt(
+        self,
+        node: str,
+        batch: Batch,
+        token: str = "",
+        refused: tuple[wire.Refused, ...] = (),
+        alerts: tuple[str, ...] = (),
+    ) -> Response:
+        trust, is_watched = self._trust.name.lower(), self._audience.watches(node, clock.now())
+        given = batch.epoch, batch.upto, token, clock.at(), trust, refused, alerts, is_watched
+        return Response(wire.encode(wire.Receipt(wire.VERSION, *given)))
 
     def _look_at_clock(self, now: int) -> None:
         if now >= self._trust_until:
@@ -125,6 +148,8 @@ def _refuse(batch: Batch) -> None:
     marks = (batch.epoch, batch.token, *batch.before)
     if len(batch.before) > MOST_BEFORE or any(len(mark) > LONGEST_MARK for mark in marks):
         raise RefusedError(f"An epoch and a token have at most {LONGEST_MARK} letters.")
+    if len(batch.live) > wire.LIVE_ITEMS:
+        raise RefusedError(f"A batch has at most {wire.LIVE_ITEMS} live values.")
     if not 0 <= batch.after <= batch.upto <= MOST:
         raise RefusedError("A batch goes from `after` up to `upto`, which is no less.")
     counts = (batch.sent_at, batch.node.waiting, batch.node.parked, batch.node.lost)

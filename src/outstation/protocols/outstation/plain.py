@@ -14,6 +14,7 @@ from outstation import clock
 from outstation.core.readings import Millis
 from outstation.core.reporting import MOST
 from outstation.core.summaries import Number
+from outstation.core.windows import HOUR
 from outstation.errors import RefusedError
 from outstation.protocols.outstation.wire import VERSION, Batch, Sent, Told
 
@@ -71,7 +72,8 @@ def batch(body: bytes | bytearray, query: bytes) -> Batch | None:
         return None
     if kind.kind is not msgspec.UNSET and bytes(kind.kind) == b'"alert"':
         return Batch(VERSION, 0, alerts=(_told(_alerts.decode(body)),))
-    return Batch(VERSION, 0, summaries=(_sent(_summaries.decode(body), query),))
+    item = _sent(_summaries.decode(body), query)
+    return Batch(VERSION, 0, hours=(item,)) if item.width == HOUR else Batch(VERSION, 0, summaries=(item,))
 
 
 def _sent(plain: Plain, query: bytes) -> Sent:

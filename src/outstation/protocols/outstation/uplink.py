@@ -16,6 +16,7 @@ from pydantic import Field
 from outstation import __version__, clock
 from outstation.config.values import Secret, WebhookUrl
 from outstation.core.delivery import Answer, Item
+from outstation.core.readings import Reading
 from outstation.core.windows import FIVE_MINUTES
 from outstation.plugins import About, DriverOptions, Exchange, News, Objection, Outcome, Parcel, Request, Uplink
 from outstation.protocols.outstation import wire
@@ -24,6 +25,9 @@ PATH = "/api/ingest"
 
 _GZIP_FROM = 600
 """Bytes of JSON: what is shorter fits into one packet anyway, and a small board need not unpack it."""
+
+_READ_AT_MOST = 1024 * 1024
+"""Bytes of a receipt: a hub may name each of 2,000 items as refused, with a reason."""
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that is not what it should be; the last for brackets in brackets in brackets."""
@@ -36,10 +40,15 @@ _Origin = Mapping[str, Sequence[tuple[Literal["items", "instead", "alerts"], int
 
 
 class NativeOptions(DriverOptions):
-    """url: of the hub, such as `http://hub.local:5000`. key: as `outstation nodes add` printed it there."""
+    """url: of the hub, such as `http://hub.local:5000`. key: as `outstation nodes add` printed it there.
+
+    live: whether the newest readings are sent as well, every two seconds: while somebody looks at the hub, always, or
+    never.
+    """
 
     url: Annotated[WebhookUrl, Field(repr=False)]
     key: Annotated[Secret, Field(repr=False)]
+    live: Literal["watched", "always", "off"] = "watched"
 
 
 class NativeUplink(Uplink):
@@ -51,12 +60,15 @@ class NativeUplink(Uplink):
     idle = True
     books = True
     news = 100
+    shown = wire.LIVE_ITEMS
 
     def __init__(self, name: str, options: Any, node: str, exchange: Exchange) -> None:
         """Know nothing yet of what the hub knows of the sensors."""
         super().__init__(name, options, node, exchange)
         self._url = options.url.rstrip("/").removesuffix(PATH) + PATH
         self._known: dict[str, About] = {}
+        self._shown: dict[str, About] = {}
+        self.live = options.live
 
     async def send(self, parcel: Parcel) -> Outcome:
         """Send a batch; the hub has it when its receipt says so."""
@@ -77,9 +89,24 @@ class NativeUplink(Uplink):
         origin: _Origin = {"alerts": [("alerts", place) for place in range(len(news))]}
         return _outcome(await self._post(_packed(batch)), batch, origin)
 
-    async def _post(self, body: _Body) -> Answer:
+    async def show(self, readings: Sequence[Reading], sensors: Mapping[str, About]) -> Outcome:
+        """Send live values, and what the hub may not know yet of their sensors."""
+        found = {one.sensor: sensors[one.sensor] for one in readings if one.sensor in sensors}
+        new = {name: about for name, about in found.items() if self._shown.get(name) != about}
+        values = tuple(
+            wire.Live(one.sensor, one.at, one.value, one.quality.name.lower())
+            for one in readings
+            if one.value is not None
+        )
+        batch = wire.Batch(wire.VERSION, clock.at(), live=values, sensors=_about(new))
+        outcome = _outcome(await self._post(_packed(batch), live=True), batch, {})
+        self._shown = self._shown | new if outcome.answer.status == 200 else {}
+        return outcome
+
+    async def _post(self, body: _Body, *, live: bool = False) -> Answer:
         content, encoding = body
-        return await self.exchange(Request(self._url, content, {"X-API-Key": self.options.key, **encoding}))
+        headers = {"X-API-Key": self.options.key, **encoding}
+        return await self.exchange(Request(self._url, content, headers, read=_READ_AT_MOST, live=live))
 
 
 _Body = tuple[bytes, dict[str, str]]
@@ -114,7 +141,7 @@ def _batch(parcel: Parcel, known: Mapping[str, About]) -> tuple[wire.Batch, _Ori
         summaries=_sent([*parcel.items, *(parcel.instead[place] for place in again)]),
         ahead=_sent(parcel.ahead),
         hours=_sent(parcel.instead[place] for place in hours),
-        sensors={name: wire.About(one.unit, one.label) for name, one in changed.items()},
+        sensors=_about(changed),
         node=wire.Sender(__version__, doing.clock, doing.every, doing.waiting, doing.parked, doing.lost),
     )
     items: list[tuple[Literal["items", "instead"], int]] = [("items", place) for place in range(len(parcel.items))]
@@ -126,6 +153,10 @@ def _batch(parcel: Parcel, known: Mapping[str, About]) -> tuple[wire.Batch, _Ori
 
 def _sent(items: Iterable[Item]) -> tuple[wire.Sent, ...]:
     return tuple(wire.sent(item.sensor, item.summary) for item in items)
+
+
+def _about(sensors: Mapping[str, About]) -> dict[str, wire.About]:
+    return {name: wire.About(one.unit, one.label) for name, one in sensors.items()}
 
 
 def _told(news: News) -> wire.Told:
@@ -185,6 +216,8 @@ def _wrong(receipt: wire.Receipt, batch: wire.Batch, refused: Collection[int]) -
         return "it is for another file of summaries"
     if batch.epoch and not batch.after <= receipt.cursor <= batch.upto:
         return f"it is up to {receipt.cursor}, which was not sent"
+    if batch.epoch and receipt.cursor == batch.after < batch.upto:
+        return "nothing of what was sent is done"
     missing = [one for place, one in enumerate(batch.alerts) if place not in refused]
     return "" if {one.delivery for one in missing} <= set(receipt.alerts) else "an alert is missing in it"
 

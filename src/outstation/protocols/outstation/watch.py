@@ -40,6 +40,7 @@ class Watch:
     async def look(self) -> None:
         """Raise the alerts that are due, and clear those that are over. Raises StoreError."""
         known, moment = await asyncio.to_thread(self._nodes.all), clock.moment()
+        reported.forget_others(self.site.runner, {one.name for one in known})
         standing = self._standing()
         due = dict.fromkeys(standing, "")  # those of nodes that were removed are over
         due |= {_CLONED + one.name: _cloned(one.name, one.report) for one in known}
@@ -51,6 +52,10 @@ class Watch:
             due[subject] = text if not many and is_known else "it was told" if subject in standing else ""
         self._tell(due | {_MANY: many}, moment)
         await reported.tell_held(self.site.runner)
+
+    def is_cloned(self, node: str) -> bool:
+        """Tell whether two senders report as this node."""
+        return _CLONED + node in self._standing()
 
     def _silence(self, known: Known, now: Millis) -> str:
         """Return what people are told of a node that is silent, or ""."""

@@ -12,7 +12,7 @@ import zlib
 
 import msgspec
 
-from outstation.core.readings import Millis
+from outstation.core.readings import Millis, Value
 from outstation.core.summaries import NO_BAD, Number, Numbers, Summary
 from outstation.errors import RefusedError
 
@@ -20,6 +20,9 @@ VERSION = 1
 
 BATCH_ITEMS = 2_000
 """Summaries in a batch at most; what is longer is refused."""
+
+LIVE_ITEMS = 500
+"""Live values in a batch at most."""
 
 BATCH_BYTES = 1024 * 1024
 """Of a batch, once it is unpacked."""
@@ -74,6 +77,15 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     cleared_at: Millis | None = None
 
 
+class Live(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a sensor says right now, for whoever watches. It is not kept. quality: in one word."""
+
+    sensor: str
+    at: Millis
+    value: Value
+    quality: str = "ok"
+
+
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the hub shows of a sensor beside its summaries."""
 
@@ -98,7 +110,8 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: which file of the node the numbers are of; before: the epochs that this one follows, the newest first.
     token: of the last receipt. ahead: newest summaries from further on, so that the hub's picture is current: they
     come again when it is their turn. hours: those of an hour in the place of five-minute ones that are gone.
-    sensors: what is new about those that summaries came of. Alerts alone go without an epoch, and move nothing.
+    sensors: what is new about those that are in it. Alerts alone go without an epoch, and move nothing; so do live
+    values, which are taken of a batch that has nothing else but `sensors`.
     """
 
     version: int
@@ -112,6 +125,7 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     ahead: tuple[Sent, ...] = ()
     hours: tuple[Sent, ...] = ()
     alerts: tuple[Told, ...] = ()
+    live: tuple[Live, ...] = ()
     sensors: dict[str, About] = {}
     node: Sender = Sender()
 
@@ -130,6 +144,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the hub answers to a batch that it has on disk, refused items aside.
 
     epoch, cursor: all up to this number are done. clock: how far the hub trusts its time. alerts: deliveries it has.
+    watched: somebody looks at the hub just now, and live values are welcome.
     """
 
     version: int

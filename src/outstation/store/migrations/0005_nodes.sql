@@ -14,6 +14,13 @@ CREATE TABLE reported (
     label  TEXT    NOT NULL
 ) STRICT;
 
+-- Hours of reported sensors that came as hours: the parts that are here may be a few of theirs.
+CREATE TABLE whole_hours (
+    sensor INTEGER NOT NULL,
+    start  INTEGER NOT NULL,   -- UTC, ms
+    PRIMARY KEY (sensor, start)
+) STRICT, WITHOUT ROWID;
+
 -- Which alert here is which alert of a node, and whether people were told of it.
 CREATE TABLE told (
     node      TEXT    NOT NULL,

@@ -22,6 +22,7 @@ class Status:
 
     def get(self, _: Request) -> Answer:
         """Handle GET /api/status."""
+        self._site.feed.look()
         return json(self.document())
 
     def health(self, _: Request) -> Answer:

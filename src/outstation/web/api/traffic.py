@@ -59,6 +59,7 @@ def _document(kind: str, report: Report) -> dict[str, object]:
         "requests": traffic.requests,
         "bytes_sent": traffic.sent,
         "bytes_received": traffic.received,
+        "bytes_live": traffic.live,
         "readings": traffic.readings,
         "bytes_one_by_one": traffic.naive,
         "share": round(cost / traffic.naive, 6) if traffic.naive else None,

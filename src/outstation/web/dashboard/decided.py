@@ -42,8 +42,9 @@ def settings_section(decisions: Decisions) -> Iterator[str]:
 
 def _alert(alert: Alert, view: View) -> str:
     seen = f" · seen by {text(alert.acknowledged_by)}" if alert.state == "acknowledged" else ""
+    where = f"{alert.node}: " if alert.node else ""
     return (
-        f'<li class="{alert.severity}"><b>{alert.severity}</b> {text(alert.message)}'
+        f'<li class="{alert.severity}"><b>{alert.severity}</b> {text(where + alert.message)}'
         f"<p class=when>since {time_element(alert.raised_at, view)}{seen}</p></li>\n"
     )
 

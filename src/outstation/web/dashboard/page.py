@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from outstation import __version__, clock
+from outstation.core.readings import Alert
 from outstation.core.sensors import SensorState
 from outstation.engine.site import Site
 from outstation.http import HTML, Answer, Request, Response
@@ -54,6 +55,7 @@ class Page:
 
     def get(self, request: Request) -> Answer:
         """Handle GET /: `units=c|f` chooses, `refresh=off` stands still."""
+        self._site.feed.look()
         document = "".join(self._parts(self._view(request.query)))
         return Response(document.encode("utf-8", "replace"), content_type=HTML, headers=_PAGE_HEADERS)
 
@@ -77,7 +79,7 @@ class Page:
         yield "<main>\n"
         yield from self._health(view)
         yield self._kept()
-        yield from alerts_section(self._site.node.decisions.alerts.standing, view)
+        yield from alerts_section(self._standing(), view)
         yield from self._groups(view)
         yield from rules_section(self._site.node.decisions, view)
         yield from settings_section(self._site.node.decisions)
@@ -113,7 +115,7 @@ class Page:
 
     def _health(self, view: View) -> Iterator[str]:
         problems = self._status.problems(view.moment.now)
-        if not problems and self._site.node.decisions.alerts.standing:
+        if not problems and self._standing():
             return
         if not problems:
             yield '<p class="health well">All is well</p>\n'
@@ -126,6 +128,10 @@ class Page:
         if len(problems) > PROBLEMS_SHOWN:
             yield f'<p>and {len(problems) - PROBLEMS_SHOWN} more: <a href="/api/health">/api/health</a></p>\n'
         yield "</section>\n"
+
+    def _standing(self) -> list[Alert]:
+        """Return the alerts that stand here and at the nodes that report here."""
+        return [*self._site.node.decisions.alerts.standing, *self._site.runner.elsewhere.values()]
 
     def _kept(self) -> str:
         """Return how much is kept, how fast it grows and when it is full."""
