@@ -379,10 +379,7 @@ _TAKEN_OVER = (
         "SELECT name, key, added, json_remove(body, '$.standing', '$.until') FROM nodes",
         "INSERT INTO nodes (name, key, added, body) VALUES (?, ?, ?, ?)",
     ),
-    (  # after `alerts`: none is told of twice
-        "SELECT node, id, raised_at, alert, is_told FROM told",
-        "INSERT INTO told (node, id, raised_at, alert, is_told) VALUES (?, ?, ?, ?, ?)",
-    ),
+    ("SELECT * FROM told", "INSERT INTO told VALUES (?, ?, ?, ?, ?)"),
 )
 
 
