@@ -18,6 +18,7 @@ from outstation.core.delivery import (
     judge_uplink,
     own_moment,
     piece,
+    told,
 )
 from outstation.core.summaries import Summary
 
@@ -71,6 +72,13 @@ def test_retry_after_is_obeyed_within_reason(asked: int | None, after: int) -> N
 def test_a_wrong_url_parks_no_summary(status: int) -> None:
     verdict = judge_uplink(1, Answer(status), 0.5)
     assert (verdict.then, verdict.after, verdict.urgent) == ("again", SELDOM, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [(401, " (is its key right?)"), (404, " (is its URL right?)"), (511, ""), (503, "")]
+)
+def test_a_person_is_told_what_to_look_at(status: int, advice: str) -> None:
+    assert told(Answer(status, f"it answered {status}")) == f"it answered {status}{advice}"
 
 
 def test_an_uplink_is_judged_as_a_receiver_but_waits_longer() -> None:

@@ -149,6 +149,15 @@ def test_two_with_one_card_are_found_out_and_never_merged() -> None:
         assert hub.hear(epoch, 0, 100, before=("one", "other", "a"))[0] == "cloned"
 
 
+def test_what_was_long_under_way_is_no_second_sender() -> None:
+    hub = Hub()
+    hub.hear("a", 0, 10)
+    hub.hear("z", 0, 4, sent_at=START + 9)
+    assert (hub.hear("a", 10, 20, "t1", sent_at=START + 8)[0], hub.asks_from) == ("behind", 0)
+    assert hub.hear("z", 4, 5, "t2", sent_at=START + 10)[0] == "goes on"
+    assert hub.hear("a", 10, 20, "t1", sent_at=START + 11)[0] == "cloned"
+
+
 def test_epochs_of_long_ago_are_forgotten() -> None:
     hub = Hub()
     for number in range(40):
@@ -159,6 +168,12 @@ def test_epochs_of_long_ago_are_forgotten() -> None:
 def test_silence_is_three_reports_missed_and_no_less_than_three_minutes() -> None:
     assert reporting.silent_after(300_000) == 900_000
     assert reporting.silent_after(10_000) == 180_000
+
+
+def test_what_is_older_than_three_batches_is_history() -> None:
+    assert not reporting.is_history(START, START + 3 * FIVE_MINUTES, 10_000)
+    assert reporting.is_history(START, START + 3 * FIVE_MINUTES + 1, 10_000)
+    assert not reporting.is_history(START, START + 3 * FIVE_MINUTES + 1, 600_000)
 
 
 @pytest.mark.parametrize(

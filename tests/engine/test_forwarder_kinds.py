@@ -149,3 +149,15 @@ def test_a_sign_of_life_comes_while_all_is_well_and_not_otherwise(tmp_path: Path
             await until(lambda: len(server.seen) > before + 1)
 
     in_store(tmp_path, story)
+
+
+def test_a_sign_of_life_that_fails_is_called_one(tmp_path: Path) -> None:
+    server = Server()
+    server.otherwise = answer(404)
+
+    async def story(store: Store) -> None:
+        async with server.up(), at_work(store, sending(HeartbeatUplink, every=20, url=server.url)) as forwarder:
+            await until(forwarder.troubles)
+            assert forwarder.troubles() == ['Signs of life do not reach "hub": it answered 404 (is its URL right?).']
+
+    in_store(tmp_path, story)

@@ -12,15 +12,18 @@ import pytest
 from outstation import clock
 from outstation.core import delivery
 from outstation.core.readings import Note
-from outstation.engine import forwarding
+from outstation.engine import failing, forwarding
 from outstation.protocols.influxdb.uplink import InfluxdbUplink
 from outstation.protocols.json.uplink import JsonUplink
 from outstation.protocols.outstation import wire
 from outstation.store.database import Store
 from outstation.store.outbox import Outbox
 from tests.engine.receiving import OK, Seen, Server, answer, until
-from tests.engine.reporting import NOON, Hub, at_work, facts, native, raised, sending, summed_up, waiting
-from tests.store.given import in_store
+from tests.engine.reporting import NOON, Hub, at_work, facts, native, raised, sending, standing, summed_up, waiting
+from tests.store.given import BOOT, in_store
+from tests.store.test_disk_full import fill_up, small_disk
+
+__all__ = ["small_disk"]
 
 REASON = "it is unknown here, and [web] accept_new_sensors is false"
 
@@ -86,6 +89,20 @@ def test_a_hub_that_takes_a_few_at_once_has_all_in_the_end(tmp_path: Path) -> No
     in_store(tmp_path, story)
 
 
+def test_a_hub_that_follows_nothing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing, "FAILING_AFTER", 0)
+    hub = Server()
+    hub.otherwise = standing(0)
+
+    async def story(store: Store) -> None:
+        await summed_up(store, range(3))
+        async with hub.up(), at_work(store, native(f"http://127.0.0.1:{hub.port}")) as forwarder:
+            await until(forwarder.troubles)
+            assert "it does not follow" in forwarder.troubles()[0]
+
+    in_store(tmp_path, story)
+
+
 class Forgetful(Server):
     """An InfluxDB that keeps nothing that is older than a time."""
 
@@ -142,7 +159,7 @@ def test_a_stop_in_the_middle_doubles_nothing_that_was_confirmed(tmp_path: Path)
     async def story(store: Store) -> None:
         await summed_up(store, range(30))
         async with server.up():
-            server.on_answered = lambda: server.stays_open or setattr(server, "stays_open", len(server.seen) >= 11)
+            server.on_answered = hang
             async with at_work(store, sending(JsonUplink, url=server.url)):
                 await until(lambda: len(server.seen) >= 12)
             server.stays_open = False
@@ -151,6 +168,9 @@ def test_a_stop_in_the_middle_doubles_nothing_that_was_confirmed(tmp_path: Path)
                 await until(lambda: not waiting(store))
         assert len({seen.body for seen in server.seen}) == 30
         assert len(server.seen) <= 31  # the one that was under way at the stop
+
+    def hang() -> None:
+        server.stays_open = len(server.seen) >= 11
 
     in_store(tmp_path, story)
 
@@ -199,3 +219,44 @@ def test_it_is_said_why_alerts_and_summaries_wait(tmp_path: Path, monkeypatch: p
             assert (await forwarder.reports())["hub"].last_error.startswith("the clock of this node was not set yet")
 
     in_store(tmp_path, story)
+
+
+def test_while_the_disk_is_full_nothing_is_sent_twice(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all goes on when there is room."""
+    monkeypatch.setattr(forwarding, "STORE_AGAIN", 0.05)
+    server = Server()
+
+    async def main() -> None:
+        with Store(small_disk, boot=BOOT) as store:
+            await summed_up(store, range(250))
+            server.on_answered = lambda: fill_up(small_disk) if len(server.seen) == 3 else None
+            async with server.up(), at_work(store, sending(JsonUplink, url=server.url)):
+                await until(lambda: store.stats().error)
+                await asyncio.sleep(0.5)
+                assert len(server.seen) <= 250
+                (small_disk / "ballast").unlink()
+                await until(lambda: len({seen.body for seen in server.seen}) == 250 and not waiting(store))
+        assert len(server.seen) == 250
+
+    asyncio.run(main())
+
+
+def test_a_sign_of_life_from_a_full_disk_moves_no_cursor(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "STORE_AGAIN", 0.05)
+    hub = Slow()
+    hub.takes = 7
+
+    async def main() -> None:
+        with Store(small_disk, boot=BOOT) as store:
+            await summed_up(store, range(40))
+            hub.on_answered = lambda: fill_up(small_disk) if len(hub.has) == 14 else None
+            async with hub.up(), at_work(store, native(hub.url)):
+                await until(lambda: store.stats().error)
+                requests, summaries = len(hub.seen), len(hub.has)
+                await until(lambda: len(hub.seen) >= requests + 3)
+                assert len(hub.has) == summaries < 40
+                hub.on_answered = lambda: None
+                (small_disk / "ballast").unlink()
+                await until(lambda: len(hub.has) == 40 and not waiting(store))
+
+    asyncio.run(main())

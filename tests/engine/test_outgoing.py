@@ -194,6 +194,19 @@ def test_of_many_addresses_the_first_that_takes_us() -> None:
     assert with_server(story) == Answer(204)
 
 
+def test_the_address_that_took_us_is_tried_first_the_next_time() -> None:
+    """Else a black hole before it would cost its share of the time again and again."""
+
+    async def story(server: Server) -> Answer:
+        url, look_up = f"http://one.of.two:{server.port}/", leads_to("127.0.0.2", "127.0.0.1")
+        await post(url, b"{}", {}, within=5, look_up=look_up)
+        elsewhere = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.2", server.port)
+        async with elsewhere:
+            return await post(url, b"{}", {}, within=5, look_up=look_up)
+
+    assert with_server(story) == Answer(204)
+
+
 def test_a_name_that_nobody_knows() -> None:
     assert "its name could not be resolved" in posted("http://no-such-host.invalid/").error
     assert "its name has no address" in posted("http://nothing.example/", leads_to()).error

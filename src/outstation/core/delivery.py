@@ -31,7 +31,10 @@ _TRANSIENT = frozenset({408, 425, 429})
 
 _FORBIDDEN = frozenset({401, 403})
 
-_OF_THE_ADDRESS = frozenset({404, 405, 407, 410, 421, 511})
+_PORTAL = 511
+"""Network Authentication Required (RFC 6585): a login page in between."""
+
+_OF_THE_ADDRESS = frozenset({404, 405, 407, 410, 421, _PORTAL})
 """Statuses of RFC 9110 and 6585 that speak of the URL or the network, not of what was sent: a wrong URL in a config
 must not be taken for a wish to have none of the summaries."""
 
@@ -97,6 +100,15 @@ def judge_uplink(attempt: int, answer: Answer, chance: float, longest: Millis | 
     if answer.status in _OF_THE_ADDRESS:
         return Verdict("again", SELDOM, urgent=True)
     return judge(attempt, answer, chance, longest)
+
+
+def told(answer: Answer) -> str:
+    """Return what a person is told of an answer to an uplink: with what to look at."""
+    if answer.status in _FORBIDDEN:
+        return f"{answer.error} (is its key right?)"
+    if answer.status in _OF_THE_ADDRESS and answer.status != _PORTAL:
+        return f"{answer.error} (is its URL right?)"
+    return answer.error
 
 
 def jittered(attempt: int, chance: float, longest: Millis | None = None) -> Millis:

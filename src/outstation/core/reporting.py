@@ -17,6 +17,7 @@ import msgspec
 from outstation.core.readings import Millis
 from outstation.core.sensors import MAX_AHEAD
 from outstation.core.summaries import NO_BAD, Number, Numbers, Summary
+from outstation.core.windows import FIVE_MINUTES
 
 EPOCHS = 16
 """Epochs of the past that are remembered: a node takes a new one when it was restored, or the hub was."""
@@ -73,16 +74,17 @@ def followed(known: Standing, step: Step, token: str, at: Millis) -> tuple[Verdi
     """
     if known.cloned is not None:
         return "cloned", known
-    if step.epoch in known.others:
+    is_overtaken = step.sent_at < known.sent_at
+    if step.epoch in known.others and not is_overtaken:
         return "cloned", msgspec.structs.replace(known, cloned=at)
-    if step.epoch in known.ancestors:
+    if step.epoch in (*known.ancestors, *known.others):
         return "behind", _from_the_beginning(known)
     if step.epoch != known.epoch:
         return _begun(known, step, token)
     if step.token not in (known.issued, known.acked) or step.after > known.cursor:
         return "behind", known
-    if step.token != known.issued and step.sent_at < known.sent_at:
-        return "behind", known  # on its way it was overtaken by what was sent in its place, which may say more
+    if step.token != known.issued and is_overtaken:  # on its way, by what was sent in its place and may say more
+        return "behind", known
     cursor = max(known.cursor, step.upto)
     return "goes on", msgspec.structs.replace(
         known, cursor=cursor, issued=token, acked=step.token, sent_at=step.sent_at
@@ -94,7 +96,7 @@ def _begun(known: Standing, step: Step, token: str) -> tuple[Verdict, Standing]:
     is_next = known.epoch in step.before[:1] or (not known.epoch and bool(step.token))
     if is_next and step.after > known.cursor:  # the hub was restored: what is between has to come again
         return "behind", known
-    if known.epoch and not is_next and step.after:  # so was the hub, and before this file; or the node was, and more than once
+    if known.epoch and not is_next and step.after:  # so was the hub, or more than once the node
         return "behind", _from_the_beginning(known)
     left = known.others if known.epoch in step.before else (known.epoch, *known.ancestors, *known.others)
     others = tuple(epoch for epoch in left if epoch and epoch not in step.before)[:EPOCHS]
@@ -109,6 +111,11 @@ def _from_the_beginning(known: Standing) -> Standing:
 def silent_after(every: Millis) -> Millis:
     """Return how long a node that reports every so often may say nothing."""
     return max(3 * every, SILENT_AT_LEAST)
+
+
+def is_history(at: Millis, sent_at: Millis, every: Millis) -> bool:
+    """Tell by the clock of a node that reports every so often whether what it measured was old when it left."""
+    return sent_at - at > 3 * max(every, FIVE_MINUTES)
 
 
 def name(node: str, sensor: str) -> str:

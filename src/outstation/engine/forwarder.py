@@ -30,7 +30,7 @@ from outstation.store.outbox import Outbox
 _CLOSE_S = 0.8
 
 _APART: Millis = 5_000
-"""Between two messages about one alert to those that take every change of it: it may flap ten times a second."""
+"""In so long two messages about one alert at most, to those that take every change: it may flap ten times a second."""
 
 Make = Callable[[Exchange], Uplink]
 

@@ -17,7 +17,7 @@ import msgspec
 
 from outstation import clock
 from outstation.core.closing import GRACE
-from outstation.core.delivery import LONGEST_BATCH, SELDOM, Answer, jittered, judge_uplink, own_moment
+from outstation.core.delivery import LONGEST_BATCH, SELDOM, Answer, jittered, judge_uplink, own_moment, told
 from outstation.core.readings import Millis, Note, Reading
 from outstation.engine.failing import Failing
 from outstation.engine.line import STORE_AGAIN
@@ -93,10 +93,6 @@ def _chance(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
 
 
-async def _at_once() -> None:
-    """There is nothing that goes first."""
-
-
 class Forwarding:
     """The task of one uplink. reached: called after each success. alerts_first: what is waited for before a try."""
 
@@ -112,7 +108,8 @@ class Forwarding:
     ) -> None:
         self._outbox, self._name, self._uplink, self._every = Outbox(store), name, uplink, every
         self._facts, self._meter = facts, meter
-        self._failing = Failing(name, "uplink", "summaries", note)
+        self._what = "summaries" if uplink.batch else "signs of life"
+        self._failing = Failing(name, "uplink", self._what, note)
         self._account = Account(0, 0, 0, 0)
         self._woken, self._hurry = asyncio.Event(), asyncio.Event()
         self._moment = own_moment(_chance(facts.node), every)
@@ -122,9 +119,10 @@ class Forwarding:
         self._size = Size(uplink.batch)
         self._ahead_at = self._stored_at = self._excused = 0
         self._is_idle_due = False
+        self._left: Underway | None = None
         self.reached: Callable[[], None] = lambda: None
         self.heard: Callable[[Outcome], None] = lambda _: None
-        self.alerts_first: Callable[[], Awaitable[None]] = _at_once
+        self.alerts_first: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
 
     def wake(self) -> None:
         """There is something to send: wait for no moment."""
@@ -146,7 +144,8 @@ class Forwarding:
         """Return a sentence when somebody should look, or ""."""
         if not self._failing.is_long:
             return ""
-        return f'Summaries do not reach "{self._name}": {self._failing.error}; {self._account.waiting} wait.'
+        waiting = f"; {self._account.waiting} wait" if self._uplink.batch else ""
+        return f'{self._what.capitalize()} do not reach "{self._name}": {self._failing.error}{waiting}.'
 
     async def run(self) -> None:
         """Forward until cancelled."""
@@ -157,6 +156,7 @@ class Forwarding:
                     await self._look()
                     self._meter.recall(self._account.traffic)
                 is_new = False
+                await self._store_left()
                 await self._until_due()
                 await self._drain()
             except StoreError as error:
@@ -168,6 +168,15 @@ class Forwarding:
                 self._failing.fail(f"a mistake in this program ({type(error).__name__}); see its log", urgent=True)
                 await asyncio.sleep(STORE_AGAIN)
 
+    async def _store_left(self) -> None:
+        """Wait until what is done is written down, or until a sign of life is due."""
+        while self._left is not None and not (self._uplink.idle and self._slot != self._slot_now()):
+            try:
+                await self._store(self._left)
+                self._woken.set()  # there may be more to send
+            except StoreError:
+                await asyncio.sleep(STORE_AGAIN)
+
     async def _look(self) -> None:
         """See how the uplink stands. Raises StoreError."""
         if self._uplink.batch:
@@ -177,11 +186,14 @@ class Forwarding:
         """Wait for this node's moment of the next window; after a start only for as long as nodes are spread over."""
         if self._slot is None:
             await self._pause(self._moment, self._woken)
-        while self._slot == (slot := (clock.at() - self._phase) // self._every) and not self._woken.is_set():
+        while self._slot == (slot := self._slot_now()) and not self._woken.is_set():
             due = (slot + 1) * self._every + self._phase
             await self._pause(min(due - clock.at(), _LOOK), self._woken)
         self._woken.clear()
-        self._slot = (clock.at() - self._phase) // self._every
+        self._slot = self._slot_now()
+
+    def _slot_now(self) -> int:
+        return (clock.at() - self._phase) // self._every
 
     async def _drain(self) -> None:
         """Send all there is."""
@@ -190,11 +202,27 @@ class Forwarding:
             if is_first or self._attempt:  # else it is reached, and alerts know that
                 await self.alerts_first()
             is_first = False
-            load = await self._load()
-            if not (load.items or load.instead or self._is_idle_due):
+            way = await self._next()
+            if not (way.items or way.instead or self._is_idle_due):
                 return
-            if await self._pass_on(load) and not (load.is_more or load.instead):
+            is_last = not (way.load.is_more or way.instead)
+            if await self._pass_on(way) and is_last:
                 return
+
+    async def _next(self) -> Underway:
+        """Return what is to be sent. Raises StoreError.
+
+        What is done must be written down first. As long as that fails, nothing is sent twice: a sign of life goes.
+        """
+        if self._left is not None:
+            try:
+                await self._store(self._left)
+            except StoreError:
+                if not self._is_idle_due:
+                    raise
+                return self._left
+        load = await self._load()
+        return Underway(load, load.items, load.instead, load.token, load.after, load.after)
 
     async def _load(self) -> Load:
         """Read what is next; nothing while the clock is not trusted, for who knows of when its windows are."""
@@ -210,14 +238,14 @@ class Forwarding:
     def _is_sure(self) -> bool:
         return self._facts.is_believed() or clock.now() >= UNSURE
 
-    async def _pass_on(self, load: Load) -> bool:
+    async def _pass_on(self, way: Underway) -> bool:
         """Send a load; tell whether all of it is done. What is done is written down, also when this is cut short."""
-        way = Underway(load, load.items, load.instead, load.token, load.after, load.after)
         try:
             return await self._send(way)
         finally:
-            if way.is_unstored and self._uplink.batch:
-                await self._store(way)
+            if way.is_unstored and way is not self._left:
+                with contextlib.suppress(StoreError):  # then it is left for the next time
+                    await self._store(way)
 
     async def _send(self, way: Underway) -> bool:
         """Send it in as many parcels as it takes; tell whether all of it is done."""
@@ -228,7 +256,8 @@ class Forwarding:
             self.heard(outcome)
             wait = await self._settle(way, part, parcel, outcome)
             is_over = wait is not None or not (way.items or way.instead)
-            if self._uplink.batch and (is_over or self._uplink.books or clock.now() - self._stored_at >= _STORE_EVERY):
+            is_due = is_over or self._uplink.books or clock.now() - self._stored_at >= _STORE_EVERY
+            if is_due and way.is_unstored:  # a try that failed writes nothing: of these there may be many
                 await self._store(way)
             if wait is not None:
                 await self._pause(wait, asyncio.Event() if outcome.answer.retry_after else self._hurry)
@@ -239,6 +268,7 @@ class Forwarding:
         load, account, books = way.load, self._account, self._uplink.books
         # Not while a bad item is looked for, which may be one of these.
         is_ahead = self._size.is_full and not part.is_instead
+        trust = clock.trust(self._facts.clock).name.lower()
         return Parcel(
             at=clock.at(),
             items=tuple(part.items) if not (part.is_instead and books) else (),
@@ -250,13 +280,7 @@ class Forwarding:
             before=load.epochs[1:],
             token=way.token,
             sensors=self._facts.sensors(),
-            node=Doing(
-                clock.trust(self._facts.clock).name.lower(),
-                self._every,
-                self._waiting_after(part),
-                account.parked,
-                account.lost,
-            ),
+            node=Doing(trust, self._every, self._waiting_after(part), account.parked, account.lost),
         )
 
     async def _settle(self, way: Underway, part: Part, parcel: Parcel, outcome: Outcome) -> Millis | None:
@@ -269,7 +293,7 @@ class Forwarding:
         verdict = judge_uplink(self._attempt, outcome.answer, random.random(), LONGEST_BATCH)  # noqa: S311
         if verdict.then == "again":
             self._lighten(part, outcome.answer)
-            return self._wait(outcome.answer.error, verdict.after, urgent=verdict.urgent)
+            return self._wait(told(outcome.answer), verdict.after, urgent=verdict.urgent)
         self._attempt = 0
         if verdict.then == "done":
             self._take(way, part.until(outcome.cursor), parcel, outcome)
@@ -341,7 +365,10 @@ class Forwarding:
         self._failing.say("summaries again", "it was restored, or this node was: what it misses is sent again")
         self._ahead_at = 0
         self._attempt += 1
-        return jittered(self._attempt, random.random(), LONGEST_BATCH) if self._attempt > 1 else 0  # noqa: S311
+        if self._attempt == 1:
+            return 0
+        error = "it does not follow: it was sent what it asked for, and asks again"
+        return self._wait(error, jittered(self._attempt, random.random(), LONGEST_BATCH), urgent=False)  # noqa: S311
 
     def _wait(self, error: str, wait: Millis, *, urgent: bool) -> Millis:
         self._failing.fail(error, urgent=urgent)
@@ -349,14 +376,14 @@ class Forwarding:
 
     async def _store(self, way: Underway) -> None:
         """Have the store know what is done. Raises StoreError."""
-        done, parked, notes = way.done, way.parked, list(way.notes(self._name))
-        way.done, way.parked, way.is_unstored = [], [], False
-        for note in notes:
-            log.warning("Uplink %s: %s.", self._name, note.text)
-        kept = self._meter.kept()
-        await self._outbox.taken(
-            self._name, way.load, way.token, upto=way.had, instead=done, parked=parked, notes=notes, traffic=kept
-        )
+        if not self._uplink.batch:
+            return
+        try:
+            await way.stored(self._outbox, self._name, self._meter.kept())
+        except StoreError:
+            self._left = way
+            raise
+        self._left = None
         self._stored_at = clock.now()
 
     @staticmethod

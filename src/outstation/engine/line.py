@@ -31,6 +31,8 @@ CARRIED_AT_MOST = 1_000
 STORE_AGAIN = 5.0
 """Seconds until the store is asked again after it failed."""
 
+_LONG_AGO: tuple[Millis, Millis] = (-(1 << 62), -(1 << 62))
+
 
 class Queue(msgspec.Struct, frozen=True):
     """How a receiver does. waiting: messages that it has not confirmed. last_ok: UTC; None: not since the start."""
@@ -52,7 +54,7 @@ class Way(msgspec.Struct, frozen=True):
 
     key: what its deliveries are stored under. name: as people know it. at_once: messages in one try at most. missing:
     what is in the way of any message, or "". judge: as core.delivery.judge. reached: called after each success.
-    apart: between two messages about one alert, which may flap.
+    apart: in so long there are two messages about one alert at most, for it may flap: it was raised, and is over.
     """
 
     key: str
@@ -111,7 +113,8 @@ class Line:
         self._known = 0
         self._hurry, self._tried = asyncio.Event(), asyncio.Event()
         self._is_pausing = False
-        self._sent: dict[int, Millis] = {}  # by alert, on `now`
+        self._attempt = 0
+        self._sent: dict[int, tuple[Millis, Millis]] = {}  # by alert the last but one and the last, on `now`
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -174,9 +177,8 @@ class Line:
                 await self.woken.wait()
 
     def _is_too_soon(self, delivery: Delivery) -> bool:
-        """Tell whether a message would follow too soon on the last one about the same alert."""
-        last = self._sent.get(delivery.alert)
-        return last is not None and clock.now() - last < self.way.apart
+        """Tell whether a message would follow too soon on the last two about the same alert."""
+        return clock.now() - self._sent.get(delivery.alert, _LONG_AGO)[0] < self.way.apart
 
     async def _waiting(self) -> tuple[list[Delivery], bool]:
         """Return what is to be sent next, and whether the store does as it is told."""
@@ -194,18 +196,22 @@ class Line:
         return (sorted(found.values(), key=lambda one: one.made) if self._carried else list(found.values())), is_well
 
     async def _deliver(self, group: Sequence[Delivery]) -> None:
-        attempt, verdict, answer, refused = 0, Verdict("again"), Answer(None), dict[int, str]()
+        verdict, answer, refused = Verdict("again"), Answer(None), dict[int, str]()
         while verdict.then == "again":
             await self._pause(verdict.after, is_asked=answer.retry_after is not None)
-            attempt += 1
+            if self._attempt and not (group := await self._not_replaced(group)):
+                self._tried.set()
+                return
+            self._attempt += 1
             try:
                 answer, objections = await self.way.send(group)
             finally:
                 self._tried.set()
             refused = dict(objections)
-            verdict = self.way.judge(attempt, answer, random.random())  # noqa: S311  spreads load, guards nothing
+            verdict = self.way.judge(self._attempt, answer, random.random())  # noqa: S311  spreads load, guards nothing
             if verdict.then == "again":
                 self._failing.fail(answer.error, urgent=verdict.urgent)
+        self._attempt = 0
         if verdict.then == "park" and len(group) > 1:
             half = len(group) // 2
             await self._deliver(group[:half])
@@ -221,11 +227,17 @@ class Line:
         with contextlib.suppress(StoreError):  # before the next round, then
             await self._tell_store()
 
+    async def _not_replaced(self, group: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Return what of it is still to be told: an alert may be over since the last try, and is history then."""
+        waiting, is_well = await self._waiting() if self.way.apart else (group, True)
+        keys = {one.key for one in waiting}
+        return [one for one in group if one.key in keys] if is_well else group
+
     def _settle(self, group: Sequence[Delivery], refused: Mapping[int, str]) -> None:
         now = clock.now()
-        self._sent = {alert: sent for alert, sent in self._sent.items() if now - sent < self.way.apart}
+        self._sent = {alert: sent for alert, sent in self._sent.items() if now - sent[1] < self.way.apart}
         for place, delivery in enumerate(group):
-            self._sent[delivery.alert] = now
+            self._sent[delivery.alert] = self._sent.get(delivery.alert, _LONG_AGO)[1], now
             self._carried.pop(delivery.key, None)
             self._settled[delivery.key] = self._parked(delivery, refused[place]) if place in refused else None
 

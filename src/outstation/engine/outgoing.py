@@ -29,6 +29,12 @@ from outstation.plugins import Request
 
 _ADDRESSES_AT_MOST = 4
 
+_SHARE_S = 4.0
+"""Of the time for all addresses but the last: one that is a black hole (IPv6 at many a site) costs an alert no more."""
+
+_taken_by: dict[tuple[str, int], str] = {}
+"""By host and port, of those in the config: the address that took us last. It is tried first."""
+
 LookUp = Callable[..., list[tuple[Any, ...]]]
 """As socket.getaddrinfo: called in a thread of its own."""
 
@@ -129,14 +135,22 @@ async def _connect(
     target: Target, addresses: list[str], share: float
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to the first address that takes us; each has its share of the time."""
-    context: dict[str, Any] = {"ssl": _context(), "server_hostname": target.host} if target.is_tls else {}
+    context: dict[str, Any] = {}
+    if target.is_tls:  # in a thread: to read some hundred certificates takes a small board long
+        context = {"ssl": await asyncio.to_thread(_context), "server_hostname": target.host}
+    known = target.host, target.port
+    addresses = sorted(addresses, key=lambda address: address != _taken_by.get(known))
     for address in addresses[:-1]:
         try:
-            async with asyncio.timeout(share):
-                return await asyncio.open_connection(address, target.port, **context)
+            async with asyncio.timeout(min(share, _SHARE_S)):
+                line = await asyncio.open_connection(address, target.port, **context)
         except OSError:  # a time-out too; the last address gives the reason that is told
             continue
-    return await asyncio.open_connection(addresses[-1], target.port, **context)
+        _taken_by[known] = address
+        return line
+    line = await asyncio.open_connection(addresses[-1], target.port, **context)
+    _taken_by[known] = addresses[-1]
+    return line
 
 
 async def _addresses(target: Target, look_up: LookUp) -> list[str]:

@@ -5,6 +5,7 @@ The law of this file: of what is done nothing is forgotten before the store know
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -13,7 +14,10 @@ import msgspec
 from outstation import clock
 from outstation.core.delivery import Item, piece
 from outstation.core.readings import Note
-from outstation.store.outbox import Load, Parked
+from outstation.errors import StoreError
+from outstation.store.outbox import Load, Outbox, Parked
+
+log = logging.getLogger(__name__)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -69,8 +73,31 @@ class Underway(msgspec.Struct):
         self.is_unstored = True
         self.parked.append(Parked(item.sensor, item.summary, error, clock.at()))
 
-    def notes(self, name: str) -> Iterator[Note]:
-        """Return what the journal of this node says of those: a line for each reason, however many they are."""
+    async def stored(self, outbox: Outbox, name: str, traffic: str) -> None:
+        """Have the store know what is done. Raises StoreError: then nothing more of this load is sent."""
+        notes = list(self._notes(name))
+        self.is_unstored = False
+        try:
+            await outbox.taken(
+                name,
+                self.load,
+                self.token,
+                upto=self.had,
+                instead=self.done,
+                parked=self.parked,
+                notes=notes,
+                traffic=traffic,
+            )
+        except StoreError:
+            self.is_unstored, self.items, self.instead = True, (), ()
+            self.load = msgspec.structs.replace(self.load, upto=self.upto)  # what else is in it was not sent
+            raise
+        for note in notes:
+            log.warning("Uplink %s: %s.", name, note.text)
+        self.done, self.parked = [], []
+
+    def _notes(self, name: str) -> Iterator[Note]:
+        """Return what the journal of this node says of those refused: a line for each reason, however many they are."""
         for reason, group in groupby(self.parked, key=lambda one: one.reason):
             yield Note("summary refused", name, _in_words(list(group), reason), clock.at())
 

@@ -1,4 +1,4 @@
-"""Alerts, one row a spell: the newest 20,000, and whichever older ones still stand."""
+"""Alerts, one row a spell: the newest 20,000, and whichever older ones of this node still stand."""
 
 from __future__ import annotations
 

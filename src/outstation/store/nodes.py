@@ -7,6 +7,7 @@ no readings here: none of its windows is ever made anew from them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -19,6 +20,7 @@ from outstation.core.sensors import SensorSpec
 from outstation.core.summaries import Summary, decode
 from outstation.core.windows import FIVE_MINUTES, Tier, Window
 from outstation.errors import UnknownNameError
+from outstation.store import told
 from outstation.store.log import Log
 
 if TYPE_CHECKING:
@@ -77,11 +79,11 @@ class Nodes:
     async def put(self, name: str, key: str) -> None:
         """Let a node report here with this key; what was known of an earlier one of that name is forgotten."""
         row = name, key, clock.at(), _encoder.encode(Report()).decode()
-        await self._store.write(lambda connection: _do(connection, _PUT, row))
+        await self._store.write(partial(_put, row=row))
 
     async def remove(self, name: str) -> None:
-        """Let a node report here no more; its history stays."""
-        await self._store.write(lambda connection: _do(connection, _REMOVE, (name,)))
+        """Let a node report here no more; its history stays, and its alerts are over."""
+        await self._store.write(partial(_remove, name=name, at=clock.at()))
 
 
 def report(connection: apsw.Connection, name: str) -> Report | None:
@@ -121,8 +123,13 @@ def reported(connection: apsw.Connection) -> Iterator[tuple[SensorSpec, Summary 
         yield SensorSpec(name, label, unit, every), newest
 
 
-def _do(connection: apsw.Connection, statement: str, row: tuple[str | int, ...]) -> None:
-    connection.execute(statement, row)
+def _put(connection: apsw.Connection, row: tuple[str | int, ...]) -> None:
+    connection.execute(_PUT, row)
+
+
+def _remove(connection: apsw.Connection, name: str, at: Millis) -> None:
+    connection.execute("DELETE FROM nodes WHERE name = ?", (name,))
+    told.forget(connection, name, at)
 
 
 def _newest(rows: Iterable[Any]) -> Summary | None:
@@ -137,8 +144,6 @@ _PUT = """
 INSERT INTO nodes (name, key, added, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET key = excluded.key, body = excluded.body
 """
-
-_REMOVE = "DELETE FROM nodes WHERE name = ?"
 
 _NO_READINGS = """
 INSERT INTO forgotten (sensor, tier, until) VALUES (?, ?, ?)

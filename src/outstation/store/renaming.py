@@ -19,7 +19,7 @@ from outstation.config import RESERVED
 from outstation.config.values import DEVICE_NAME, NAME
 from outstation.core.readings import Millis
 from outstation.errors import RefusedError, UnknownNameError
-from outstation.store import blocks, chunks
+from outstation.store import blocks, chunks, nodes
 from outstation.store.chunks import HIGHEST
 from outstation.store.database import Store
 from outstation.store.forgetting import Old
@@ -38,10 +38,14 @@ _PACKS_AT_ONCE = 100
 
 
 def newest(connection: apsw.Connection) -> dict[str, Millis | None]:
-    """Return all that has a history, outputs included, by name; with the time of the newest reading, UTC ms."""
-    latest = History(Lent(connection)).latest()
+    """Return all that has a history, outputs included, by name; with the time of the newest reading, UTC ms.
+
+    Of a sensor that is reported here it is the newest that a summary speaks of.
+    """
+    times = {spec.name: found.numbers.last_at for spec, found in nodes.reported(connection) if found and found.numbers}
+    times |= {name: reading.at for name, reading in History(Lent(connection)).latest().items()}
     names = connection.execute("SELECT name FROM sensors ORDER BY name")
-    return {name: latest[name].at if name in latest else None for (name,) in names}
+    return {name: times.get(name) for (name,) in names}
 
 
 async def rename(store: Store, old: str, new: str) -> None:

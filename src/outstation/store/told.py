@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from outstation.core.alerts import APART
-from outstation.core.readings import Alert, Alerted, AlertState, Severity
+from outstation.core.readings import Alert, Alerted, AlertState, Millis, Severity
 from outstation.store import alerts
 
 _FURTHER: tuple[AlertState, ...] = ("raised", "acknowledged", "cleared")
@@ -34,6 +34,7 @@ def take(
             furthest[key] = alert
     all_ = (msgspec.structs.replace(alert, node=node) for alert in furthest.values())
     found = [_one(connection, alert, numbers, is_held=alert.severity in asleep) for alert in all_]
+    connection.execute(_LET_GO, (alerts.AT_MOST,))
     connection.execute(_FORGET)
     return [told for told in found if told]
 
@@ -54,6 +55,14 @@ def held(connection: apsw.Connection, asleep: Collection[Severity]) -> list[Aler
 def release(connection: apsw.Connection, told: Iterable[Alerted]) -> None:
     """Know that people are told of these. In a transaction, with the messages."""
     connection.executemany("UPDATE told SET is_told = 1 WHERE alert = ?", ((one.alert.id,) for one in told))
+
+
+def forget(connection: apsw.Connection, node: str, at: Millis) -> None:
+    """Have the alerts of a node be over that may report no more: nobody could clear them. In a transaction."""
+    for alert in standing(connection):
+        if alert.node == node:
+            alerts.put(connection, msgspec.structs.replace(alert, state="cleared", cleared_at=at))
+    connection.execute("DELETE FROM told WHERE node = ?", (node,))
 
 
 def _one(connection: apsw.Connection, sent: Alert, numbers: Iterator[int], *, is_held: bool) -> Alerted | None:
@@ -104,5 +113,8 @@ _STANDING = "SELECT body FROM told JOIN alerts ON alerts.id = told.alert WHERE s
 _TOLD = "INSERT OR REPLACE INTO told (node, id, raised_at, alert, is_told) VALUES (?, ?, ?, ?, ?)"
 
 _HELD = "SELECT body FROM told JOIN alerts ON alerts.id = told.alert WHERE NOT is_told AND state != 'cleared'"
+
+_LET_GO = "DELETE FROM alerts WHERE id <= (SELECT max(id) FROM alerts) - ? AND id IN (SELECT alert FROM told)"
+"""Also what still stands: a node that raises more and more must not fill the disk."""
 
 _FORGET = "DELETE FROM told WHERE alert NOT IN (SELECT id FROM alerts)"

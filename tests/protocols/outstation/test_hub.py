@@ -7,7 +7,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +129,17 @@ def test_a_batch_whose_answer_was_lost_is_stored_once(node: Reporter) -> None:
     assert node.plotted("air", starts[-1], starts[-1] + FIVE_MINUTES)[0]["mean"] == 25.0
 
 
+def test_a_batch_that_was_overtaken_on_its_way_takes_nothing_back(node: Reporter) -> None:
+    first, second = windows(2)
+    node.send([said("air", first)])
+    late = node.batch([said("air", second, 20.0)])
+    time.sleep(0.002)
+    node.send([said("air", second, 25.0)], upto=3)
+    assert node.post(late).status == 409
+    assert node.plotted("air", second, second + FIVE_MINUTES)[0]["mean"] == 25.0
+    assert node.send([]).cursor == 3
+
+
 def test_what_is_no_more_is_taken_back(node: Reporter) -> None:
     first, second = windows(2)
     node.send([said("air", first), said("air", second)])
@@ -229,6 +242,20 @@ def test_rules_look_at_what_is_new_and_not_at_a_backlog(hub: Running) -> None:
     eventually(lambda: of_the_hub(hub, "hot") == ["raised"])
 
 
+def test_nor_does_a_hub_whose_clock_is_behind(tmp_path: Path) -> None:
+    """To it the whole backlog is of the future; what is old is known by the clock of the node."""
+    rule = '[[rules]]\nname = "hot"\nwhen = "hot-1/air > 30"\nalert = { severity = "warning", message = "hot" }\n'
+    with Running(tmp_path / "data", rule, module="tests.protocols.outstation.late_hub") as hub:
+        node = Reporter(hub, "hot-1")
+        (newest,) = windows(1)
+        node.send([said("air", start, 40.0) for start in windows(5, back=50)], ahead=(said("air", newest, 20.0),))
+        node.send([said("air", start, 40.0) for start in windows(5, back=20)])
+        sensors = hub.get("/api/status").json["sensors"]
+        assert (sensors["hot-1/air"]["value"], of_the_hub(hub, "hot")) == (20.0, [])
+        node.send([said("air", newest, 35.0)])
+        eventually(lambda: of_the_hub(hub, "hot") == ["raised"])
+
+
 def test_all_of_it_is_known_after_a_restart(hub: Running, node: Reporter) -> None:
     (start,) = windows(1)
     node.send([said("air", start, 22.0)], sensors={"air": About("°C")}, alerts=(told(1, f"last at {node.name}"),))
@@ -239,6 +266,25 @@ def test_all_of_it_is_known_after_a_restart(hub: Running, node: Reporter) -> Non
     assert hub.get(f"/api/readings?sensor={node.name}/air").json["readings"] == []
     assert node.send([said("air", start, 23.0)], alerts=(told(1, f"last at {node.name}"),)).cursor == 2
     assert len(alerts(hub, node.name)) == 1
+
+
+def test_alerts_of_a_node_are_its_own_and_over_when_it_may_report_no_more(hub: Running, node: Reporter) -> None:
+    node.send(alerts=(told(1, "stuck", "raised"),))
+    (number,) = (one["id"] for one in alerts(hub, node.name))
+    answer = hub.post(f"/api/alerts/{number}/acknowledge", {})
+    assert (answer.status, "at that node" in answer.json["error"]) == (422, True)
+    assert hub.request("DELETE", f"/api/nodes/{node.name}", key=KEY).status == 200
+    assert [(one["state"], bool(one["cleared_at"])) for one in alerts(hub, node.name)] == [("cleared", True)]
+
+
+def test_a_node_has_one_key_that_nobody_else_has(hub: Running) -> None:
+    with ThreadPoolExecutor(4) as four:
+        answers = list(four.map(lambda _: hub.post("/api/nodes", {"name": "twice"}), range(4)))
+    assert sorted(one.status for one in answers) == [200, 422, 422, 422]
+    assert hub.post("/api/keys", {"name": "k", "scopes": ["write"], "device": "porch"}).status == 201
+    answer = hub.post("/api/nodes", {"name": "porch"})
+    assert (answer.status, "has a key" in answer.json["error"]) == (422, True)
+    assert "small letters" in hub.post("/api/nodes", {"name": "No/Node"}).json["error"]
 
 
 def test_a_node_that_is_removed_is_refused_and_its_history_stays(hub: Running, node: Reporter) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from outstation.core.windows import FIVE_MINUTES
+from outstation.core.windows import FIVE_MINUTES, HOUR
 from outstation.protocols.outstation import wire
 from outstation.protocols.outstation.wire import Batch, Told
 from tests.protocols.outstation.reporter import Reporter, said, windows
@@ -105,9 +105,12 @@ def test_alerts_that_cannot_be_are_named(node: Reporter) -> None:
         change(good, raised_at=10**15),
         change(good, subject="s" * 200),
     ]
-    receipt = node.send(alerts=(*wrong, good))
+    long = change(good, id=2, delivery="d2", message="m" * 5_000, values={"a": "v" * 5_000, "b": True})
+    receipt = node.send(alerts=(*wrong, good, long))
     assert [one.item for one in receipt.refused] == [0, 1, 2, 3, 4]
-    assert receipt.alerts == ("d1",)
+    assert receipt.alerts == ("d1", "d2")
+    (kept,) = (one for one in node.hub.get("/api/alerts").json["alerts"] if "a" in one["values"])
+    assert (len(kept["message"]), len(kept["values"]["a"]), kept["values"]["b"]) == (2_000, 255, True)
 
 
 def test_a_batch_of_a_newer_node_with_more_fields_is_taken(node: Reporter) -> None:
@@ -136,6 +139,10 @@ def test_a_board_posts_plain_summaries(hub: Running) -> None:
     (row,) = board.plotted("air", start, start + FIVE_MINUTES)
     assert (row["count"], row["mean"], row["stdev"]) == (3, 2.0, 1.0)
     assert hub.get("/api/status").json["sensors"]["board/soil"]["value"] == 2.0
+    hour = start - start % HOUR - HOUR
+    whole = {**plain, "period_start": hour / 1000, "period_end": (hour + HOUR) / 1000}
+    assert board.raw(msgspec.json.encode(whole), query="?sensor=air").json == {"accepted": 1}
+    assert [row["mean"] for row in board.plotted("air", hour, hour + HOUR, "1h")] == [2.0]
     gone = {**plain, "count": 0, "mean": None, "min": None, "max": None, "stdev": None}
     assert board.raw(msgspec.json.encode(gone), query="?sensor=air").status == 200
     assert board.plotted("air", start, start + FIVE_MINUTES) == []

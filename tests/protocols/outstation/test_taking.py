@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 import pytest
 
 from outstation import clock
 from outstation.core.alerts import APART
 from outstation.core.readings import Millis, Reading, Severity
+from outstation.core.reporting import Standing
 from outstation.core.retention import Limits, Now
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
 from outstation.protocols.outstation import wire
 from outstation.protocols.outstation.taking import Taken, Taking, Terms
 from outstation.protocols.outstation.wire import Batch, Sent, Told
-from outstation.store import told
+from outstation.store import alerts, file, renaming, told
 from outstation.store.alerts import highest
 from outstation.store.database import Store
 from outstation.store.nodes import Nodes
@@ -76,6 +79,15 @@ def _damage(connection: Any) -> None:
     connection.execute("UPDATE packs SET body = x'00'")
 
 
+def spoil(path: Path, table: str) -> None:
+    """Write over the first page of a table."""
+    with closing(apsw.Connection(str(path))) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
+    with path.open("r+b") as data:
+        data.seek((page - 1) * file.PAGE_SIZE)
+        data.write(b"\xff" * 8)
+
+
 def means(store: Store, sensor: str, tier: Tier) -> list[float | None]:
     with store.read() as connection:
         number = connection.execute("SELECT id FROM sensors WHERE name = ?", (sensor,)).get
@@ -88,6 +100,8 @@ def test_where_sensors_may_not_be_new_those_that_are_known_are_taken(tmp_path: P
         taken = await take(store, [said("air", NOON + FIVE_MINUTES), said("soil", NOON)], takes_new=False)
         assert [(one.sensor, "accept_new_sensors" in one.error) for one in taken.refused] == [("soil", True)]
         assert store.names() == ["n/air"]
+        with store.read() as connection:
+            assert renaming.newest(connection) == {"n/air": NOON + 2 * FIVE_MINUTES - 1}
         assert len(means(store, "n/air", Tier.FIVE_MINUTES)) == 2
 
     story(tmp_path, work)
@@ -174,6 +188,65 @@ def test_hours_and_days_are_made_of_what_was_reported(tmp_path: Path) -> None:
         await take(store, [Sent("air", night - 2 * HOUR, FIVE_MINUTES)])
         await made(store, wall)
         assert means(store, "n/air", Tier.HOUR) == [100.0, 6.0, 17.5]
+
+    story(tmp_path, work)
+
+
+def test_an_hour_that_came_as_one_says_more_than_those_of_its_parts_that_come_as_well(tmp_path: Path) -> None:
+    """Where the disk of a node was full, the first half of an hour is gone, and the other half is still to be sent."""
+
+    async def work(store: Store, wall: Wall) -> None:
+        night = NOON - DAY // 2
+        whole = msgspec.structs.replace(said("air", night, 100.0, width=HOUR), count=24)
+        await take(store, [], hours=(whole,))
+        await take(store, [said("air", night + place * FIVE_MINUTES, 7.0) for place in range(6, 12)])
+        await made(store, wall)
+        assert means(store, "n/air", Tier.HOUR) == [100.0]
+        await take(store, [said("air", night + place * FIVE_MINUTES, 7.0) for place in range(12)])
+        await made(store, wall)
+        assert means(store, "n/air", Tier.HOUR) == [7.0]
+
+    story(tmp_path, work)
+
+
+def test_nodes_are_known_after_the_file_was_damaged_and_asked_for_all_that_they_have(tmp_path: Path) -> None:
+    alert = Told("d", "raised", 1, "rule", "vent", "warning", "m", "raised", NOON)
+
+    async def before(store: Store, wall: Wall) -> None:
+        await take(store, [said("air", NOON)], alerts=(alert,))
+
+    async def main() -> None:
+        with Store(tmp_path, boot=BOOT, at=Wall()) as store:
+            assert store.damaged
+            (known,) = Nodes(store).all()
+            assert (known.name, known.key, known.report.standing, known.report.until) == ("n", "key", Standing(), None)
+            assert known.report.at
+            assert (await take(store, [], alerts=(alert,))).told == []
+            is_over = msgspec.structs.replace(alert, state="cleared", cleared_at=NOON + 1)
+            (over,) = (await take(store, [], alerts=(is_over,))).told
+            assert (over.alert.id, over.happened, over.tell) == (1, "cleared", True)
+
+    story(tmp_path, before)
+    spoil(tmp_path / file.NAME, "log")
+    asyncio.run(main())
+
+
+def test_the_last_word_on_a_window_counts_also_within_a_batch(tmp_path: Path) -> None:
+    async def work(store: Store, wall: Wall) -> None:
+        other, gone = NOON + FIVE_MINUTES, Sent("air", NOON, FIVE_MINUTES)
+        await take(store, [said("air", NOON), gone, said("air", other, 1.0), said("air", other, 2.0)])
+        assert means(store, "n/air", Tier.FIVE_MINUTES) == [2.0]
+
+    story(tmp_path, work)
+
+
+def test_no_node_can_fill_the_disk_with_alerts_that_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "AT_MOST", 3)
+
+    async def work(store: Store, wall: Wall) -> None:
+        alert = Told("d", "raised", 1, "rule", "vent", "warning", "m", "raised", NOON)
+        await take(store, [], alerts=tuple(msgspec.structs.replace(alert, id=number) for number in range(8)))
+        assert len(alerts.Alerts(store).page(100)) == 3
 
     story(tmp_path, work)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from outstation import clock
+from outstation.core import reporting
 from outstation.core.readings import Reading
 from outstation.core.reporting import MOST
 from outstation.engine import reported
@@ -20,6 +21,7 @@ from outstation.protocols.outstation import live, plain, wire
 from outstation.protocols.outstation.taking import LONGEST_MARK, Taken, Taking, Terms
 from outstation.protocols.outstation.watch import Watch
 from outstation.protocols.outstation.wire import Batch
+from outstation.store.nodes import EVERY
 
 ALERTS_AT_ONCE = 1_000
 
@@ -85,18 +87,21 @@ class Hub:
         )
 
         def finish(taken: Taken) -> Response:
-            self._take_in(node, taken)
+            self._take_in(node, batch, taken)
             return answer(taken)
 
         return Later(site.store.report(Taking(batch, terms).store), finish)
 
-    def _take_in(self, node: str, taken: Taken) -> None:
+    def _take_in(self, node: str, batch: Batch, taken: Taken) -> None:
         """Have this node know what is on disk now."""
         runner, moment = self._site.runner, clock.moment()
+        # To a clock that nobody has set a whole backlog may be of the future: what is old is known by the node's own.
+        is_sure, every = self._trust is clock.Trust.SYNCHRONISED, taken.report.every if taken.report else EVERY
         reported.describe(runner, list(taken.sensors.values()))
         readings = [
             Reading(name, value, at, moment.now, moment.at, sender_stamped=True)
             for name, (at, value) in taken.newest.items()
+            if is_sure or not reporting.is_history(at, batch.sent_at, every)
         ]
         if readings:
             reported.hear(runner, readings)

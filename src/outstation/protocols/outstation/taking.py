@@ -15,7 +15,7 @@ import msgspec
 from outstation import clock
 from outstation.core import reporting
 from outstation.core.node import SENSORS_A_NODE
-from outstation.core.readings import SEVERITIES, Alert, Alerted, Millis, Severity
+from outstation.core.readings import MAX_TEXT, SEVERITIES, Alert, Alerted, Millis, Severity
 from outstation.core.reporting import Standing, Step
 from outstation.core.sensors import SensorSpec
 from outstation.core.summaries import Number, Summary
@@ -112,7 +112,7 @@ class Taking:
         five += self._fit(connection, log, "ahead", FIVE_MINUTES)
         hours = self._fit(connection, log, "hours", HOUR) if batch.hours else []
         if five or hours:
-            log.summarising.reported(five, hours)
+            log.summarising.reported(_last_words(five), _last_words(hours))
 
     def _fit(
         self, connection: Any, log: Any, part: Literal["summaries", "ahead", "hours"], width: Millis
@@ -177,6 +177,11 @@ class Taking:
         deliveries.add(connection, terms.messages(self._taken.told))
 
 
+def _last_words(rows: list[tuple[int, Summary]]) -> list[tuple[int, Summary]]:
+    """Return the last of each sensor's window."""
+    return list({(sensor, each.start): (sensor, each) for sensor, each in rows}.values())
+
+
 def _alert(item: Told) -> Alert:
     return msgspec.convert(
         {
@@ -187,13 +192,17 @@ def _alert(item: Told) -> Alert:
             "message": item.message[:LONGEST_TEXT],
             "raised_at": item.raised_at,
             "state": item.state,
-            "values": item.values,
+            "values": {name: _shortened(value) for name, value in item.values.items()},
             "acknowledged_by": item.acknowledged_by,
             "acknowledged_at": item.acknowledged_at,
             "cleared_at": item.cleared_at,
         },
         Alert,
     )
+
+
+def _shortened(value: Number | str | None) -> Number | str | None:
+    return value[:MAX_TEXT] if isinstance(value, str) else value
 
 
 def _fault(item: Told) -> str:

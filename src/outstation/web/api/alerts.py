@@ -44,6 +44,8 @@ class Alerts:
         """Handle POST /api/alerts/{id}/acknowledge: 200, 404 no such alert stands, 422 somebody was faster."""
         _nothing.decode(request.body or b"{}")
         number, who, moment = _number(request.params["id"]), request.principal.name, clock.moment()
+        if (alert := self._site.runner.elsewhere.get(number)) is not None:
+            raise RefusedError(f"Alert {number} is one of {alert.node}.", cure="It is acknowledged at that node.")
         doing = asyncio.ensure_future(self._site.runner.change(Acknowledge(number, who, moment.at, moment.now)))
         return Later(doing, lambda recorded: json({"acknowledged": number, "by": who, "recorded": recorded}))
 

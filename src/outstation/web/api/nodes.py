@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Container, Sequence
-from typing import Annotated
 
 import msgspec
 
@@ -27,7 +26,7 @@ from outstation.store.nodes import Known, Nodes
 class NewNode(msgspec.Struct, forbid_unknown_fields=True):
     """The body: the name that the node gets here."""
 
-    name: Annotated[str, msgspec.Meta(pattern=f"^{DEVICE_NAME}$")]
+    name: str
 
 
 class Empty(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,6 +42,7 @@ class NodesApi:
     def __init__(self, store: Store, keys: Keys, urls: Sequence[str] = (), boards: Container[str] = ()) -> None:
         """urls: by which others reach this node, the likeliest first. boards: names that boards have."""
         self._nodes, self._keys, self._urls, self._boards = Nodes(store), keys, list(urls), boards
+        self._changing = asyncio.Lock()
 
     def get(self, _: Request) -> Answer:
         """Handle GET /api/nodes."""
@@ -72,27 +72,36 @@ class NodesApi:
 
     async def create(self, name: str) -> dict[str, object]:
         """Let a node report here; return its key. Raises RefusedError, StoreError."""
+        async with self._changing:
+            await asyncio.to_thread(self._refuse, name)
+            return await self._with_key(name)
+
+    def _refuse(self, name: str) -> None:
+        """Raise RefusedError for a name that no new node can have."""
         if re.fullmatch(DEVICE_NAME, name) is None:
             raise RefusedError("A node is named in small letters, digits, - and _.")
         if name in self._boards:
             raise RefusedError(f'"{name}" is a board that reports here.', cure="Choose another name for the node.")
-        if any(one.name == name for one in await asyncio.to_thread(self._nodes.all)):
+        if any(one.name == name for one in self._nodes.all()):
             cure = f"A new key for it: outstation nodes renew {name}"
             raise RefusedError(f'A node "{name}" may report here already.', cure=cure)
-        return await self._with_key(name)
+        if any(key.device == name and key.revoked is None for key in self._keys.list()):
+            cure = "Choose another name for the node, or revoke that key: outstation keys list."
+            raise RefusedError(f'A device "{name}" has a key here, and is heard as it.', cure=cure)
 
     async def replace(self, name: str) -> dict[str, object]:
         """Give a node a new key, and follow it from its beginning. Raises UnknownNameError, StoreError."""
-        known = await asyncio.to_thread(self._nodes.one, name)
-        made = await self._with_key(name)
-        await self._revoke(known.key)
-        return made
+        async with self._changing:
+            known = await asyncio.to_thread(self._nodes.one, name)
+            await self._revoke(known.key)  # first: else the other one with it is the first that is heard anew
+            return await self._with_key(name)
 
     async def delete(self, name: str) -> dict[str, object]:
         """Let a node report here no more. Raises UnknownNameError, StoreError."""
-        known = await asyncio.to_thread(self._nodes.one, name)
-        await self._revoke(known.key)
-        await self._nodes.remove(name)
+        async with self._changing:
+            known = await asyncio.to_thread(self._nodes.one, name)
+            await self._revoke(known.key)
+            await self._nodes.remove(name)
         return {"removed": name}
 
     async def _with_key(self, name: str) -> dict[str, object]:
