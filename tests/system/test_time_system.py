@@ -30,13 +30,13 @@ STORE = '[store]\nlose_at_most = "200ms"\nkeep = "30d"\n'
 
 
 class Clockwork(Running):
-    """A node whose wall clock the test may set; its other clocks go on as they are."""
+    """A node whose wall clock the test may set; its other clocks go on as they are. more: of its config."""
 
-    def __init__(self, folder: Path, trust: str) -> None:
+    def __init__(self, folder: Path, trust: str, more: str = "") -> None:
         self._offset = folder / "offset"
         self.set_clock("+0")
         (folder / "turns.py").write_text(TURNS)
-        config = f'[node]\nclock = "{trust}"\n{STORE}' + SENSOR.format(name="turns", every="200ms")
+        config = f'[node]\nclock = "{trust}"\n{STORE}' + SENSOR.format(name="turns", every="200ms") + more
         env = {
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
