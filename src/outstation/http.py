@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import logging
 import re
@@ -81,7 +82,7 @@ class Response(msgspec.Struct, frozen=True):
 
     def encode(self, *, close: bool, head: bool = False) -> bytes:
         """Return the bytes for the wire: always with a Content-Length, never chunked."""
-        more = b"".join([b"%b: %b\r\n" % header for header in self.headers]) if self.headers else b""
+        more = _lines(self.headers) if self.headers else b""
         if self.status in _BODILESS:
             return b"%b%b%b" % (STATUS_LINES[self.status], more, b"Connection: close\r\n\r\n" if close else b"\r\n")
         return b"%bContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b" % (
@@ -99,6 +100,12 @@ class Later(msgspec.Struct, frozen=True):
 
     future: asyncio.Future[Any]
     finish: Callable[[Any], Response]
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return headers for the wire; most answers to boards have the same four."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 Answer = Response | Later

@@ -23,7 +23,7 @@ from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
 from outstation.store import file
 from outstation.supervised import Supervision
-from outstation.web.listen import open_port
+from outstation.web.listen import open_boards, open_port
 from outstation.wire import outputs
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ def supervise(
         file.bring_up_to_date(data / file.NAME)
         web = config.web
         bound = open_port(web.host if host is None else host, web.port if port is None else port)
+        boards = open_boards(web.dialect_listen)
         known = _outputs(config, data)
         write_down(known, data)
         memory, notebook = _in_memory(known), os.memfd_create("kept")
@@ -71,13 +72,12 @@ def supervise(
         os.dup2(writing, 2)
         for descriptor in (reading, writing, memory):
             os.close(descriptor)
-        return Supervision(theirs, owner.fileno(), bound, data, notebook)
+        return Supervision(theirs, owner.fileno(), bound, data, notebook, boards)
     theirs.close()
     given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook]
-    others = [] if beside is None else [beside]
-    for descriptor in (*given, *others):
+    for descriptor in (*given, *([] if beside is None else [beside])):
         os.set_inheritable(descriptor, True)
-    ends = [str(data) if temporary else "", "".join(map(str, others))]
+    ends = [str(data) if temporary else "", "" if beside is None else str(beside)]
     words = [*map(str, given), str(child), str(data), *ends]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])

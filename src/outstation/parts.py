@@ -13,7 +13,9 @@ from outstation.assembly import Hardware, assemble
 from outstation.config import Config, UplinkTable
 from outstation.core.node import Node
 from outstation.core.readings import Reading
+from outstation.core.sensors import SensorSpec
 from outstation.engine.backups import Backups
+from outstation.engine.boards import Boards
 from outstation.engine.clerk import Clerks
 from outstation.engine.feed import Feed
 from outstation.engine.line import UPLINK, Tellers
@@ -53,6 +55,7 @@ class Parts(msgspec.Struct, frozen=True):
     clerks: Clerks
     backups: Backups
     retaining: Retaining
+    boards: Boards
 
 
 def build(
@@ -74,9 +77,9 @@ def build(
     resume(runner, config.node.clock)
     refill(runner, config.node.clock)
     backups = Backups(store, config.backup, _name(config), config.node.clock)
-    return Parts(
-        config, hardware, history, runner, notifier, forwarder, Clerks(store), backups, Retaining(store, config)
-    )
+    retaining = Retaining(store, config)
+    boards = Boards(config.devices, store, lambda name: node.learn(SensorSpec(name)))
+    return Parts(config, hardware, history, runner, notifier, forwarder, Clerks(store), backups, retaining, boards)
 
 
 def site_of(parts: Parts, remark: str, urls: tuple[str, ...] = ()) -> Site:
@@ -98,6 +101,7 @@ def site_of(parts: Parts, remark: str, urls: tuple[str, ...] = ()) -> Site:
             *_troubles(store),
             *parts.backups.troubles(),
             *parts.retaining.troubles(),
+            *parts.boards.troubles(),
             *(notifier.troubles() if notifier else []),
             *(forwarder.troubles() if forwarder else []),
         ],
@@ -108,6 +112,7 @@ def site_of(parts: Parts, remark: str, urls: tuple[str, ...] = ()) -> Site:
         clerks=parts.clerks,
         backups=parts.backups,
         retaining=parts.retaining,
+        boards=parts.boards,
         remark=remark,
         urls=urls,
     )

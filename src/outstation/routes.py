@@ -26,7 +26,7 @@ class Route(msgspec.Struct, frozen=True):
     """One row.
 
     path: with `{name}` for one segment. scope: None leaves keys to the handler (dialects have their own).
-    body: the cap in bytes. any_host: answered under every Host. any_origin: `Access-Control-Allow-Origin: *`.
+    body: the cap in bytes. any_host: answered under every Host. any_origin: for pages of every origin.
     handler: None hands the request to the API's framework. stream: its answer never ends.
     gzip: its body may be packed; the handler unpacks it, and knows where to stop.
     acts: a GET that changes state, as boards' dialects do: refused to browsers of other sites and to prefetch.

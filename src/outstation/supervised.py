@@ -26,10 +26,18 @@ _BEAT_S = 0.9
 class Supervision:
     """This process is a server below a supervisor; `folder` is its data folder. Any thread may ask for lines."""
 
-    def __init__(self, channel: socket.socket, lock: int, port: socket.socket, folder: Path, notebook: int) -> None:
-        """notebook: a descriptor of memory that the supervisor holds for the next server."""
+    def __init__(
+        self,
+        channel: socket.socket,
+        lock: int,
+        port: socket.socket,
+        folder: Path,
+        notebook: int,
+        boards: socket.socket | None = None,
+    ) -> None:
+        """notebook: memory that the supervisor holds for the next server. boards: the port for them alone, if any."""
         self._channel, self._lock, self.port = channel, lock, port
-        self.folder, self.notebook = folder, notebook
+        self.folder, self.notebook, self.boards = folder, notebook, boards
         for descriptor in (channel.fileno(), lock, port.fileno(), notebook):
             os.set_inheritable(descriptor, False)
         # Python closes its sockets before the process has ended; the end that the supervisor sees is the kernel's.
@@ -109,3 +117,5 @@ class Supervision:
                 os.close(descriptor)
         self._channel.close()
         self.port.close()
+        if self.boards:
+            self.boards.close()

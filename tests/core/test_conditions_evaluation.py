@@ -254,6 +254,7 @@ def test_on_a_day_when_both_ends_meet_it_is_never() -> None:
 def test_weekdays() -> None:
     week = [at(12, weekday=day) for day in range(7)]
     assert [comes_to("weekday is monday", day) for day in week] == [True, *[False] * 6]
+    assert [comes_to("weekday and between 08:00 and 16:00", day) for day in week] == [*[True] * 5, False, False]
     assert [comes_to("weekday is not sunday", day) for day in week] == [*[True] * 6, False]
     assert [comes_to("weekday between monday and friday", day) for day in week] == [*[True] * 5, False, False]
     assert [comes_to("weekday between saturday and monday", day) for day in week] == [True, *[False] * 4, True, True]

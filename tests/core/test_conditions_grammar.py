@@ -141,6 +141,7 @@ def test_times_of_day() -> None:
 
 def test_weekdays() -> None:
     assert read("weekday is monday") == Days(0, 0)
+    assert read("weekday") == read("(weekday)") == read("weekday between monday and friday")
     assert read("weekday is not monday") == read("weekday between tuesday and sunday") == Days(1, 6)
     assert read("weekday is not sunday") == Days(0, 5)
     assert read("weekday between friday and monday") == Days(4, 0)

@@ -106,7 +106,7 @@ def test_every_operator_is_described() -> None:
 def test_every_operator_can_be_written_as_described(code: str) -> None:
     names = re.sub(r"\b[ab]\b", "door is on", code)
     whole = code if code.startswith(("weekday", "between")) or " is " in code else names
-    text = whole if re.search(r"[<>=]|\b(is|between|not|and|or)\b", whole) else f"{whole} > 1"
+    text = whole if re.search(r"[<>=]|\b(is|between|not|and|or|weekday)\b", whole) else f"{whole} > 1"
     assert written(parse(text).root)
 
 

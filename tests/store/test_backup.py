@@ -272,9 +272,11 @@ def damaged(copy: Path) -> None:
 
 
 def one_bad_page(copy: Path) -> None:
-    """In the middle, where nobody looks who only copies."""
+    """In an index, where nobody looks who only copies."""
+    with contextlib.closing(apsw.Connection(str(copy))) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'deliveries_of'").get
     with copy.open("r+b") as content:
-        content.seek(copy.stat().st_size // file.PAGE_SIZE // 2 * file.PAGE_SIZE)
+        content.seek((page - 1) * file.PAGE_SIZE)
         content.write(b"\xff" * 8)
 
 

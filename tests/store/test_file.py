@@ -16,10 +16,11 @@ from outstation.core.readings import Keep
 from outstation.errors import NewerFileError, StoreError
 from outstation.store import file, log
 from outstation.store.database import Store
+from outstation.store.entries import Entries, Entry
 from outstation.store.history import History
 from outstation.store.journal import Journal
 from outstation.store.keys import Keys
-from tests.store.given import BOOT, in_store, own, sent
+from tests.store.given import BOOT, MORNING, in_store, own, sent
 
 LOCKED = Keep("output", "pump", b'{"lock":1}')
 
@@ -31,7 +32,7 @@ def filled(folder: Path, readings: int = 3_000) -> Path:
         await store.record([sent("b/x", at, at) for at in range(readings)])
         await Keys(store).create("kept", ["read"])
         store.keep([LOCKED])
-        await store.write(lambda connection: connection.execute("INSERT INTO channels VALUES (1, 77, '{}')").get)
+        await Entries(store).enter([Entry(1, MORNING, (None,) * 8, number=77)], [])
 
     in_store(folder, story)
     return folder / file.NAME
@@ -226,8 +227,7 @@ def test_keys_channels_and_locks_are_taken_over_from_a_damaged_file(tmp_path: Pa
     async def story(store: Store) -> None:
         assert store.damaged
         assert [key.name for key in Keys(store).list()] == ["kept"]
-        with store.read() as connection:
-            assert connection.execute("SELECT last_entry_id FROM channels").get == 77
+        assert Entries(store).last_number(1) == 77
         rows, stamp = store.kept()
         assert rows == {("output", "pump"): LOCKED.body}
         assert stamp is not None

@@ -97,11 +97,12 @@ def test_who_comes_during_a_commit_shares_the_next(tmp_path: Path) -> None:
 
 def test_work_that_fails_is_undone_and_touches_nobody(tmp_path: Path) -> None:
     def spoil(connection: apsw.Connection) -> None:
-        connection.execute("INSERT INTO channels VALUES (1, 1, '{}')")
+        connection.execute("INSERT INTO channels (id, last_entry_id) VALUES (1, 1)")
         raise RefusedError("No.")
 
     async def story(store: Store) -> None:
-        before = store.write(lambda connection: connection.execute("INSERT INTO channels VALUES (2, 1, '{}')").get)
+        insert = "INSERT INTO channels (id, last_entry_id) VALUES (2, 1)"
+        before = store.write(lambda connection: connection.execute(insert).get)
         spoilt, readings = store.write(spoil), store.record([own("a", 1)])
         after = store.write(lambda connection: connection.execute("SELECT group_concat(id) FROM channels").get)
         with pytest.raises(RefusedError):

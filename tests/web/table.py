@@ -8,14 +8,15 @@ from pathlib import Path
 from outstation import clock
 from outstation.assembly import assemble
 from outstation.config import Config, load
+from outstation.engine.boards import Boards
 from outstation.engine.feed import Feed
 from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
 from outstation.plugins import Place
+from outstation.protocols import dialects
 from outstation.protocols.outstation import routes as hub
 from outstation.protocols.outstation.watch import Watch
-from outstation.protocols.thingspeak import routes as dialects
 from outstation.routes import Route
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
@@ -45,6 +46,7 @@ simulate = true
 name = "porch"
 channel = 1
 write_key = "{WRITE_KEY}"
+public = true
 fields = ["temperature"]
 
 [[settings]]
@@ -76,10 +78,17 @@ _NAMES = {
     "/api/keys/{id}": "/api/keys/nobodys",
     "/api/nodes/{name}": "/api/nodes/nobody",
     "/api/nodes/{name}/renew": "/api/nodes/nobody/renew",
+    "/api/devices/{name}": "/api/devices/nobodys",
+    "/api/devices/{name}/entries": "/api/devices/nobodys/entries",
     "/api/uplinks/{name}/resend": "/api/uplinks/nobody/resend",
+    "/update/{API_key}/{mac}/{field}/{data}": "/update/API_key=NOBODYS/mac=00:00:00:00:00:00/field=1/data=1",
     "/docs/{file}": "/docs/start.js",
-    "/channels/{channel}/fields/{field}/last": "/channels/1/fields/1/last",
-    "/channels/{channel}/fields/{field}/last.txt": "/channels/1/fields/1/last.txt",
+    "/channels/{channel}": "/channels/1.json",
+    "/channels/{channel}/{noun}": "/channels/1/feeds.json",
+    "/channels/{channel}/{noun}/{part}": "/channels/1/feeds/last.json",
+    "/channels/{channel}/{noun}/{part}/{entry}": "/channels/1/fields/1/last.txt",
+    "/stream/channels/{channel}/feeds": "/stream/channels/1/feeds",
+    "/stream/channels/{channel}/feeds.csv": "/stream/channels/1/feeds.csv",
 }
 
 
@@ -101,6 +110,7 @@ def site_of(folder: Path, store: Store, config: Config) -> Site:
         troubles=list,
         simulate=hardware.simulate,
         retaining=Retaining(store, config),
+        boards=Boards(config.devices, store),
         flat=config.flat_keys,
     )
 

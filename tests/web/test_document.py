@@ -21,6 +21,9 @@ PAGES = {"/", "/page.css", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.js
 """For people and browsers: no API."""
 
 api = [route for route in ROUTES if route.path not in PAGES]
+native = [route for route in api if not route.any_host or route.path == "/update"]
+"""What boards speak has examples of its own, in tests/protocols."""
+every_native_route = pytest.mark.parametrize("route", native, ids=title)
 every_api_route = pytest.mark.parametrize("route", api, ids=title)
 
 ELSEWHERE = {("DELETE", "/api/sensors/{name}"), ("POST", "/api/backup")}
@@ -112,13 +115,15 @@ def call(node: Running, document: dict[str, Any], route: Route) -> Answer:
     if "/api/nodes/{name}" in route.path or route.path == "/api/ingest":
         made = node.post("/api/nodes", {"name": "nobody"}).json
         key = made.get("key", KEY) if route.path == "/api/ingest" else KEY
+    if "/api/devices/{name}" in route.path:
+        node.post("/api/devices", {"name": "nobodys", "fields": ["a"]})
     if route.path == "/api/stream":
         with Wire(node.port) as wire:
             return wire.ask(request("GET", where))
     return node.request(route.method, where, body, key=key)
 
 
-@every_api_route
+@every_native_route
 def test_every_documented_route_answers(node: Running, document: dict[str, Any], route: Route) -> None:
     answer = call(node, document, route)
     responses = operation(document, route)["responses"]

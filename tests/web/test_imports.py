@@ -16,8 +16,6 @@ WAITING = {
     "anyio": "the API's framework",
     "outstation.web.api.questions": "the API's framework",
     "outstation.web.api.document": "the API's document",
-    "outstation.protocols.thingspeak.routes": "boards",
-    "outstation.store.channels": "boards",
     "gpiod": "pins that are not simulated",
     "outstation.devices.recorded": "recordings",
     "outstation.devices.python_file": "a sensor of the owner's own making",
@@ -40,14 +38,6 @@ NEVER = (
     "httpx",
 )
 """What no running node has a use for."""
-
-DEVICE = """
-[[devices]]
-name = "porch"
-channel = 1
-write_key = "MZ7T4KQ9WPX2B6RD"
-fields = ["temperature"]
-"""
 
 
 def loaded_after(folder: Path, use: Callable[[Running], object], config: str | None = None) -> set[str]:
@@ -94,6 +84,6 @@ def test_a_feature_is_loaded_when_it_is_used(tmp_path: Path) -> None:
         assert node.get("/api/readings").status == 200
         assert node.get("/openapi.json").status == 200
 
-    loaded = loaded_after(tmp_path, use, DEVICE)
-    waiting = {module for module, feature in WAITING.items() if feature.startswith(("the API", "boards"))}
+    loaded = loaded_after(tmp_path, use)
+    waiting = {module for module, feature in WAITING.items() if feature.startswith("the API")}
     assert waiting <= loaded

@@ -18,6 +18,7 @@ from outstation.core.filters import Limits
 from outstation.core.node import Node
 from outstation.core.readings import Command, Failed, Reading, Switched, Value
 from outstation.core.sensors import SensorSpec
+from outstation.engine.boards import Boards
 from outstation.engine.feed import Feed
 from outstation.engine.outputs import Outputs
 from outstation.engine.retaining import Retaining
@@ -98,6 +99,7 @@ class Greenhouse:
             troubles=list,
             simulate=lambda *_: None,
             retaining=Retaining(self.store, Config()),
+            boards=Boards((), self.store),
             remark=self.remark,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,16 @@ def test_the_same_again_is_the_same_and_another_value_a_correction(node: Running
     assert values(node, f"{device}/a") == [2]
     assert send(3, None) == send(3, None) == {"accepted": 1}
     assert values(node, f"{device}/a") == [2, 3, 3]
+
+
+def test_a_board_without_a_clock_says_how_long_ago_it_was(node: Running, device: str) -> None:
+    sent = [{"values": {f"{device}/a": i}, "age": 600 - 60 * i} for i in range(10)]
+    assert node.post("/api/readings", [*sent, {"sensor": f"{device}/a", "value": 10, "age": 0.5}]).status == 200
+    now = time.time()
+    found = stored(node, f"{device}/a")
+    assert [value for _, value in found] == list(range(11))
+    ages = [now - datetime.fromisoformat(at).timestamp() for at, _ in found]
+    assert ages == pytest.approx([*range(600, 0, -60), 0.5], abs=5)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,15 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
 
 @root.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--format", "shape", type=click.Choice(["csv"]), default="csv", show_default=True, help="What FILE is.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["csv", "thingspeak"]),
+    default="csv",
+    show_default=True,
+    help="What FILE is.",
+)
+@click.option("--channel", type=click.IntRange(min=1), help="Whose export it is, with --format thingspeak.")
 @click.option("--device", metavar="NAME", help="The device of sensors that name none.")
 @click.option("--time", "time", metavar="COLUMN", help="Its column of times.  [default: timestamp, or the first]")
 @columns_option
@@ -69,7 +77,7 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say how much that was.")
 @data_option
 @json_option
-def import_(file: Path, data: Path, *, shape: str, as_json: bool, **asked: Any) -> None:
+def import_(file: Path, data: Path, *, shape: str, channel: int | None, as_json: bool, **asked: Any) -> None:
     """Bring readings in from a CSV file, plain or .gz.
 
     A time column, then a column a sensor, as `outstation export` writes it; or its long format. Works on a running
@@ -81,19 +89,34 @@ def import_(file: Path, data: Path, *, shape: str, as_json: bool, **asked: Any) 
       outstation import all.csv.gz
       outstation import garden.csv --device garden --timezone Europe/Berlin
       outstation import log.csv --time Date --sensor porch/temperature="Temp (C)"
+      outstation import feeds.csv --format thingspeak --channel 254616
     """
-    del shape
+    if (shape == "thingspeak") is (channel is None):
+        raise click.UsageError("An export of ThingSpeak needs both: --format thingspeak --channel N.")
     if not file.is_file():
         raise click.BadParameter(
             f"{file} is no file. What comes through a pipe has to be one first.", param_hint="FILE"
         )
     layout = _layout(asked)
+    if channel is not None:
+        _import_channel(file, data, channel, layout, as_json=as_json)
+        return
     done = _imported(file, data, layout)
     if as_json:
         names = ("rows", "stored", "duplicates", "corrected", "skipped")
         print_json({name: getattr(done, name) for name in names} | {"sensors": sorted(done.sensors)})
     else:
         click.echo(_in_words(done))
+
+
+def _import_channel(file: Path, data: Path, channel: int, layout: Layout, *, as_json: bool) -> None:
+    from outstation.cli.channel_export import bring_in
+
+    done = bring_in(file, data, channel, layout.zone)
+    if as_json:
+        print_json(done)
+        return
+    click.echo(f"Imported {done['entries']:,} entries of channel {channel}: they are {done['device']}'s.")
 
 
 def _imported(file: Path, data: Path, layout: Layout) -> Progress:

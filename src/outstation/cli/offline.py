@@ -1,4 +1,4 @@
-"""The keys and the history of a node that does not run: its file is opened here, under its lock.
+"""The keys, the boards and the history of a node that does not run: its file is opened here, under its lock.
 
 The answers are the documents that the running node gives.
 """
@@ -6,17 +6,22 @@ The answers are the documents that the running node gives.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from outstation import clock
 from outstation.cli.control import NotRunningError
-from outstation.config import Config
+from outstation.config import Config, find, load
+from outstation.engine.boards import Boards
+from outstation.errors import RefusedError
 from outstation.owner import Owner
 from outstation.store import file, renaming
 from outstation.store.database import Boot, Store
 from outstation.store.keys import Keys
+from outstation.web.api.devices import DevicesApi, NewBoard
 from outstation.web.api.keys import key_document
 from outstation.web.api.nodes import NodesApi
 
@@ -72,6 +77,44 @@ def remove_node(data: Path, name: str) -> dict[str, Any]:
     return _with_nodes(data, lambda nodes: nodes.delete(name))
 
 
+def config_of(named: Path | None) -> Config:
+    """Return the config of a node that does not run; where there is none, what a node without one has."""
+    file = find(named)
+    return load(file) if file else Config()
+
+
+def list_devices(data: Path, config: Config) -> dict[str, Any]:
+    """Return what GET /api/devices would. Raises OwnedError, StoreError."""
+
+    async def work(devices: DevicesApi) -> dict[str, Any]:
+        return devices.list()
+
+    return _with_devices(data, config, work)
+
+
+def show_device(data: Path, config: Config, name: str) -> dict[str, Any]:
+    """Return what GET /api/devices/{name} would. Raises OwnedError, StoreError, UnknownNameError."""
+
+    async def work(devices: DevicesApi) -> dict[str, Any]:
+        return devices.show(name)
+
+    return _with_devices(data, config, work)
+
+
+def add_devices(data: Path, config: Config, asked: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what POST /api/devices would. Raises OwnedError, StoreError, RefusedError."""
+    try:
+        boards = msgspec.convert(list(asked), list[NewBoard])
+    except msgspec.ValidationError as error:
+        raise RefusedError(f"{error}.") from error
+    return _with_devices(data, config, lambda devices: devices.create(boards))
+
+
+def remove_device(data: Path, config: Config, name: str) -> dict[str, Any]:
+    """Return what DELETE /api/devices/{name} would. Raises OwnedError, StoreError, RefusedError."""
+    return _with_devices(data, config, lambda devices: devices.delete(name))
+
+
 def rename_sensor(data: Path, old: str, new: str) -> dict[str, Any]:
     """Return what POST /api/sensors/rename would. Raises NotRunningError, OwnedError, RefusedError."""
 
@@ -108,7 +151,13 @@ def _with_keys(data: Path, work: Callable[[Keys], Awaitable[T]]) -> T:
 
 
 def _with_nodes(data: Path, work: Callable[[NodesApi], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    return _with_store(data, lambda store: work(NodesApi(store, Keys(store))))
+    return _with_store(data, lambda store: work(NodesApi(store, Keys(store), boards=Boards((), store))))
+
+
+def _with_devices(
+    data: Path, config: Config, work: Callable[[DevicesApi], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    return _with_store(data, lambda store: work(DevicesApi(Boards(config.devices, store), store)))
 
 
 def _with_data(data: Path, work: Callable[[Store], Awaitable[T]]) -> T:
@@ -120,9 +169,13 @@ def _with_data(data: Path, work: Callable[[Store], Awaitable[T]]) -> T:
 
 def _with_store(data: Path, work: Callable[[Store], Awaitable[T]]) -> T:
     async def main() -> T:
-        moment = clock.moment()
-        boot = Boot(clock.boot_id(), moment.at - moment.now, clock.trust())
-        with Owner(data), Store(data, boot=boot) as store:
+        with Owner(data), Store(data, boot=boot()) as store:
             return await work(store)
 
     return asyncio.run(main())
+
+
+def boot() -> Boot:
+    """Return which boot this is, as the file of a node that does not run is told."""
+    moment = clock.moment()
+    return Boot(clock.boot_id(), moment.at - moment.now, clock.trust())

@@ -51,10 +51,8 @@ def retention(config: Path | None, data: Path, *, dry_run: bool, now: bool, as_j
 
 def _stopped(config: Path | None, data: Path, *, now: bool, dry_run: bool) -> Any:
     from outstation.cli import offline
-    from outstation.config import Config, find, load
 
-    file = find(config)
-    return offline.retention(data, load(file) if file else Config(), now=now, dry_run=dry_run)
+    return offline.retention(data, offline.config_of(config), now=now, dry_run=dry_run)
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:

@@ -51,6 +51,7 @@ def across(found: list[Found]) -> list[str]:
         *_used_twice(_names(found)),
         *_used_twice(_pins(found)),
         *_used_twice(_channels(found)),
+        *_used_twice(_macs(found)),
         *_used_twice(_keys(found)),
         *_fields(found),
         *_sent(found),
@@ -118,6 +119,11 @@ def _of_devices(found: list[Found], key: str) -> Iterator[tuple[Found, Hashable]
 def _channels(found: list[Found]) -> Iterator[_Use]:
     for one, channel in _of_devices(found, "channel"):
         yield _Use(one.place, "channel", channel, str(channel))
+
+
+def _macs(found: list[Found]) -> Iterator[_Use]:
+    for one, mac in _of_devices(found, "mac"):
+        yield _Use(one.place, "mac", ("mac", mac), str(mac))
 
 
 def _keys(found: list[Found]) -> Iterator[_Use]:

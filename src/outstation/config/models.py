@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from outstation.config.boards import BoardKey, Mac, StationKey, TimesAlone
 from outstation.config.values import (
     AboveZero,
     AppriseUrl,
     BackupEvery,
-    BoardKey,
     ClaimedLevel,
     Coordinates,
     DeviceName,
@@ -22,6 +22,7 @@ from outstation.config.values import (
     Keep,
     KeepSummaries,
     Label,
+    Listen,
     ListenHost,
     LoseAtMost,
     Name,
@@ -46,7 +47,7 @@ from outstation.core.retention import TWO_YEARS
 
 RESERVED = frozenset(
     "status health readings sensors actuators settings rules alerts stream ingest nodes traffic keys simulate"
-    " backup rename retention timestamp simulated uplinks".split()
+    " backup rename retention timestamp simulated uplinks devices".split()
 )
 """Nouns of the API, which `POST /api/{actuator}` would not reach, and the names that its rows of readings use."""
 
@@ -86,7 +87,7 @@ class NodeTable(Table):
 
 
 class WebTable(Table):
-    """[web]: host "": all interfaces, v4 and v6. reads: who may read without a key."""
+    """[web]: host "": all interfaces, v4 and v6. reads: without a key. dialect_listen: for boards alone."""
 
     host: ListenHost = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
@@ -95,6 +96,7 @@ class WebTable(Table):
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     accept_new_sensors: bool = True
+    dialect_listen: Listen | None = None
 
 
 class StoreTable(Table):
@@ -161,7 +163,10 @@ class ActuatorTable(DriverTable):
 
 
 class DeviceTable(Table):
-    """[[devices]]: a board that reports here in the ThingSpeak dialect."""
+    """[[devices]]: a board that reports here. key: what it sends as a weather station; None: its write_key.
+
+    expected: people are told when it is silent, whenever that is; expected_when: the times at which they are.
+    """
 
     name: DeviceName
     channel: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -169,6 +174,11 @@ class DeviceTable(Table):
     read_key: BoardKey | None = None
     public: bool = False
     fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    key: StationKey | None = None
+    mac: Mac | None = None
+    expected: bool = False
+    expected_when: TimesAlone | None = None
+    group: DeviceName | None = None
 
 
 class AlertClause(Table):

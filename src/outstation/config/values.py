@@ -10,8 +10,6 @@ import ipaddress
 import math
 import os
 import re
-import secrets
-import string
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,9 +33,6 @@ LONGEST: Millis = 3_660 * 86_400_000
 
 REPORT_AT_LEAST: Millis = 86_400_000
 """Who hears of a node more seldom than once a day cannot tell it from one that is gone."""
-
-KEY_LENGTH = 16
-"""The length of a ThingSpeak key, which boards have room for."""
 
 NAME = r"[a-z][a-z0-9_]{0,63}"
 """What an own sensor, an output or a field is called."""
@@ -259,6 +254,14 @@ def _listen_host(text: str) -> str:
     return text if not text else _host(text)
 
 
+def _listen(value: object) -> tuple[str, int]:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) < 65536 or (":" in host) > _is_address(host):
+        raise ValueError('expected an address and a port, such as "0.0.0.0:80"')
+    return _listen_host(host), int(port)
+
+
 def _host(text: str) -> str:
     if _is_address(text) or _HOST_NAME.fullmatch(text.lower()):
         return text.lower()
@@ -293,7 +296,7 @@ def _folder(text: str) -> str:
     return text
 
 
-def _resolve(value: object, info: ValidationInfo) -> object:
+def resolve(value: object, info: ValidationInfo) -> object:
     """Follow "env:NAME" and "file:PATH" (relative to the config) to the secret itself."""
     if not isinstance(value, str):
         return value
@@ -331,14 +334,6 @@ def _from_file(path: Path) -> str:
     return secret
 
 
-def _board_key(key: str) -> str:
-    plain = re.fullmatch(rf"[0-9A-Za-z]{{{KEY_LENGTH},64}}", key, re.ASCII)
-    if plain and len(set(key)) > KEY_LENGTH // 3 and not any(word in key.upper() for word in PLACEHOLDERS):
-        return key
-    fresh = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(KEY_LENGTH))
-    raise ValueError(f'expected {KEY_LENGTH} to 64 letters and digits drawn by chance, such as "{fresh}" (new, yours)')
-
-
 Duration = Annotated[Millis, BeforeValidator(parse_duration), AfterValidator(_positive)]
 Keep = Annotated[Duration, _at_least("1d", " (m is minutes)")]
 KeepSummaries = Annotated[Duration, _at_least("7d", " (m is minutes)")]
@@ -357,17 +352,17 @@ Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 AboveZero = Annotated[float, Field(gt=0)]
 Factor = Annotated[float, AfterValidator(_not_zero)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
+Listen = Annotated[tuple[str, int], BeforeValidator(_listen)]
 Folder = Annotated[str, AfterValidator(_folder)]
 Host = Annotated[str, AfterValidator(_host)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]
-BoardKey = Annotated[str, BeforeValidator(_resolve), AfterValidator(_board_key)]
 OnOff = Literal["on", "off"]
 RuleName = Annotated[str, AfterValidator(_rule_name)]
 Coordinates = Annotated[tuple[float, float], BeforeValidator(_coordinates)]
 Quiet = Annotated[tuple[int, int], BeforeValidator(_quiet)]
 Priority = Annotated[int | float | Literal["safety"], PlainValidator(_priority)]
 ClaimedLevel = Annotated[bool | float, PlainValidator(_level)]
-Secret = Annotated[str, BeforeValidator(_resolve), AfterValidator(_not_empty)]
-WebhookUrl = Annotated[str, BeforeValidator(_resolve), AfterValidator(_webhook_url)]
-AppriseUrl = Annotated[str, BeforeValidator(_resolve), AfterValidator(_apprise_url)]
+Secret = Annotated[str, BeforeValidator(resolve), AfterValidator(_not_empty)]
+WebhookUrl = Annotated[str, BeforeValidator(resolve), AfterValidator(_webhook_url)]
+AppriseUrl = Annotated[str, BeforeValidator(resolve), AfterValidator(_apprise_url)]

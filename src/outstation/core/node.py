@@ -7,6 +7,7 @@ the store alone: it decides nothing.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -30,11 +31,14 @@ from outstation.core.readings import (
     Switched,
     Tick,
     Trouble,
+    Value,
 )
 from outstation.core.restarts import Stamp
 from outstation.core.restoring import Kept
 from outstation.core.rules import RuleSpec
 from outstation.core.sensors import (
+    MAX_AHEAD,
+    RHYTHM_OF,
     STALE_AT_LEAST,
     SensorSpec,
     SensorState,
@@ -50,6 +54,9 @@ from outstation.core.sensors import (
 from outstation.core.settings import SettingSpec
 from outstation.core.spans import Spans
 from outstation.errors import RefusedError, UnknownNameError
+
+Series = tuple[Sequence[Millis], Sequence[Value]]
+"""Times of one sensor's readings, rising, and their values."""
 
 SENSORS_A_DEVICE = 64
 SENSORS_A_NODE = 20_000
@@ -112,20 +119,18 @@ class Node:
             effects += self._reading(reading, spoken)
         return [*self.decisions.readings(list(spoken.values())), *effects] if spoken else effects
 
-    def late(self, columns: Mapping[str, Sequence[Millis]], at: Millis, now: Millis) -> bool:
-        """Tell whether readings that arrive now are all late, and worth what they say: they are for the store alone.
+    def store_alone(self, columns: Mapping[str, Series], at: Millis, now: Millis) -> bool:
+        """Tell whether readings that arrive now are for the store alone, and worth what they say.
 
-        Then what `handle` would have learnt from them is learnt; otherwise nothing has changed.
-        columns: by sensor, what the sender gave as times, in order. at, now: of their arrival.
+        They are where all are late, and where no rule looks at their sensor and nothing has to be judged. Then what
+        `handle` would have learnt from them is learnt; otherwise nothing has changed.
+        columns: by sensor, what the sender gave as times, rising, and values. at, now: of their arrival.
         """
-        if not all(self._is_late(self.sensors[name], times[-1], at) for name, times in columns.items()):
-            return False
-        for name, times in columns.items():
-            state = self.sensors[name]
-            for time in times:
-                if state.knows_its_rhythm:
-                    break
-                learn_from_late(state, Reading(name, None, time, now, at, sender_stamped=True))
+        for name, (times, _) in columns.items():
+            if not (self._is_late(self.sensors[name], times[-1], at) or self._is_unwatched(name, times[-1], at)):
+                return False
+        for name, (times, values) in columns.items():
+            self._learn_series(self.sensors[name], times, values, at, now)
         return True
 
     def switched(self, events: Sequence[Switched]) -> list[Effect]:
@@ -251,6 +256,31 @@ class Node:
         if state.memory is not None or (state.newest is not None and state.newest.quality):
             return False
         return at - newest > max(state.stale_limit(), STALE_AT_LEAST)
+
+    def _is_unwatched(self, name: str, newest: Millis, at: Millis) -> bool:
+        """Tell whether readings of a sensor decide nothing, whenever they were measured, and need no judgement."""
+        state = self.sensors[name]
+        if self.decisions.looks_at(name) or state.memory is not None or state.spec.dead_band is not None:
+            return False
+        if state.error or (state.newest is not None and state.newest.quality):
+            return False
+        return newest <= at + MAX_AHEAD
+
+    def _learn_series(
+        self, state: SensorState, times: Sequence[Millis], values: Sequence[Value], at: Millis, now: Millis
+    ) -> None:
+        """Learn what `handle` would, one by one, from the few that say it: the late, the doubtful, the newest."""
+        name = state.spec.name
+        late = bisect_left(times, at - max(state.stale_limit(), STALE_AT_LEAST))
+        for time in times[:late]:
+            if state.knows_its_rhythm:
+                break
+            learn_from_late(state, Reading(name, None, time, now, at, sender_stamped=True))
+        fresh = bisect_left(times, at - STALE_AT_LEAST)
+        if state.newest is not None:
+            fresh = max(fresh, bisect_right(times, state.newest.at))
+        for place in (*range(late, fresh), *range(max(fresh, len(times) - RHYTHM_OF), len(times))):
+            self._reading(Reading(name, values[place], times[place], now, at, sender_stamped=True))
 
     def _thinned(self, state: SensorState, reading: Reading, band: float) -> list[Effect]:
         if not filters.worth_storing(reading, state.stored, band, state.spec.heartbeat):

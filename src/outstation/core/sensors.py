@@ -24,6 +24,9 @@ _KNOWN = 2
 _INTERVALS_KEPT = 9
 """Odd, so that one stands in the middle; few, so that a new rhythm is known after five."""
 
+RHYTHM_OF = _INTERVALS_KEPT + 2
+"""So many readings in a row say all of a rhythm, whatever came before them."""
+
 
 class SensorSpec(msgspec.Struct, frozen=True):
     """One sensor as configured, or as first heard of. every: None for boards, whose rhythm is learnt."""

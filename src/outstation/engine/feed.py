@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 
 from outstation import clock
-from outstation.core.readings import Millis
+from outstation.core.readings import Millis, Reading
 
 LOOKED: Millis = 60_000
 """So long somebody who asked how the node is counts as one who watches."""
@@ -24,6 +24,17 @@ class Happening(msgspec.Struct, frozen=True):
 
     kind: str
     document: dict[str, object]
+
+
+def measured(reading: Reading) -> Happening:
+    """Return a reading as it is shown."""
+    document: dict[str, object] = {
+        "sensor": reading.sensor,
+        "timestamp": clock.iso(reading.at),
+        "value": reading.value,
+        "quality": reading.quality.name.lower(),
+    }
+    return Happening("reading", document)
 
 
 class Feed:

@@ -37,7 +37,7 @@ from outstation.core.readings import (
 )
 from outstation.core.restarts import Stamp
 from outstation.engine.chatter import Chatter
-from outstation.engine.feed import Feed, Happening
+from outstation.engine.feed import Feed, Happening, measured
 from outstation.engine.local_time import LocalTime
 from outstation.engine.notebook import Notebook
 from outstation.engine.outputs import Outputs
@@ -57,10 +57,8 @@ _LONGEST_SLEEP = 1_000
 _CLOCK_STEP = 1_000
 """A change of UTC against the time since boot that counts as a step (RELIABILITY: over 1 s)."""
 
-
 _LEVELS = {"output failed": logging.WARNING, "sensor failed": logging.DEBUG, "sensor well": logging.DEBUG}
 """How loud a line of the journal is in the log: what a sensor does, the sampler has said there already."""
-
 
 _STAMP_EVERY = 60_000
 """How often it is kept that an output is still on: what max_on has counted at a power cut is known to the minute."""
@@ -126,6 +124,10 @@ class Runner:
 
     def take(self, readings: Sequence[Reading]) -> asyncio.Future[Recorded]:
         """Take in readings from outside; the future ends when they are on disk. May raise StoreError."""
+        return self.store.record(self.decide(readings))
+
+    def decide(self, readings: Sequence[Reading]) -> list[Reading]:
+        """Act on readings from outside; return those that the caller has to store."""
         effects = self.node.handle_all(readings)
         if len(effects) > len(readings):
             self.do(effects)
@@ -133,8 +135,8 @@ class Runner:
         if self.node.next_due_before(self._wakes_at):
             self._wake()
         if self.feed.watched:
-            self._show(records)
-        return self.store.record(records)
+            self.show(records)
+        return records
 
     def report(self, event: Event) -> None:
         """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
@@ -152,7 +154,7 @@ class Runner:
         if records:
             self.store.record_soon(records)
         if self.feed.watched:
-            self._show(records if shown is None else shown)
+            self.show(records if shown is None else shown)
         self._wake()
 
     async def command(self, command: Command) -> Outcome:
@@ -170,8 +172,7 @@ class Runner:
             raise DeviceError(f"{command.actuator} was not driven: the node is stopping.")
         if state.error:
             raise DeviceError(state.error)
-        level, standing = state.level, state.claim
-        return Outcome(level, standing, standing is not claim, await self._recorded())
+        return Outcome(state.level, state.claim, state.claim is not claim, await self._recorded())
 
     async def change(self, event: Adjust | Acknowledge) -> bool:
         """Take in what a person does to a setting or an alert; tell whether that is on disk.
@@ -352,18 +353,9 @@ class Runner:
         wait = self._wakes_at - clock.now()
         self._timer = asyncio.get_running_loop().call_later(max(0, wait) / 1000, self._tell_time)
 
-    def _show(self, readings: Iterable[Event]) -> None:
-        happened = []
-        for reading in readings:
-            if isinstance(reading, Reading):
-                document: dict[str, object] = {
-                    "sensor": reading.sensor,
-                    "timestamp": clock.iso(reading.at),
-                    "value": reading.value,
-                    "quality": reading.quality.name.lower(),
-                }
-                happened.append(Happening("reading", document))
-        self.feed.publish(happened)
+    def show(self, readings: Iterable[Event]) -> None:
+        """Show readings to whoever watches."""
+        self.feed.publish([measured(reading) for reading in readings if isinstance(reading, Reading)])
 
     def _show_output(self, name: str) -> None:
         if self.feed.watched:

@@ -10,6 +10,7 @@ import msgspec
 from outstation.config import Config
 from outstation.core.node import Node
 from outstation.core.readings import Value
+from outstation.engine.boards import Boards
 from outstation.engine.feed import Feed
 from outstation.engine.runner import Runner
 from outstation.store.database import Store
@@ -47,6 +48,7 @@ class Site(msgspec.Struct, frozen=True):
     troubles: Callable[[], list[str]]
     simulate: Callable[[str, Value, int | None], None]
     retaining: Retaining
+    boards: Boards
     flat: Mapping[str, str] = {}
     notifier: Notifier | None = None
     forwarder: Forwarder | None = None

@@ -47,5 +47,6 @@ def check(columns: Sequence[Column]) -> None:
             raise RefusedError(f"{column.sensor}: a reading cannot be stored: {error}.") from error
         if column.times and not 0 <= min(column.times) <= max(column.times) < LATEST:
             raise RefusedError(f"{column.sensor}: a time lies before 1970 or after 5138.")
-        if any(type(value) is int and value > LARGEST for value in column.values):
+        is_whole = int in set(map(type, column.values))
+        if is_whole and any(type(value) is int and value > LARGEST for value in column.values):
             raise RefusedError(f"{column.sensor}: a whole number has at most 64 bits, one of them its sign.")

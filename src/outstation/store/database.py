@@ -112,6 +112,12 @@ class Store:
         columns.check(found)
         return self.write(self._writer.record(found))
 
+    def record_with(
+        self, calls: Sequence[Sequence[Reading]], work: Callable[[apsw.Connection], T]
+    ) -> asyncio.Future[T]:
+        """Store readings that are fit, and do `work`, in one transaction: what a commit has, it has of both."""
+        return self.write(self._writer.record_with(calls, work))
+
     def _hand_over(self) -> None:
         """Pass on what one round of the loop has gathered: under load a commit is then for many, not for a few."""
         self._writer.calls.extend(self._gathered)

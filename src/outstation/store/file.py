@@ -20,6 +20,7 @@ import msgspec
 from outstation import clock
 from outstation.errors import DiskFullError, NewerFileError, StoreError
 from outstation.store.left_out import Connection
+from outstation.store.taken_over import TAKEN_OVER
 
 NAME = "outstation.db"
 
@@ -334,7 +335,7 @@ def _check(connection: apsw.Connection, path: Path) -> None:
     if path.stat().st_size > _CHECKED_WHOLE:
         named = connection.execute(
             "SELECT name FROM sqlite_schema"
-            " WHERE type = 'table' AND name NOT IN ('log', 'log_index', 'blocks', 'summaries')"
+            " WHERE type = 'table' AND name NOT IN ('log', 'log_index', 'blocks', 'summaries', 'entry_blocks')"
         )
         tables = [f"({name})" for (name,) in named]
     for table in tables:
@@ -345,42 +346,11 @@ def _check(connection: apsw.Connection, path: Path) -> None:
 
 def _take_over(connection: apsw.Connection, old: apsw.Connection) -> None:
     """Save what people and boards cannot do without: mostly it is the log that is damaged, since most of it is log."""
-    for ask, put in _TAKEN_OVER:
+    for ask, put in TAKEN_OVER:
         with contextlib.suppress(apsw.Error):
             rows = old.execute(ask).fetchall()
             with transaction(connection):
                 connection.executemany(put, rows)
-
-
-_TAKEN_OVER = (
-    (
-        "SELECT id, digest, name, scopes, device, last4, created, revoked FROM keys ORDER BY rowid",
-        "INSERT INTO keys (id, digest, name, scopes, device, last4, created, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    ),
-    (
-        "SELECT id, last_entry_id, texts FROM channels",
-        "INSERT INTO channels (id, last_entry_id, texts) VALUES (?, ?, ?)",
-    ),
-    ("SELECT kind, name, body FROM kept", "INSERT INTO kept (kind, name, body) VALUES (?, ?, ?)"),
-    (
-        "SELECT id, kernel, now, at, trusted FROM stamp",
-        "INSERT INTO stamp (id, kernel, now, at, trusted) VALUES (?, ?, ?, ?, ?)",
-    ),
-    ("SELECT id, state, body FROM alerts", "INSERT INTO alerts (id, state, body) VALUES (?, ?, ?)"),
-    (
-        "SELECT key, receiver, alert, urgency, made, body FROM deliveries ORDER BY id",
-        "INSERT INTO deliveries (key, receiver, alert, urgency, made, body) VALUES (?, ?, ?, ?, ?, ?)",
-    ),
-    (  # they begin anew with the numbers; by the token a hub knows the node
-        "SELECT name, token, lost, traffic FROM uplinks",
-        "INSERT INTO uplinks (name, cursor, token, lost, traffic) VALUES (?, 0, ?, ?, ?)",
-    ),
-    (  # without where they stand: each is asked for all that it has
-        "SELECT name, key, added, json_remove(body, '$.standing', '$.until') FROM nodes",
-        "INSERT INTO nodes (name, key, added, body) VALUES (?, ?, ?, ?)",
-    ),
-    ("SELECT * FROM told", "INSERT INTO told VALUES (?, ?, ?, ?, ?)"),
-)
 
 
 def _set_aside(path: Path) -> str:

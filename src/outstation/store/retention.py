@@ -17,7 +17,7 @@ import msgspec
 from outstation.core import retention
 from outstation.core.readings import Millis
 from outstation.core.retention import READINGS, Limits, Now, What
-from outstation.store import forgetting, unsent
+from outstation.store import entry_blocks, forgetting, unsent
 from outstation.store.database import Store
 from outstation.store.forgetting import Old, OldSummaries
 from outstation.store.stock import Stock
@@ -26,6 +26,11 @@ T = TypeVar("T")
 
 _AT_ONCE = 512
 """So many blocks are chosen from one snapshot: about as many as a hundred steps delete."""
+
+_ENTRY_BLOCKS = 32
+"""The same of entries: so many are deleted in a step, some 100 KB."""
+
+_EVER: Millis = 1 << 60
 
 Seen = Callable[[Stock], T]
 
@@ -69,6 +74,8 @@ class Retention:
             await self._delete_summaries(
                 await self._seen(lambda seen: list(seen.aged_summaries(limits, now, asked=asked)))
             )
+            if limits.keep is not None:
+                await self._store.write(partial(entry_blocks.age, before=now.at - limits.keep, asked=asked))
         await self._give_back(limits.cap)
         return deleted
 
@@ -92,13 +99,15 @@ class Retention:
         for what in What:
             if what in READINGS:
                 old = await self._seen(partial(Stock.readings_for_room, what=what, wanted=wanted))
+                if old and await self._delete_entries(old[0].end):
+                    return True
                 gone = await self._delete(old, at)
                 deleted.readings += gone
             else:
                 gone = await self._delete_summaries(await self._seen(partial(Stock.summaries_for_room, what=what)))
             if gone:
                 return True
-        return False
+        return await self._delete_entries(_EVER) > 0
 
     async def _age_readings(self, limits: Limits, now: Now, deleted: Deleted, *, whole: bool) -> None:
         gone = 1
@@ -122,6 +131,10 @@ class Retention:
         while done < len(old):
             done += await self._store.write(partial(forgetting.summaries, old=old[done : done + _AT_ONCE]))
         return done
+
+    async def _delete_entries(self, before: Millis) -> int:
+        """Delete some of the entries that are older than that: of readings and entries the oldest go first."""
+        return await self._store.write(partial(entry_blocks.forget, before=before, most=_ENTRY_BLOCKS))
 
     async def _give_back(self, most: int) -> None:
         while await self._store.write(partial(forgetting.give_back, most=most)):

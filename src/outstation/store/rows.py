@@ -113,10 +113,10 @@ def is_fit(reading: Reading) -> bool:
         is_time = 0 <= at < LATEST
     else:
         is_time = -LATEST < at < LATEST and abs(reading.now) < LATEST and abs(reading.arrived) < LATEST
-    return is_time and _is_text(reading.sensor) and (type(reading.value) is float or _is_value(reading.value))
+    return is_time and is_text(reading.sensor) and (type(reading.value) is float or _is_value(reading.value))
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Tell whether this can be written: half a surrogate pair cannot."""
     return text.isascii() or text.encode(errors="ignore").decode() == text
 
@@ -124,7 +124,7 @@ def _is_text(text: str) -> bool:
 def _is_value(value: Value | None) -> bool:
     if type(value) not in _KINDS:
         return False  # a subclass of one cannot be packed
-    return _is_text(value) if isinstance(value, str) else value is None or -LARGEST - 1 <= value <= LARGEST
+    return is_text(value) if isinstance(value, str) else value is None or -LARGEST - 1 <= value <= LARGEST
 
 
 _KINDS = (float, int, bool, str, NoneType)

@@ -118,6 +118,17 @@ class Writer:
         """Return the work of storing columns. When it fails the whole commit does: what the log knows has moved on."""
         return works.all_or_nothing(lambda _: self.log.record(columns))
 
+    def record_with(
+        self, calls: Sequence[Sequence[Reading]], work: Callable[[apsw.Connection], T]
+    ) -> Callable[[apsw.Connection], T]:
+        """Return the work of storing readings together with something else. It fails as that of `record` does."""
+
+        def whole(connection: apsw.Connection) -> T:
+            self.log.append(self.log.sort(calls))
+            return work(connection)
+
+        return works.all_or_nothing(whole)
+
     def relearn(self, work: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:
         """Return the work, in a transaction of its own, of changing what the log knows: it reads that anew."""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from outstation.core.node import Node
 from outstation.engine.site import Site
 from outstation.routes import BATCH, SMALL, Route, Table
 from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
 from outstation.web.api.backup import Backups
+from outstation.web.api.devices import DevicesApi
 from outstation.web.api.incoming import Incoming
 from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
@@ -31,20 +33,18 @@ _REFUSED = 400
 
 
 class Application:
-    """What the server serves. An ASGI application for what the gate hands to the framework."""
+    """What the server serves. An ASGI application for what the gate hands to the framework.
+
+    boards_gate: of the port for boards alone, where only what answers under every host is served.
+    """
 
     def __init__(self, site: Site, dialects: Iterable[Route] = ()) -> None:
         self._site = site
         self.stream = Stream(site.feed)
+        dialects = list(dialects)
         self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
-        web = site.config.web
-        self.gate = Gate(
-            self.table,
-            site.keys,
-            Hosts(web.hosts),
-            Peers(web.reads, web.trusted_proxies),
-            origins=web.cors_origins,
-        )
+        self.gate = _gate(site, self.table)
+        self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host))
         self._framework: Callable[..., Any] | None = None
         self._loading = asyncio.Lock()
 
@@ -80,11 +80,18 @@ class Application:
         return api
 
 
+def _gate(site: Site, table: Table) -> Gate:
+    web = site.config.web
+    peers = Peers(web.reads, web.trusted_proxies)
+    return Gate(table, site.keys, Hosts(web.hosts), peers, origins=web.cors_origins)
+
+
 def _own_routes(site: Site) -> list[Route]:
     status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
     uplinks = Uplinks(site)
-    nodes = NodesApi(site.store, site.keys, site.urls, frozenset(board.name for board in site.config.devices))
+    nodes = NodesApi(site.store, site.keys, site.urls, site.boards)
+    devices = DevicesApi(site.boards, site.store, site.urls, site.node.admit_all, partial(_forget_unheard, site.node))
     short = [
         Route("POST", f"/api/{name}", "control", partial(actuators.order, name), body=SMALL, json=True)
         for name in site.node.actuators
@@ -114,10 +121,21 @@ def _own_routes(site: Site) -> list[Route]:
         Route("POST", "/api/nodes", "admin", nodes.add, body=SMALL, json=True),
         Route("POST", "/api/nodes/{name}/renew", "admin", nodes.renew, body=SMALL, json=True),
         Route("DELETE", "/api/nodes/{name}", "admin", nodes.remove),
+        Route("GET", "/api/devices", "admin", devices.get),
+        Route("POST", "/api/devices", "admin", devices.add, body=BATCH, json=True),
+        Route("GET", "/api/devices/{name}", "admin", devices.one),
+        Route("DELETE", "/api/devices/{name}", "admin", devices.remove),
         Route("GET", "/api/traffic", "read", uplinks.traffic),
         Route("POST", "/api/uplinks/{name}/resend", "control", uplinks.resend, body=SMALL, json=True),
         Route("POST", "/api/backup", "admin", Backups(site).post, body=SMALL, json=True),
     ]
+
+
+def _forget_unheard(node: Node, names: Sequence[str]) -> None:
+    """Forget the sensors of a board that never said anything: nobody could delete them."""
+    for name in names:
+        if (state := node.sensors.get(name)) and state.newest is None and not node.decisions.looks_at(name):
+            node.forget(name)
 
 
 def _framework_routes() -> list[Route]:

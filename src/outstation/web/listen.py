@@ -15,15 +15,21 @@ from outstation.web.hosts import addresses
 BACKLOG = 2_048
 
 
-def open_port(host: str, port: int) -> socket.socket:
+def open_port(host: str, port: int, setting: str = "--port N") -> socket.socket:
     """Return a socket bound to host and port; an empty host is every interface, IPv4 and IPv6.
 
+    setting: by which another one is chosen.
     Raises OwnedError that names who has the port, OutstationError for an address that cannot be had.
     """
     if not host:
         host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  the design: open to the local network
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return _bound(family, host, port)
+    return _bound(family, host, port, setting)
+
+
+def open_boards(listen: tuple[str, int] | None) -> socket.socket | None:
+    """Return the socket for boards alone, where the config has one. Raises as open_port."""
+    return None if listen is None else open_port(*listen, setting="[web] dialect_listen")
 
 
 def open_control(folder: Path) -> socket.socket:
@@ -77,7 +83,7 @@ def _bind_control(control: socket.socket, folder: Path) -> None:
         os.close(inside)
 
 
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _bound(family: socket.AddressFamily, host: str, port: int, setting: str) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family is socket.AF_INET6:
@@ -87,15 +93,15 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         opened.listen(BACKLOG)
     except OSError as error:
         opened.close()
-        raise _why(error, host, port) from error
+        raise _why(error, host, port, setting) from error
     return opened
 
 
-def _why(error: OSError, host: str, port: int) -> OutstationError:
+def _why(error: OSError, host: str, port: int, setting: str) -> OutstationError:
     if error.errno == errno.EADDRINUSE:
         holder = holder_of_port(port)
-        return OwnedError(f"Port {port} is in use by {holder}.", cure="Stop that, or choose another: --port N.")
+        return OwnedError(f"Port {port} is in use by {holder}.", cure=f"Stop that, or choose another: {setting}.")
     if error.errno == errno.EACCES:
-        return OutstationError(f"Port {port} needs more rights.", cure="Choose one above 1023: --port N.")
+        return OutstationError(f"Port {port} needs more rights.", cure=f"Choose one above 1023: {setting}.")
     where = f"{host or 'any address'}, port {port}"
     return OutstationError(f"Cannot listen on {where}: {error.strerror}.", cure="See --host and --port.")

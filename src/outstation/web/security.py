@@ -29,6 +29,14 @@ _REMEMBERED = 4_096
 
 _KEYS = (b"x-api-key", b"authorization")
 _ANY_ORIGIN = ((b"Access-Control-Allow-Origin", b"*"),)
+_KEY_HEADERS = b"X-API-Key, Authorization, X-THINGSPEAKAPIKEY"
+_DIALECT = (
+    *_ANY_ORIGIN,
+    (b"Access-Control-Allow-Methods", b"GET, POST, PUT, OPTIONS, DELETE, PATCH"),
+    (b"Access-Control-Allow-Headers", b"origin, content-type, X-Requested-With, " + _KEY_HEADERS),
+    (b"Access-Control-Max-Age", b"1800"),
+)
+"""What ThingSpeak says with every answer (recorded in the tests of mchwalisz/thingspeak), and the headers of keys."""
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -73,16 +81,18 @@ class Gate:
         route: None for a refusal. The listed origin `*` is for reads only.
         """
         if route is not None and route.any_origin:
-            return _ANY_ORIGIN
+            return _DIALECT
         if not (self._origins or self._has_open_routes):
             return ()
+        wanted = route or self._wanted(request)
+        if wanted is not None and wanted.any_origin:
+            return _DIALECT
         origin = request.header(b"origin")
         if origin is None:
             return ()
         if origin in self._origins:
             return ((b"Access-Control-Allow-Origin", origin), (b"Vary", b"Origin"))
-        wanted = route or self._wanted(request)
-        if wanted is not None and (wanted.any_origin or (b"*" in self._origins and wanted.scope == "read")):
+        if wanted is not None and b"*" in self._origins and wanted.scope == "read":
             return _ANY_ORIGIN
         return ()
 
@@ -118,9 +128,9 @@ class Gate:
         return Response(b"", 204, headers=((b"Allow", allowed), *self._preflight(request, allowed)))
 
     def _preflight(self, request: Request, allowed: bytes) -> tuple[tuple[bytes, bytes], ...]:
-        if not self.cors(request, None):
+        if self.cors(request, None) in ((), _DIALECT):
             return ()
-        names = b"Content-Type, X-API-Key, Authorization, X-THINGSPEAKAPIKEY"
+        names = b"Content-Type, " + _KEY_HEADERS
         return ((b"Access-Control-Allow-Methods", allowed), (b"Access-Control-Allow-Headers", names))
 
     def _principal(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import socket
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -13,6 +14,7 @@ from uvicorn.config import Config
 
 from outstation.web import crowd
 from outstation.web.connection import Protocol
+from outstation.web.listen import BACKLOG
 
 __all__ = ["Protocol", "Server"]
 
@@ -27,6 +29,14 @@ class _ControlProtocol(Protocol):
     """A connection that came in by the control socket."""
 
     is_control = True
+
+
+class _BoardsProtocol(Protocol):
+    """A connection to the port for boards: nothing is there but their dialects."""
+
+    def __init__(self, config: Config, *server: Any, **named: Any) -> None:
+        super().__init__(config, *server, **named)
+        self.gate = config.app.boards_gate  # type: ignore[union-attr]
 
 
 class Server(uvicorn.Server):
@@ -48,11 +58,12 @@ class Server(uvicorn.Server):
             )
         )
         self._control: socket.socket | None = None
+        self._boards: socket.socket | None = None
         Protocol.most_connections = min(crowd.MAX_CONNECTIONS, _descriptors() - _KEPT_BACK)
 
-    async def run_on(self, port: socket.socket, control: socket.socket) -> None:
-        """Serve on a TCP socket and on the control socket until `should_exit`."""
-        self._control = control
+    async def run_on(self, port: socket.socket, control: socket.socket, boards: socket.socket | None = None) -> None:
+        """Serve on a TCP socket, the control socket, and one for boards alone, until `should_exit`."""
+        self._control, self._boards = control, boards
         sweeping = asyncio.create_task(self._sweep())
         try:
             await self._serve([port])
@@ -64,11 +75,11 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         # Nobody but us removes the socket: Python 3.13's loops would look for it by the name that it was bound by.
         keeping: dict[str, Any] = {"cleanup_socket": False}
-        server = await loop.create_unix_server(self._protocol, sock=self._control, **keeping)
-        self.servers.append(server)
-
-    def _protocol(self) -> Protocol:
-        return _ControlProtocol(self.config, self.server_state, {})
+        control = partial(_ControlProtocol, self.config, self.server_state, {})
+        self.servers.append(await loop.create_unix_server(control, sock=self._control, **keeping))
+        if self._boards:
+            boards = partial(_BoardsProtocol, self.config, self.server_state, {})
+            self.servers.append(await loop.create_server(boards, sock=self._boards, backlog=BACKLOG))
 
     async def _sweep(self) -> None:
         while True:

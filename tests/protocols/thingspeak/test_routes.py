@@ -148,10 +148,13 @@ def test_what_is_refused_is_answered_400_and_0(node: Running, query: str) -> Non
     assert last(node, 1, 1, READ) == before
 
 
-def test_a_body_that_is_no_form_or_too_large_is_refused_not_dropped(node: Running) -> None:
+def test_a_body_that_cannot_be_read_or_is_too_large_is_refused_not_dropped(node: Running) -> None:
     key = {"X-THINGSPEAKAPIKEY": WRITE}
-    answer = node.request("POST", "/update", {"field1": 1}, key)
+    parts = {**key, "Content-Type": "multipart/form-data; boundary=x"}
+    answer = node.request("POST", "/update", "--x--", parts)
     assert (answer.status, answer.body) == (415, b"0")
+    answer = node.request("POST", "/update", "[1]", {**key, "Content-Type": "application/json"})
+    assert (answer.status, answer.body) == (400, b"0")
     answer = node.request("POST", "/update", "field1=" + "1" * 20_000, key)
     assert (answer.status, answer.body) == (413, b"0")
 
@@ -240,6 +243,7 @@ def test_keys_stand_in_no_log(node: Running) -> None:
     assert READ not in text
 
 
-def test_a_node_without_boards_has_no_such_paths(tmp_path: Path) -> None:
+def test_a_node_without_boards_takes_no_entry(tmp_path: Path) -> None:
     with Running(tmp_path / "data", "") as node:
-        assert node.get("/update?api_key=x&field1=1").status == 404
+        answer = node.get("/update?api_key=&field1=1")
+        assert (answer.status, answer.body) == (400, b"0")

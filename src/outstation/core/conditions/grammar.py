@@ -187,6 +187,8 @@ class _Parser(Cursor):
             first = self._day()
             self.expect("and", "weekday between monday and friday")
             return Days(first, self._day(), start=start, end=self.end)
+        if self.is_end() or self.is_sign(")") or self.is_word("and", "or"):
+            return Days(0, 4, start=start, end=self.end)
         if not self.is_word("is"):
             raise self.unexpected('"is" or "between" after "weekday"', "days have names: weekday is monday")
         negated, day = self._is_or_is_not(), self._day()

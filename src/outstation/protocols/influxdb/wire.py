@@ -34,6 +34,7 @@ _FIELDS = rf"{_FIELD}(?:,{_FIELD})*+"
 _LINE = re.compile(
     rf"[ \t]*+({_MEASUREMENT})((?:{_TAG})*+) ++({_FIELDS})(?: ++(-?\d{{1,20}}))? *+\r?(?:\n|\Z)", re.DOTALL | re.ASCII
 )
+_SERIES = re.compile(rf"({_MEASUREMENT})((?:{_TAG})*+)", re.DOTALL | re.ASCII)
 _EACH_TAG = re.compile(rf",({_NAME})=({_NAME})")
 _EACH_FIELD = re.compile(rf"({_NAME})=({_VALUE})", re.DOTALL)
 _PASSED_OVER = re.compile(r"[ \t\r]*+(?:#[^\n]*+)?+(?:\n|\Z)")
@@ -89,13 +90,23 @@ def is_writable(name: str) -> bool:
     return name.isprintable() and "\\" not in name and bool(name.strip()) and not name.startswith("#")
 
 
+def series(head: str) -> tuple[str, dict[str, str]] | None:
+    """Return measurement and tags of what comes before the first space of a line; None: it is nothing of that kind."""
+    found = _SERIES.fullmatch(head)
+    if found is None:
+        return None
+    tags = _EACH_TAG.findall(found[2])
+    named = {_plain(name): _plain(value) for name, value in tags}
+    return None if len(named) < len(tags) else (_plain(found[1]), named)
+
+
 def _line(found: re.Match[str]) -> Line | Unread:
     tags = _EACH_TAG.findall(found[2])
     named = {_plain(name): _plain(value) for name, value in tags}
     if len(named) < len(tags):
         return Unread(found[0].rstrip(), "duplicate tags")
     try:
-        fields = {_plain(name): _value(value) for name, value in _EACH_FIELD.findall(found[3])}
+        fields = {_plain(name): value(text) for name, text in _EACH_FIELD.findall(found[3])}
     except ValueError as error:
         return Unread(found[0].rstrip(), str(error))
     at = int(found[4]) if found[4] else None
@@ -104,7 +115,7 @@ def _line(found: re.Match[str]) -> Line | Unread:
     return Line(_plain(found[1]), fields, named, at)
 
 
-def _value(text: str) -> Value:
+def value(text: str) -> Value:
     """Return what a field says. Raises ValueError with the server's words."""
     last = text[-1]
     if last == '"':

@@ -18,6 +18,7 @@ from outstation.routes import Route, Table
 from outstation.web.api.actuators import Order
 from outstation.web.api.alerts import Nothing, TestMessage
 from outstation.web.api.backup import Target
+from outstation.web.api.devices import NewBoard
 from outstation.web.api.incoming import Post
 from outstation.web.api.nodes import Empty, NewNode
 from outstation.web.api.retention import Word
@@ -41,6 +42,10 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("POST", "/api/nodes"): ("nodes", "Let a node report here; its key is shown this once", NewNode),
     ("POST", "/api/nodes/{name}/renew"): ("nodes", "A new key for a node: the old one is refused", Empty),
     ("DELETE", "/api/nodes/{name}"): ("nodes", "Let a node report here no more; its history stays", None),
+    ("GET", "/api/devices"): ("boards", "The boards that report here, how each does, and who was refused", None),
+    ("POST", "/api/devices"): ("boards", "Let boards in, all or none", NewBoard | list[NewBoard]),
+    ("GET", "/api/devices/{name}"): ("boards", "A board with its keys", None),
+    ("DELETE", "/api/devices/{name}"): ("boards", "Let a board report here no more; its history stays", None),
     ("GET", "/api/traffic"): ("uplinks", "What is sent elsewhere, what waits, and what it costs", None),
     ("POST", "/api/uplinks/{name}/resend"): ("uplinks", "Send again what an uplink refused", Nothing),
     ("POST", "/api/backup"): ("keys", "Make a backup: through the control socket alone", Target),
@@ -56,6 +61,10 @@ _EXAMPLES = {
     "/api/alerts/{id}/acknowledge": {},
     "/api/alerts/test": {"receiver": None},
     "/api/nodes": {"name": "greenhouse-1"},
+    "/api/devices": {"name": "balcony", "fields": ["temperature", "humidity"], "expected": True},
+    "/api/devices/{name}/entries": [
+        {"entry_id": 17, "created_at": 1_767_226_200_000, "columns": {"field1": "72.30"}},
+    ],
     "/api/ingest": {
         "version": 1,
         "sent_at": 1_767_226_200_000,
@@ -105,7 +114,7 @@ def _plain(route: Route) -> tuple[str, str, Any] | None:
     if known is None and route.method == "POST" and route.scope == "control" and route.handler is not None:
         return ("actuators", f"Move {route.path.removeprefix('/api/')}", Order)
     if known is None and route.summary:
-        return ("nodes" if route.takes else "boards", route.summary, route.takes)
+        return ("nodes" if route.path == "/api/ingest" else "boards", route.summary, route.takes)
     return known
 
 

@@ -38,16 +38,22 @@ Stamp = str | int | float
 Word = Literal["ok", "out_of_range", "spike", "stuck", "fault"]
 
 
+class Ago(float):
+    """Seconds before the readings arrive, where a time is expected: from boards without a clock."""
+
+
 class Post(msgspec.Struct, forbid_unknown_fields=True):
     """One item of a body, in any of its shapes.
 
     `{sensor, value, timestamp?}`; `{values: {name: value}, timestamp?}`; columns `{sensor, timestamps, values}`,
     with `qualities` where its sender has judged them: a word each, and null for a value that there is none of.
+    Whoever has no clock says `age`, in seconds, in place of `timestamp`.
     """
 
     sensor: str | None = None
     value: Value | None = None
     timestamp: Stamp | None = None
+    age: float | None = None
     values: dict[str, Value] | list[Value | None] | None = None
     timestamps: list[Stamp] | None = None
     qualities: list[Word] | None = None
@@ -82,6 +88,9 @@ class Incoming:
 
     def post(self, request: Request) -> Answer:
         """Handle the request. Raises RefusedError, and msgspec's errors for what is no JSON."""
+        sender, boards = request.principal, self._site.boards
+        if sender.device is not None and (board := boards.by_name(sender.device)) is not None:
+            boards.heard(board, request.peer.address, clock.moment())
         if (columns := _columns(request.body)) and (answer := self._post_late(columns, request.principal)) is not None:
             return answer
         raw = list(_each(_decoder.decode(request.body)))
@@ -99,8 +108,8 @@ class Incoming:
         columns = {name: one for one in posted if (name := self._name_of(one.sensor, sender)) in self._known}
         if len(columns) < len(posted):
             return None
-        times = {name: one.timestamps for name, one in columns.items()}
-        if self._site.feed.watched or not self._site.node.late(times, *clock.moment()):
+        series = {name: (one.timestamps, one.values) for name, one in columns.items()}
+        if self._site.feed.watched or not self._site.node.store_alone(series, *clock.moment()):
             return None
         found = [Column(name, one.timestamps, one.values) for name, one in columns.items()]
         return Later(self._site.store.record_columns(found), lambda recorded: _answer(count, recorded, []))
@@ -129,7 +138,7 @@ class Incoming:
             _check(name, value)
         if stamp is None:
             return Reading(name, value, moment.at, moment.now, moment.at)
-        at = parse_time(stamp)
+        at = _ago(stamp, moment) if type(stamp) is Ago else parse_time(stamp)
         if at > moment.at + MAX_AHEAD and self._clock_is_trusted(moment.now):
             raise RefusedError(f"{name}: the time {clock.iso(at)} is more than ten minutes ahead.")
         return Reading(name, value, at, moment.now, moment.at, quality, sender_stamped=True)
@@ -186,7 +195,7 @@ def _each(posted: Post | list[Post]) -> Iterator[Raw]:
             and item.value is not None
             and item.values is item.timestamps is item.qualities is None
         ):
-            yield item.sensor, item.value, item.timestamp, Quality.OK
+            yield item.sensor, item.value, item.timestamp if item.age is None else _age_of(item), Quality.OK
         else:
             yield from _many(item)
 
@@ -198,10 +207,11 @@ def _many(item: Post) -> Iterator[Raw]:
     if isinstance(values, dict):
         if item.sensor is not None or stamps is not None or item.qualities is not None:
             raise RefusedError('"values" by name go without "sensor", "timestamps" and "qualities".')
+        stamp = item.timestamp if item.age is None else _age_of(item)
         for name, named in values.items():
-            yield name, named, item.timestamp, Quality.OK
+            yield name, named, stamp, Quality.OK
         return
-    if item.sensor is None or stamps is None or item.timestamp is not None or len(values) != len(stamps):
+    if item.sensor is None or stamps is None or not item.timestamp is item.age is None or len(values) != len(stamps):
         raise RefusedError('Columns need "sensor", and "timestamps" and "values" of the same length.')
     words = item.qualities
     if words is not None and len(words) != len(values):
@@ -209,6 +219,18 @@ def _many(item: Post) -> Iterator[Raw]:
     qualities = repeat(Quality.OK, len(values)) if words is None else map(_QUALITIES.__getitem__, words)
     for stamp, value, quality in zip(stamps, values, qualities, strict=True):
         yield item.sensor, value, stamp, quality
+
+
+def _age_of(item: Post) -> Ago:
+    if item.timestamp is not None or item.age is None:
+        raise RefusedError('A reading has a "timestamp" or an "age", not both.')
+    return Ago(item.age)
+
+
+def _ago(age: Ago, moment: clock.Moment) -> int:
+    if not 0 <= age * 1000 <= moment.at:
+        raise RefusedError("An age is a number of seconds from 0 on, and the time that it means not before 1970.")
+    return moment.at - round(age * 1000)
 
 
 def _check(name: str, value: Value) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
@@ -39,8 +39,8 @@ _new, _empty = msgspec.json.Decoder(NewNode), msgspec.json.Decoder(Empty)
 class NodesApi:
     """Answers for the nodes of one hub."""
 
-    def __init__(self, store: Store, keys: Keys, urls: Sequence[str] = (), boards: Collection[str] = ()) -> None:
-        """urls: by which others reach this node, the likeliest first. boards: names that are in the config."""
+    def __init__(self, store: Store, keys: Keys, urls: Sequence[str] = (), boards: Container[str] = ()) -> None:
+        """urls: by which others reach this node, the likeliest first. boards: names that boards have."""
         self._nodes, self._keys, self._urls, self._boards = Nodes(store), keys, list(urls), boards
         self._changing = asyncio.Lock()
 
@@ -81,7 +81,7 @@ class NodesApi:
         if re.fullmatch(DEVICE_NAME, name) is None:
             raise RefusedError("A node is named in small letters, digits, - and _.")
         if name in self._boards:
-            raise RefusedError(f'"{name}" is a board in the config.', cure="Choose another name for the node.")
+            raise RefusedError(f'"{name}" is a board that reports here.', cure="Choose another name for the node.")
         if any(one.name == name for one in self._nodes.all()):
             cure = f"A new key for it: outstation nodes renew {name}"
             raise RefusedError(f'A node "{name}" may report here already.', cure=cure)

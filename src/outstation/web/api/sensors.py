@@ -65,10 +65,13 @@ class Sensors:
         return readings
 
     def _refuse_configured(self, name: str, command: str) -> None:
-        config = self._site.config
-        boards = (f"{device.name}/{field}" for device in config.devices for field in device.fields)
+        config, board = self._site.config, self._site.boards.by_name(name.rpartition("/")[0])
+        if board is not None and not board.configured and name in board.sensors:
+            cure = f"Let the board go first: outstation devices remove {board.name}"
+            raise RefusedError(f'"{name}" is a field of a board that reports here.', cure=cure)
+        boards = board.sensors if board else ()
         settings = (one.name for one in config.settings)
-        if name in {*(one.name for one in (*config.sensors, *config.actuators)), *boards, *settings}:
+        if name in {*(one.name for one in (*config.sensors, *config.actuators)), *settings, *boards}:
             raise RefusedError(
                 f'"{name}" is in the config.',
                 cure=f"Stop the node, then: outstation sensors {command}. Change the config, and start the node.",

@@ -1,0 +1,252 @@
+"""What boards wrote in the ThingSpeak dialect: entries with a number, to the letter, beside the readings of them.
+
+The law of this file: an entry and its readings are on disk together or not at all; a number is given once, whatever
+happens to the entry that it was given to. An entry whose time the board gave is known by (channel, at): the same
+again is the same entry, under the same number, and what it brings new is added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import apsw
+
+from outstation.core.readings import Millis, Reading
+from outstation.errors import RefusedError, StoreError
+from outstation.store import entry_blocks, entry_log
+from outstation.store.chunks import HIGHEST, LOWEST
+from outstation.store.entry_log import FIELDS, Entry, Texts
+from outstation.store.rows import LATEST, is_fit, is_text
+
+if TYPE_CHECKING:
+    from outstation.store.database import Store
+
+__all__ = ["FIELDS", "Entries", "Entry", "Texts"]
+
+SEAL_FROM = 4_096
+"""Entries in the log from which they are sealed: a question reads all that are there, in 10 ms."""
+
+_OF_EACH = 32
+"""Of many channels more: a block of a few entries costs as much as one of fifty."""
+
+log = logging.getLogger(__name__)
+
+
+class Entries:
+    """The entries of a store, which has one of these. `enter` is called in the loop's thread; the questions block."""
+
+    def __init__(self, store: Store, *, seal_from: int = SEAL_FROM) -> None:
+        """Look up the numbers. Without a data file the first commit does."""
+        self._store, self._seal_from = store, seal_from
+        self._opened = -1
+        self._row = self._unsealed = 0
+        self._numbers: dict[int, int] = {}
+        self._newest: dict[int, Millis] = {}
+        self._sealing: asyncio.Task[None] | None = None
+        self._gathered: list[tuple[Sequence[Entry], Sequence[Reading], asyncio.Future[list[int]]]] = []
+        with contextlib.suppress(StoreError), store.read() as connection:
+            self._look_up(connection)
+
+    def enter(self, entries: Sequence[Entry], readings: Sequence[Reading]) -> asyncio.Future[list[int]]:
+        """Store entries with their readings in the next commit; the future's result is their numbers.
+
+        The future raises DiskFullError, StoreError. Raises RefusedError where one cannot be stored.
+        """
+        if not (all(map(is_fit, readings)) and all(map(_is_fit, entries))):
+            raise RefusedError("An entry has a text or a time that cannot be stored.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[int]] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append((entries, readings, future))
+        return future
+
+    def last_number(self, channel: int) -> int:
+        """Return the number that was given last; 0: none was. Asks no disk."""
+        return self._numbers.get(channel, 0)
+
+    def of_channel(
+        self,
+        channel: int,
+        *,
+        start: Millis = LOWEST,
+        end: Millis = HIGHEST,
+        first: int = 1,
+        last: int = HIGHEST,
+        limit: int = 8_000,
+    ) -> list[Entry]:
+        """Return the newest `limit` entries from `start` until before `end`, numbered first to last, oldest first."""
+
+        def wanted(one: Entry) -> bool:
+            return start <= one.at < end and first <= one.number <= last
+
+        found: list[Entry] = []
+        with self._store.read() as connection:
+            fresh = entry_log.fresh(connection, channel)
+            for block in entry_blocks.of_span(connection, channel, start, end):
+                # Blocks may overlap: those that follow end before this one, and may still begin after it.
+                if sum(one.at > block.end for one in found) >= limit:
+                    break
+                found += filter(wanted, block.entries(channel))
+        return list(filter(wanted, entry_blocks.merged(channel, found, fresh)))[-limit:]
+
+    def last(self, channel: int) -> Entry | None:
+        """Return the entry with the highest number."""
+        return self.numbered(channel, self.last_number(channel))
+
+    def numbered(self, channel: int, number: int) -> Entry | None:
+        """Return the entry of that number."""
+        with self._store.read() as connection:
+            return _numbered(connection, channel, number)
+
+    def last_of_field(self, channel: int, field: int) -> Entry | None:
+        """Return the entry with the highest number in which field 1 to 8 has a text."""
+        with self._store.read() as connection:
+            fresh = entry_log.fresh(connection, channel)
+            found = [row[1] for row in fresh if field - 1 in row[3]]
+            for block in entry_blocks.with_field(connection, channel, field):
+                if block.last > max(found, default=0):
+                    found += (one.number for one in block.entries(channel) if one.fields[field - 1] is not None)
+            return _numbered(connection, channel, max(found)) if found else None
+
+    async def seal(self) -> None:
+        """Move what is in the log into blocks, some channels at a time. Raises StoreError."""
+        found, upto = await asyncio.to_thread(self._look_at_log)
+        waiting = list(found.items())
+        while waiting:
+            done = await self._store.write(partial(entry_blocks.seal, found=waiting, upto=upto))
+            waiting = waiting[done:]
+        await self._store.write(partial(entry_log.forget, upto=upto))
+        self._unsealed -= sum(map(len, found.values()))
+
+    def _look_at_log(self) -> tuple[dict[int, list[entry_log.Row]], int]:
+        with self._store.read() as connection:
+            return entry_log.unsealed(connection)
+
+    def _hand_over(self) -> None:
+        """Pass on what one round of the loop has gathered, as one piece of work."""
+        gathered, self._gathered = self._gathered, []
+        waiting = [future for _, _, future in gathered]
+        calls = [entries for entries, _, _ in gathered]
+        readings = [readings for _, readings, _ in gathered]
+        try:
+            stored = self._store.record_with(readings, lambda connection: self._put(connection, calls))
+        except StoreError as error:
+            _refuse(waiting, error)
+            return
+        stored.add_done_callback(lambda done: self._tell(done, waiting))
+
+    def _tell(self, done: asyncio.Future[list[list[int]]], waiting: Sequence[asyncio.Future[list[int]]]) -> None:
+        if done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            _refuse(waiting, error)
+            return
+        for future, numbers in zip(waiting, done.result(), strict=True):
+            if not future.done():
+                future.set_result(numbers)
+        if self._unsealed >= max(self._seal_from, _OF_EACH * len(self._numbers)) and (
+            self._sealing is None or self._sealing.done()
+        ):
+            self._sealing = asyncio.get_running_loop().create_task(self._seal_soon())
+
+    async def _seal_soon(self) -> None:
+        try:
+            await self.seal()
+        except StoreError as error:
+            log.warning("Entries could not be sealed; it is tried again: %s", error)
+
+    def _put(self, connection: apsw.Connection, calls: Sequence[Sequence[Entry]]) -> list[list[int]]:
+        """Give the entries of each call their numbers and write them. In the writer's thread, in a transaction."""
+        if self._opened != self._store.opened:
+            self._look_up(connection)
+        known = _Known(connection)
+        told = [[self._number(known, entry) for entry in entries] for entries in calls]
+        given = zip(chain.from_iterable(calls), chain.from_iterable(told), strict=True)
+        if rows := [entry_log.row(entry, number) for entry, number in given]:
+            self._row += 1
+            self._unsealed += len(rows)
+            connection.execute("INSERT INTO entry_log (id, body) VALUES (?, ?)", (self._row, entry_log.pack(rows)))
+        return told
+
+    def _number(self, known: _Known, entry: Entry) -> int:
+        """Return the number of an entry: that of the one it repeats, or its own, or the next."""
+        channel, at = entry.channel, entry.at
+        newest = self._newest.get(channel, LOWEST)
+        if entry.sender_stamped and at <= newest and (found := known.number(channel, at)):
+            return found
+        last = self._numbers.get(channel, 0)
+        number = entry.number or last + 1
+        self._numbers[channel] = max(last, number)
+        self._newest[channel] = max(newest, at)
+        known.add(channel, at, number)
+        return number
+
+    def _look_up(self, connection: apsw.Connection) -> None:
+        """Learn what is there. A number that was given stays given: a data file may be lost."""
+        self._opened = self._store.opened
+        fresh, self._row = entry_log.unsealed(connection)
+        self._unsealed = sum(map(len, fresh.values()))
+        numbers = [*connection.execute("SELECT id, last_entry_id FROM channels")]
+        numbers += ((channel, max(row[1] for row in rows)) for channel, rows in fresh.items())
+        for channel, number in numbers:
+            self._numbers[channel] = max(number, self._numbers.get(channel, 0))
+        newest = [*connection.execute("SELECT channel, max(end) FROM entry_blocks GROUP BY channel")]
+        newest += ((channel, max(row[2] for row in rows)) for channel, rows in fresh.items())
+        for channel, at in newest:
+            self._newest[channel] = max(at, self._newest.get(channel, LOWEST))
+
+
+class _Known:
+    """The entries of one commit, and those on disk where that is asked for: by channel, UTC to number."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._here: dict[int, dict[Millis, int]] = {}
+        self._fresh: dict[int, dict[Millis, int]] = {}
+        self._blocks: dict[int, dict[Millis, int]] = {}
+
+    def add(self, channel: int, at: Millis, number: int) -> None:
+        """Take in one that was given its number just now."""
+        self._here.setdefault(channel, {})[at] = number
+
+    def number(self, channel: int, at: Millis) -> int:
+        """Return the number of the entry of that time; 0: there is none."""
+        if channel not in self._fresh:
+            self._fresh[channel] = {row[2]: row[1] for row in entry_log.fresh(self._connection, channel)}
+        return self._here.get(channel, {}).get(at) or self._fresh[channel].get(at) or self._in_blocks(channel, at)
+
+    def _in_blocks(self, channel: int, at: Millis) -> int:
+        for block in entry_blocks.of_span(self._connection, channel, at, at + 1):
+            if block.id not in self._blocks:
+                self._blocks[block.id] = {one.at: one.number for one in block.entries(channel)}
+            if number := self._blocks[block.id].get(at):
+                return number
+        return 0
+
+
+def _numbered(connection: apsw.Connection, channel: int, number: int) -> Entry | None:
+    fresh = [row for row in entry_log.fresh(connection, channel) if row[1] == number]
+    blocks = entry_blocks.of_number(connection, channel, number)
+    sealed = [one for block in blocks for one in block.entries(channel) if one.number == number]
+    return next(iter(entry_blocks.merged(channel, sealed, fresh)), None)
+
+
+def _refuse(waiting: Sequence[asyncio.Future[list[int]]], error: BaseException) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # not waiting for it is no mistake
+
+
+def _is_fit(entry: Entry) -> bool:
+    for text in entry.texts:
+        if text is not None and not is_text(text):
+            return False
+    return 0 <= entry.at < LATEST

@@ -1,0 +1,118 @@
+"""One entry of a ThingSpeak channel, and the log of fresh ones: append only, one packed row a commit.
+
+The law of this file: what is in the log and not sealed is a few thousand entries at most, so all of it may be read.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from outstation.core.readings import Millis
+
+FIELDS = 8
+
+Texts = tuple[str | None, ...]
+"""Of all eight fields, as they were sent; None: that one was not."""
+
+_SHORT = 256
+"""Bytes: so many and less share a page of the file with others as they are."""
+
+_DEFLATED = b"\x78"
+"""The first byte of a zlib stream; no array of MessagePack begins so."""
+
+_LONGEST = 64 << 20
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):
+    """One entry. number: 0: the next one. sender_stamped: the board gave its time; not kept."""
+
+    channel: int
+    at: Millis
+    fields: Texts
+    status: str | None = None
+    latitude: str | None = None
+    longitude: str | None = None
+    elevation: str | None = None
+    number: int = 0
+    sender_stamped: bool = False
+
+    @property
+    def texts(self) -> Texts:
+        """All that it says: fields, status, latitude, longitude, elevation."""
+        return (*self.fields, self.status, self.latitude, self.longitude, self.elevation)
+
+
+Row = tuple[int, int, Millis, dict[int, str]]
+"""Channel, number, UTC, and the texts that there are by their place in `Entry.texts`."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Row]).decode
+
+
+def entry(channel: int, number: int, at: Millis, texts: Sequence[str | None]) -> Entry:
+    """Return an entry as it is shown."""
+    status, latitude, longitude, elevation = texts[FIELDS:]
+    return Entry(channel, at, tuple(texts[:FIELDS]), status, latitude, longitude, elevation, number)
+
+
+def row(one: Entry, number: int) -> Row:
+    """Return an entry as it is kept in the log."""
+    said = {place: text for place, text in enumerate(one.fields) if text is not None}
+    if one.status or one.latitude or one.longitude or one.elevation:
+        said = {place: text for place, text in enumerate(one.texts) if text is not None}
+    return one.channel, number, one.at, said
+
+
+def pack(rows: Sequence[Row]) -> bytes:
+    """Return the body of a row of the log."""
+    body = _encode(rows)
+    return body if len(body) <= _SHORT else min(zlib.compress(body, 1), body, key=len)
+
+
+def unpack(body: bytes) -> list[Row]:
+    """Return the entries of a row of the log. Raises msgspec.DecodeError."""
+    return _decode(inflated(body) if body[:1] == _DEFLATED else body)
+
+
+def inflated(body: bytes) -> bytes:
+    """Return what was packed by zlib. Raises msgspec.DecodeError."""
+    try:
+        return zlib.decompressobj().decompress(body, _LONGEST)
+    except zlib.error as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def walk(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, list[Row]]]:
+    """Return the rows of the log behind one, with their numbers."""
+    found: Any = connection.execute("SELECT id, body FROM entry_log WHERE id > ? ORDER BY id", (after,))
+    for number, body in found:
+        yield number, unpack(body)
+
+
+def unsealed(connection: apsw.Connection) -> tuple[dict[int, list[Row]], int]:
+    """Return what the log has and no block has, by channel, and the last row of the log."""
+    sealed: dict[int, int] = dict(connection.execute("SELECT id, sealed FROM channels"))
+    found: dict[int, list[Row]] = {}
+    last = max(sealed.values(), default=0)
+    for number, rows in walk(connection):
+        last = max(last, number)
+        for one in rows:
+            if number > sealed.get(one[0], 0):
+                found.setdefault(one[0], []).append(one)
+    return found, last
+
+
+def fresh(connection: apsw.Connection, channel: int) -> list[Row]:
+    """Return what the log has of a channel and no block has."""
+    sealed = connection.execute("SELECT sealed FROM channels WHERE id = ?", (channel,)).get or 0
+    return [one for _, rows in walk(connection, sealed) for one in rows if one[0] == channel]
+
+
+def forget(connection: apsw.Connection, upto: int) -> None:
+    """Delete the rows of the log that all channels have in blocks."""
+    connection.execute("DELETE FROM entry_log WHERE id <= ?", (upto,))

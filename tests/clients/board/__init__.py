@@ -1,0 +1,1 @@
+"""A simulated board: the modules that MicroPython has on boards alone, with a clock that only sleeping moves."""

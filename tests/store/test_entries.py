@@ -1,0 +1,204 @@
+"""Stories of entries: numbered, kept to the letter, on disk with their readings or not at all, sealed unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outstation.errors import RefusedError, StoreError
+from outstation.store.database import Store
+from outstation.store.entries import Entries, Entry
+from tests.store.given import MORNING, in_store, own
+
+
+def entry(
+    first: str | None, at: int, channel: int = 1, *, stamped: bool = False, second: str | None = None, number: int = 0
+) -> Entry:
+    fields = first, second, *[None] * 6
+    return Entry(channel, MORNING + at, fields, number=number, sender_stamped=stamped)
+
+
+def firsts(found: list[Entry]) -> list[str | None]:
+    return [one.fields[0] for one in found]
+
+
+def test_entries_are_counted_by_channel_and_come_back_to_the_letter(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        assert await entries.enter([entry("72.30", 0), entry("72.31", 1)], [own("porch/t", 0, 72.3)]) == [1, 2]
+        assert await entries.enter([entry("-", 1, channel=2)], []) == [1]
+        assert firsts(entries.of_channel(1)) == ["72.30", "72.31"]
+        assert entries.last(1) == entries.numbered(1, 2)
+        assert (entries.last_number(1), entries.last_number(3)) == (2, 0)
+        assert (entries.last(3), entries.numbered(1, 9), entries.last_of_field(1, 2)) == (None, None, None)
+        assert store.stats().readings == 1
+
+    in_store(tmp_path, story)
+
+    async def later(store: Store) -> None:
+        assert await Entries(store).enter([entry("72.32", 5)], []) == [3]
+
+    in_store(tmp_path, later)
+
+
+def test_all_that_one_says_comes_back(tmp_path: Path) -> None:
+    whole = Entry(7, MORNING, tuple("abcdefgh"), "fine", "51.5", "-0.10", "12")
+
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        await entries.enter([whole], [])
+        for _ in range(2):
+            assert entries.last(7) == msgspec.structs.replace(whole, number=1)
+            await entries.seal()
+
+    in_store(tmp_path, story)
+
+
+def test_one_whose_time_the_board_gave_is_the_same_when_it_comes_again(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        batch = [entry("1", 1000, stamped=True), entry("2", 2000, stamped=True)]
+        assert await entries.enter(batch, []) == [1, 2]
+        assert await entries.enter(batch, []) == [1, 2]
+        await entries.seal()
+        assert await entries.enter([*batch, entry("3", 3000, stamped=True)], []) == [1, 2, 3]
+        assert await entries.enter([entry(None, 1000, stamped=True, second="dry")], []) == [1]
+        assert await entries.enter([entry("0", 500, stamped=True), entry("0", 500, stamped=True)], []) == [4, 4]
+        assert firsts(entries.of_channel(1)) == ["0", "1", "2", "3"]
+        assert entries.last_of_field(1, 2) == entries.numbered(1, 1)
+        assert await entries.enter([entry("4", 3000)], []) == [5]  # this node's own time tells nothing apart
+
+    in_store(tmp_path, story)
+
+
+def test_an_entry_that_cannot_be_stored_takes_its_readings_with_it(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        with pytest.raises(RefusedError):
+            entries.enter([entry("\ud800", 0)], [own("porch/t", 0)])
+        await store.write(lambda connection: connection.execute("ALTER TABLE entry_log RENAME TO away").get)
+        with pytest.raises(StoreError):
+            await entries.enter([entry("1", 0)], [own("porch/t", 0)])
+        with store.read() as connection:
+            assert connection.execute("SELECT count(*) FROM log").get == 0
+
+    in_store(tmp_path, story)
+
+
+def test_a_number_is_not_given_twice_where_the_data_file_is_lost(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        assert await entries.enter([entry("1", 0), entry("2", 1)], []) == [1, 2]
+        store.path.unlink()
+        assert await entries.enter([entry("3", 2)], []) == [3]
+
+    in_store(tmp_path, story)
+
+
+def test_an_export_brings_its_numbers_along(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        brought = [entry("a", 0, stamped=True, number=17), entry("b", 1, stamped=True, number=19)]
+        assert await entries.enter(brought, []) == [17, 19]
+        assert await entries.enter(brought, []) == [17, 19]
+        assert await entries.enter([entry("c", 2)], []) == [20]
+
+    in_store(tmp_path, story)
+
+
+def test_a_full_log_is_sealed_by_itself_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store, seal_from=50)
+        for number in range(120):
+            await entries.enter([entry(str(number), number, channel=number % 3)], [])
+        async with asyncio.timeout(5):
+            while in_log(store) >= 50:
+                await entries.enter([], [])
+        assert firsts(entries.of_channel(1, limit=2)) == ["115", "118"]
+
+    in_store(tmp_path, story)
+
+    async def later(store: Store) -> None:
+        entries = Entries(store)
+        assert await entries.enter([entry("x", 500)], []) == [41]
+        assert len(entries.of_channel(1)) == 41
+
+    in_store(tmp_path, later)
+
+
+def test_the_newest_of_blocks_that_overlap_are_the_newest(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        for times in ((10, 20), (0, 30)):
+            await entries.enter([entry(str(at), at) for at in times], [])
+            await entries.seal()
+        assert firsts(entries.of_channel(1, limit=2)) == ["20", "30"]
+
+    in_store(tmp_path, story)
+
+
+def in_log(store: Store) -> int:
+    with store.read() as connection:
+        return int(connection.execute("SELECT count(*) FROM entry_log").get)
+
+
+def test_a_damaged_block_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        await entries.enter([entry("1", 0)], [])
+        await entries.seal()
+        await store.write(lambda connection: connection.execute("UPDATE entry_blocks SET body = x'00'").get)
+        await entries.enter([entry("2", 1)], [])
+        assert firsts(entries.of_channel(1)) == ["2"]
+        assert "damaged and left out" in caplog.text
+
+    in_store(tmp_path, story)
+
+
+Steps = st.lists(
+    st.one_of(
+        st.just("seal"),
+        st.lists(
+            st.tuples(st.integers(0, 40), st.booleans(), st.sampled_from([None, "7.0"]), st.sampled_from([None, "x"])),
+            min_size=1,
+            max_size=6,
+        ),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(Steps)
+def test_what_is_sealed_answers_as_what_is_not(
+    steps: list[str | list[tuple[int, bool, str | None, str | None]]],
+) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store, seal_from=1 << 60)
+        known: dict[int, Entry] = {}
+        for step in steps:
+            if isinstance(step, str):
+                await entries.seal()
+                continue
+            batch = [entry(first, at, stamped=stamped, second=second) for at, stamped, first, second in step]
+            for one, number in zip(batch, await entries.enter(batch, []), strict=True):
+                before = known[number].fields if number in known else one.fields
+                fields = tuple(new or old for new, old in zip(one.fields, before, strict=True))
+                known[number] = Entry(1, one.at, fields, number=number)
+        ordered = sorted(known.values(), key=lambda one: (one.at, one.number))
+        assert entries.of_channel(1) == ordered
+        assert entries.of_channel(1, limit=3) == ordered[-3:]
+        span = [one for one in ordered if MORNING + 10 <= one.at < MORNING + 30]
+        assert entries.of_channel(1, start=MORNING + 10, end=MORNING + 30, limit=5) == span[-5:]
+        assert entries.last(1) == known.get(len(known))
+        with_text = [number for number, one in known.items() if one.fields[1]]
+        assert entries.last_of_field(1, 2) == (known[max(with_text)] if with_text else None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        in_store(Path(folder), story)
