@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import servers
-from hub import CONFIG, admit, judge, known, pss, weighed
+from hub import CONFIG, admit, judge, known
+from weighing import pss, weighed
 
 from outstation import clock
 from outstation.clock import Trust

@@ -25,6 +25,7 @@ import msgspec
 import psutil
 import servers
 from servers import KEY, Server, ask
+from speed import Round
 
 SCRIPT = Path(__file__).with_name("boards.lua")
 BOARDS = 200
@@ -34,23 +35,6 @@ KINDS = {"POST /api/readings": "native", "GET /update": "get", "POST /update": "
 
 _numbers = itertools.count()
 """Makes each round's values others than all before."""
-
-
-class Round(msgspec.Struct, frozen=True):
-    """What wrk saw in one round (boards.lua writes it). Latencies in microseconds; cpu: seconds."""
-
-    answers: int
-    microseconds: int
-    bad_status: int
-    broken: int
-    p50: int
-    p99: int
-    cpu: float = 0.0
-
-    @property
-    def speed(self) -> float:
-        """Answers a second."""
-        return self.answers / self.microseconds * 1e6
 
 
 def main() -> int:

@@ -25,12 +25,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
 import servers
 from servers import KEY, Server
+from weighing import weighed
 
 from outstation import clock
 from outstation.clock import Trust
@@ -122,7 +123,7 @@ def _readings(start: int, count: int) -> Iterator[Reading]:
 
 def _questions(year: Path, folder: Path) -> list[bool]:
     """Ask a node that has the year."""
-    with _node(year, folder) as server, _weighed(server) as most:
+    with _node(year, folder) as server, weighed(server) as most:
         pass
     print("\nGET /api/readings?every=auto&points=800, ms\n")
     print(f"{'':12}{'cold':>10}{'warm':>10}{'rows':>8}{'KB':>8}")
@@ -139,7 +140,7 @@ def _questions(year: Path, folder: Path) -> list[bool]:
     print(f"{'ok' if all(met) else 'MISSED'}: each within {PLOT_TARGET_MS:g} ms cold\n")
     path = _raw_day()
     cold, body = _cold(folder, path)
-    with _running(folder) as server, _weighed(server) as most:
+    with _running(folder) as server, weighed(server) as most:
         _ask(server, path)
         warm = statistics.median(_ask(server, path)[0] for _ in range(5))
     print(f"A day's raw readings as CSV: {cold:.0f} ms cold, {warm:.0f} ms warm, {body.count(10) - 1:,} rows")
@@ -186,7 +187,7 @@ def _deleting(year: Path, folder: Path, days: int) -> list[bool]:
     config.write_text(f'[node]\nclock = "trust"\n[store]\nkeep = "{days * 11 // 12}d"\n', encoding="utf-8")
     _copy(year, folder)
     before = (folder / file.NAME).stat().st_size
-    with servers.outstation(folder, config=config) as server, _weighed(server) as most, _disk(folder.parent) as stalls:
+    with servers.outstation(folder, config=config) as server, weighed(server) as most, _disk(folder.parent) as stalls:
         stored = _stored(server)
         waits = _post_while(server, folder)
         gone = stored + len(waits) - _stored(server)
@@ -293,37 +294,6 @@ def _node(year: Path, folder: Path) -> Iterator[Server]:
 def _running(folder: Path) -> Iterator[Server]:
     with servers.outstation(folder) as server:
         yield server
-
-
-@contextmanager
-def _weighed(server: Server) -> Iterator[list[float]]:
-    """Look at the memory of all processes of the node all the time; the list holds the most, in MB."""
-    most, stop = [0.0], threading.Event()
-
-    def look() -> None:
-        while not stop.wait(0.05):
-            most[0] = max(most[0], _pss(server.pid))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield most
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _pss(pid: int) -> float:
-    import psutil  # noqa: PLC0415
-
-    total = 0.0
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for each in [process, *process.children(recursive=True)]:
-            with suppress(OSError):
-                lines = Path(f"/proc/{each.pid}/smaps_rollup").read_text().splitlines()
-                total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
-    return total
 
 
 def _judge(what: str, found: float, target: float, unit: str) -> bool:

@@ -1,17 +1,14 @@
-"""A hub of the benchmarks: nodes that may report to it, how it is weighed, and what it has of them."""
+"""A hub of the benchmarks: nodes that may report to it, and what it has of them."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import apsw
-import psutil
-from servers import Server
 
 from outstation.clock import Trust
 from outstation.core.readings import Millis
@@ -56,52 +53,6 @@ def _of(connection: apsw.Connection, sensor: int) -> dict[Millis, Summary]:
     rows = packs.stored(connection, sensor, Tier.FIVE_MINUTES, -(2**53), 2**53)
     found = (summary(Window(start, width), row) for start, width, row in rows)
     return {one.start: one for one in found if not one.is_empty}
-
-
-@contextmanager
-def weighed(server: Server) -> Iterator[list[float]]:
-    """Look at the memory (PSS) of all processes of a node all the time; the list holds the most, in MB."""
-    most, stop = [0.0], threading.Event()
-
-    def look() -> None:
-        while not stop.wait(0.1):
-            most[0] = max(most[0], pss(server.pid))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield most
-    finally:
-        stop.set()
-        thread.join()
-
-
-def pss(pid: int) -> float:
-    """Return the proportional set size of a process and all below it, in MB (proc(5), smaps_rollup)."""
-    total = 0.0
-    for each in _family(pid):
-        with suppress(OSError):
-            lines = Path(f"/proc/{each.pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
-    return total
-
-
-def cpu_time(pid: int) -> float:
-    """Return the seconds of processor time that a process and all below it have had so far."""
-    total = 0.0
-    for each in _family(pid):
-        with suppress(psutil.Error):
-            times = each.cpu_times()
-            total += times.user + times.system
-    return total
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.Error:  # it has just ended
-        return []
 
 
 def judge(what: str, found: float, target: float, unit: str, *, at_least: bool = False) -> bool:

@@ -21,8 +21,9 @@ import away
 import reporters
 import servers
 import traffic
-from hub import CONFIG, admit, cpu_time, judge, weighed
+from hub import CONFIG, admit, judge
 from reporters import Found
+from weighing import cpu_time, weighed
 
 NODES, SENSORS = 2_000, 10
 EVERY_S = 300

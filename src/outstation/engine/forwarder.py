@@ -18,7 +18,7 @@ from outstation.core.delivery import Answer, judge_uplink
 from outstation.core.readings import Alerted, Millis, Note
 from outstation.engine import outgoing
 from outstation.engine.forwarding import Facts, Forwarding, Report
-from outstation.engine.line import STORE_AGAIN, UPLINK, Line, Way
+from outstation.engine.line import STORE_AGAIN, UPLINK, Line, Way, end
 from outstation.engine.live import Live
 from outstation.engine.traffic import Meter
 from outstation.errors import StoreError, UnknownNameError
@@ -26,8 +26,6 @@ from outstation.plugins import Exchange, News, Request, Uplink
 from outstation.store.database import Store
 from outstation.store.deliveries import Delivery
 from outstation.store.outbox import Outbox
-
-_CLOSE_S = 0.8
 
 _APART: Millis = 5_000
 """In so long two messages about one alert at most, to those that take every change: it may flap ten times a second."""
@@ -112,10 +110,7 @@ class Forwarder:
     async def close(self) -> None:
         """Stop; what is not sent stays where it is."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CLOSE_S)
+        await end(tasks)
         for way in self._ways.values():
             way.uplink.close()
 

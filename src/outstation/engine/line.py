@@ -31,7 +31,18 @@ CARRIED_AT_MOST = 1_000
 STORE_AGAIN = 5.0
 """Seconds until the store is asked again after it failed."""
 
+_CLOSE_S = 0.8
+"""Seconds that tasks have to end when the node stops: its outputs are safe by then, and streams are closed."""
+
 _LONG_AGO: tuple[Millis, Millis] = (-(1 << 62), -(1 << 62))
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait for them, not long. There may be none."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CLOSE_S)
 
 
 class Queue(msgspec.Struct, frozen=True):

@@ -12,14 +12,12 @@ import msgspec
 from outstation import clock
 from outstation.core.delivery import Answer, judge
 from outstation.core.readings import SEVERITIES, Alert, Alerted, Note
-from outstation.engine.line import Line, Queue, Way
+from outstation.engine.line import Line, Queue, Way, end
 from outstation.engine.outgoing import LookUp
 from outstation.engine.receivers import Receiver, Sender, message, trouble
 from outstation.errors import UnknownNameError
 from outstation.store.database import Store
 from outstation.store.deliveries import Delivery
-
-_CLOSE_S = 0.8
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -90,10 +88,7 @@ class Notifier:
     async def close(self) -> None:
         """Stop; what is not delivered stays stored."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CLOSE_S)
+        await end(tasks)
 
     async def _test(self, receiver: Receiver) -> Trial:
         key = secrets.token_hex(16)

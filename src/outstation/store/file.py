@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-import importlib.resources
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +45,8 @@ _NO_NEW = apsw.SQLITE_OPEN_READWRITE
 _DAMAGED = ".damaged-"
 WAL_KEPT = 8 << 20
 """Bytes: to this the write-ahead log is cut when it begins anew. It is larger only while a reader holds it up."""
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 _MAGIC = b"SQLite format 3\0"
 _BUSY_TIMEOUT = 5_000
@@ -276,9 +277,7 @@ def _refuse_newer(path: Path, version: int) -> None:
 
 @functools.cache
 def _migrations() -> tuple[str, ...]:
-    folder = importlib.resources.files("outstation.store") / "migrations"
-    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-    return tuple((folder / name).read_text("utf-8") for name in names)
+    return tuple(found.read_text("utf-8") for found in sorted(_MIGRATIONS.glob("*.sql")))
 
 
 def _connect(path: Path) -> apsw.Connection:

@@ -11,33 +11,13 @@ import pytest
 import thingspeak
 
 from tests.protocols.thingspeak.arduino import BAD_RESPONSE, NOT_INSERTED, OK, ThingSpeak, value_of
+from tests.protocols.thingspeak.given import OTHER, READ, WRITE, config
 from tests.running import KEY, Running
-
-WRITE, READ, OTHER = "Q7WK2ZB9XHT4RM6C", "A1PD8SJ3VNE5GU0L", "M9TR4KX2ZQ8WB6HC"
-
-CONFIG = f"""
-[node]
-clock = "trust"
-
-[[devices]]
-name = "porch"
-channel = 254616
-write_key = "{WRITE}"
-read_key = "{READ}"
-fields = ["temperature", "humidity"]
-
-[[devices]]
-name = "shed"
-channel = 2
-write_key = "{OTHER}"
-public = true
-fields = ["weight"]
-"""
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(tmp_path_factory.mktemp("clients") / "data", CONFIG) as running:
+    with Running(tmp_path_factory.mktemp("clients") / "data", config(254616)) as running:
         yield running
 
 

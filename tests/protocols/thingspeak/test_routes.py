@@ -11,33 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.protocols.thingspeak.given import OTHER, READ, WRITE, config
 from tests.running import KEY, Running
-
-WRITE, READ, OTHER = "Q7WK2ZB9XHT4RM6C", "A1PD8SJ3VNE5GU0L", "M9TR4KX2ZQ8WB6HC"
-
-CONFIG = f"""
-[node]
-clock = "trust"
-
-[[devices]]
-name = "porch"
-channel = 1
-write_key = "{WRITE}"
-read_key = "{READ}"
-fields = ["temperature", "humidity"]
-
-[[devices]]
-name = "shed"
-channel = 2
-write_key = "{OTHER}"
-public = true
-fields = ["weight"]
-"""
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(tmp_path_factory.mktemp("boards") / "data", CONFIG) as running:
+    with Running(tmp_path_factory.mktemp("boards") / "data", config()) as running:
         yield running
 
 
@@ -91,13 +71,13 @@ def test_the_arduino_library_posts_unencoded_under_a_foreign_host(node: Running)
 
 
 def test_entries_are_counted_by_channel_from_one(tmp_path: Path) -> None:
-    with Running(tmp_path / "data", CONFIG) as node:
+    with Running(tmp_path / "data", config()) as node:
         assert [entered(node, f"api_key={WRITE}&field1={number}") for number in range(3)] == [1, 2, 3]
         assert entered(node, f"api_key={OTHER}&field1=7") == 1
 
 
 def test_numbers_and_texts_survive_a_kill(tmp_path: Path) -> None:
-    with Running(tmp_path / "data", CONFIG) as node:
+    with Running(tmp_path / "data", config()) as node:
         assert entered(node, f"api_key={WRITE}&field1=72.30&field2=a") == 1
         assert entered(node, f"api_key={WRITE}&field2=b") == 2
         node.kill()
@@ -221,7 +201,7 @@ def test_a_field_without_a_name_here_belongs_to_the_entry_alone(node: Running) -
 
 def test_while_nothing_can_be_stored_a_board_is_told_to_try_again_and_no_number_is_given_twice(tmp_path: Path) -> None:
     text = "x" * 255
-    with Running(tmp_path / "data", CONFIG, wrapper=("prlimit", "--fsize=300000:unlimited")) as node:
+    with Running(tmp_path / "data", config(), wrapper=("prlimit", "--fsize=300000:unlimited")) as node:
         answers = [node.get(f"/update?api_key={WRITE}&field1={text}&field2={text}")]
         while answers[-1].status == 200 and len(answers) < 1_000:
             answers.append(node.get(f"/update?api_key={WRITE}&field1={text}&field2={text}"))
