@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from urllib.parse import urlencode
+import re
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,26 @@ def test_any_text_has_a_value_that_can_be_stored(text: str) -> None:
         assert -(2**63) <= value < 2**63
     else:
         assert value == text
+
+
+_SHAPES = (
+    (r"[+-]?\d{1,19}", int),
+    (r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", float),
+    (r"[+-]?\d+,\d+", lambda text: float(text.replace(",", "."))),
+)
+
+
+@given(st.text(st.sampled_from("0019+-.,eE _x"), max_size=24))
+def test_one_look_at_a_text_tells_what_three_would(text: str) -> None:
+    made = [make(text.strip()) for shape, make in _SHAPES if re.fullmatch(shape, text.strip(), re.ASCII)]
+    fits = [one for one in made if isinstance(one, float) or -(2**63) <= one < 2**63]
+    expected = fits[0] if fits and math.isfinite(fits[0]) else text
+    assert repr(wire.value(text)) == repr(expected)
+
+
+@given(st.text(st.sampled_from("ab1=&;. ?/"), max_size=40))
+def test_what_needs_no_decoding_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    assert wire.parameters(text.encode()) == dict(parse_qsl(text, keep_blank_values=True))
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=50), max_size=20))

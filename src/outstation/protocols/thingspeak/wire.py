@@ -29,9 +29,8 @@ _MAX_PARAMETERS = 64
 """The dialect has about thirty."""
 
 _MAX_INT = 2**63
-_WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-_FRACTION = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_NUMBER = re.compile(r"(?P<whole>[+-]?\d{1,19})|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?\d+,\d+", re.ASCII)
+"""One look tells: whole, with a fraction, or with a comma for the decimal point."""
 
 _CLOCK_AND_OFFSET = re.compile(r"(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ([+-]?)(\d\d:?\d\d)$", re.ASCII)
 """A time of day, then an offset. Where it is sent as it stands, the plus sign of a form arrives as a space."""
@@ -131,13 +130,13 @@ def status(params: Mapping[str, str]) -> str | None:
 def value(text: str) -> Value:
     """Return a field's text as the number that it is; any other text as it stands. A comma may be the decimal point."""
     plain = text.strip()
-    if _WHOLE.fullmatch(plain) and -_MAX_INT <= int(plain) < _MAX_INT:
-        return int(plain)
-    if _COMMA.fullmatch(plain):
-        plain = plain.replace(",", ".")
-    if _FRACTION.fullmatch(plain) and math.isfinite(number := float(plain)):
-        return number
-    return text
+    found = _NUMBER.fullmatch(plain)
+    if found is None:
+        return text
+    if found.lastgroup and -_MAX_INT <= (whole := int(plain)) < _MAX_INT:
+        return whole
+    number = float(plain.replace(",", "."))
+    return number if math.isfinite(number) else text
 
 
 def created_at(params: Mapping[str, str]) -> Millis | None:

@@ -21,7 +21,7 @@ from outstation.engine.boards import Board
 from outstation.engine.site import Site
 from outstation.http import JSON, TEXT, Answer, Later, Request, Response
 from outstation.protocols.thingspeak import bulk, wire
-from outstation.protocols.thingspeak.refusals import JSON_UTF8, in_words, not_entered, not_entered_json
+from outstation.protocols.thingspeak.refusals import JSON_UTF8, TOO_MANY, in_words, not_entered, not_entered_json
 from outstation.routes import BATCH, Refuse, Route
 from outstation.store.entries import Entries, Entry
 
@@ -96,8 +96,8 @@ class Writing:
         moment, key = clock.moment(), wire.key(request.headers, params)
         board = self._boards.by_write_key(key)
         if board is None:
-            self._boards.refused(key, request.peer.address, moment)
-            return refuse(400, "No board writes with this key.")
+            is_guess = self._boards.refused(key, request.peer.address, moment)
+            return refuse(429, TOO_MANY) if is_guess else refuse(400, "No board writes with this key.")
         update = bulk.Update(params, wire.created_at(params))
         entry = self._entry(board, update, request.peer.address, moment)
         return Taken(self._enter(board, [entry], request, moment), entry, params)
@@ -109,7 +109,8 @@ class Writing:
         if board is None:
             return in_words(404, "There is no such channel.")
         if self._boards.by_write_key(key) is not board:
-            self._boards.refused(key, request.peer.address, moment, board)
+            if self._boards.refused(key, request.peer.address, moment, board):
+                return in_words(429, TOO_MANY)
             return in_words(401, "Please provide the write key of this channel.")
         if posted.size > bulk.MOST:
             return in_words(413, f"At most {bulk.MOST} values are taken at once; send the rest after.")
@@ -136,6 +137,7 @@ class Writing:
             wire.status(params),
             *wire.place(params),
             sender_stamped=is_given,
+            offset=None if is_given else moment.at - moment.now,
         )
 
     def _is_wrong(self, board: Board) -> bool:
