@@ -75,14 +75,30 @@ def outstation(*words: str) -> Result:
 def test_scan_says_first_what_is_missing_and_then_what_to_do() -> None:
     result = outstation("scan")
     lines, firmware = result.stdout.splitlines(), Path.cwd() / "machine" / "boot" / "firmware"
+    module = " and i2c-dev to /etc/modules (sudo raspi-config nonint do_i2c 0 does both)"
     assert result.exit_code == 0
     assert lines[:4] == [
         "This machine: no board that says its name, such as a PC or a virtual machine",
-        "What is missing, and what to do:",
+        "What is missing, and what to do if you need it:",
         "  I2C: There is no I2C bus to connect chips to.",
-        f"      On a Raspberry Pi: add the line dtparam=i2c_arm=on to {firmware}/config.txt, then: sudo reboot",
+        f"      On a Raspberry Pi: add the line dtparam=i2c_arm=on to {firmware}/config.txt{module}, then: sudo reboot",
     ]
     assert lines[-1].startswith("To try without hardware: outstation demo;")
+
+
+def test_what_a_beginner_needs_first_stands_first_and_no_line_is_empty(place: Path) -> None:
+    tty, port = place / "machine" / "sys" / "class" / "tty", place / "machine" / "dev" / "ttyS0"
+    (tty / "ttyS0" / "device").mkdir(parents=True)
+    (tty / "console").mkdir()
+    (tty / "console" / "active").write_text("tty1 ttyS0\n")
+    port.parent.mkdir()
+    port.touch()
+    lines = outstation("scan", "--bus", "7").stdout.splitlines()
+    first = lines.index("What is missing, and what to do if you need it:") + 1
+    missing = [line.partition(":")[0].strip() for line in lines[first:-1] if not line.startswith("      ")]
+    nowhere = str(port.with_name("i2c-7"))
+    assert missing == [nowhere, "I2C", "1-Wire", "SPI", "GPIO", "PWM", str(port), "Thermometers"]
+    assert all(line.strip() for line in lines)
 
 
 def test_scan_as_json() -> None:
@@ -181,7 +197,7 @@ def test_a_chip_is_asked_once_and_what_is_derived_from_it_is_worked_out_as_in_th
         ("dew", "°C", ""),
     ]
     assert rows[2]["value"] < rows[0]["value"]
-    assert outstation("read", "dew").stdout.split()[2:] == ["°C", "derived"]
+    assert outstation("read", "dew").stdout.split()[2:] == ["°C", "derived,", "simulated"]
 
 
 def test_a_secret_in_a_file_is_found_from_the_configs_folder(place: Path) -> None:

@@ -69,6 +69,10 @@ def test_rules_and_boards(place: Path) -> None:
         ('[[sensors]]\nname = "dew"\ndriver = "derived"\n', '"dew", key "value": expected, but missing.'),
         ('[[sensors]]\nname = "dew"\ndriver = "derived"\nvalue = 3\n', 'key "value": expected a text in quotes,'),
         (derived("air", 'pin = 3\nevery = "1m"'), 'key "pin": nobody reads this key;'),
+        (
+            derived("air", 'quantities = ["a"]'),
+            'key "quantities": nobody reads this key; this driver says one thing alone.',
+        ),
     ],
 )
 def test_what_is_wrong_with_one(place: Path, text: str, mistake: str) -> None:
@@ -99,6 +103,9 @@ def test_points_are_read_in_their_order(place: Path) -> None:
         ("points = [[1, 2], [3, true]]", "expected two points or more,"),
         ("points = [[1, 2], [3, inf]]", "expected two points or more,"),
         ("points = 7", "expected two points or more,"),
+        (f"points = [[1{'0' * 400}, 0], [1, 5]]", "expected two points or more,"),
+        ("points = [[-1e308, 0], [1e308, 5]]", "expected points that differ in what the sensor says"),
+        ("points = [[1e-320, 0], [2e-320, 5]]", "expected points that differ in what the sensor says"),
         ("points = [[1, 2], [1, 3]]", "expected points that differ in what the sensor says"),
         ("points = [[1, 2], [3, 4]]\noffset = 1", 'key "points": expected either points or offset, found both.'),
     ],

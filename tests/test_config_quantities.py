@@ -25,6 +25,11 @@ def test_each_quantity_is_a_sensor_of_its_own(place: Path) -> None:
     assert (hot.every, busy.every, hot.quantities) == (60_000, 60_000, None)
 
 
+def test_a_rule_that_names_the_chip_is_told_what_its_sensors_are_called(place: Path) -> None:
+    found = mistakes(TWO + 'quantities = ["cpu_temp", "cpu_load"]\n' + RULE.replace("pi_cpu_temp", "pi"))
+    assert 'found "pi", which nobody knows; did you mean "pi_cpu_load"?' in found[0]
+
+
 def test_a_table_of_quantities_gives_their_units(place: Path) -> None:
     config = loaded('[[sensors]]\nname = "pi"\ndriver = "system"\nquantities = { cpu_temp = "K", uptime = "h" }\n')
     assert [(one.name, one.label, one.unit) for one in config.sensors] == [

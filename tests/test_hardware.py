@@ -71,7 +71,8 @@ def test_a_machine_without_anything_is_told_what_is_missing_and_what_to_do(roots
     i2c = found.family("i2c")
     assert i2c.missing == "There is no I2C bus to connect chips to."
     assert i2c.cure == (
-        f"On a Raspberry Pi: add the line dtparam=i2c_arm=on to {roots.boot}/firmware/config.txt, then: sudo reboot"
+        f"On a Raspberry Pi: add the line dtparam=i2c_arm=on to {roots.boot}/firmware/config.txt and i2c-dev to "
+        "/etc/modules (sudo raspi-config nonint do_i2c 0 does both), then: sudo reboot"
     )
 
 
@@ -88,7 +89,8 @@ def test_a_machine_without_anything_is_told_what_is_missing_and_what_to_do(roots
 def test_a_pi_is_told_its_line_and_once_it_stands_there_to_restart(roots: Roots, kind: str, line: str) -> None:
     pi(roots)
     file = write(roots.boot / "firmware" / "config.txt", f"# {line}\n[all]\n")
-    assert machine(roots).family(kind).cure.endswith(f"Add the line {line} to {file}, then: sudo reboot")
+    module = " and i2c-dev to /etc/modules (sudo raspi-config nonint do_i2c 0 does both)" if kind == "i2c" else ""
+    assert machine(roots).family(kind).cure.endswith(f"Add the line {line} to {file}{module}, then: sudo reboot")
     file.write_text(f"[all]\n{line}\n")
     assert machine(roots).family(kind).cure.endswith(f"{line} stands in {file} already. Let it count: sudo reboot")
 
@@ -97,7 +99,7 @@ def test_an_older_system_has_its_file_elsewhere(roots: Roots) -> None:
     pi(roots)
     (roots.boot / "firmware").rmdir()
     file = write(roots.boot / "config.txt", "")
-    assert f"to {file}," in machine(roots).family("i2c").cure
+    assert f"to {file} and" in machine(roots).family("i2c").cure
 
 
 def test_addresses_come_with_the_chips_that_live_there(roots: Roots) -> None:
@@ -145,8 +147,17 @@ def test_what_leads_to_monitors_and_memory_is_not_asked_unless_it_is_named(roots
 def test_a_bus_without_the_module_for_programs(roots: Roots) -> None:
     (roots.sys / "bus" / "i2c" / "devices" / "i2c-1").mkdir(parents=True)
     i2c = machine(roots).family("i2c")
-    assert i2c.missing == "There are 1 I2C buses, but not the module that lets programs use them."
+    assert i2c.missing == "There is an I2C bus, but not the module that lets programs use it."
     assert i2c.cure.startswith("sudo modprobe i2c-dev")
+
+
+def test_on_a_new_pi_the_buses_of_its_monitors_are_no_reason_to_load_a_module(roots: Roots) -> None:
+    pi(roots)
+    for number in (20, 21):
+        (roots.sys / "bus" / "i2c" / "devices" / f"i2c-{number}").mkdir(parents=True)
+    i2c = machine(roots).family("i2c")
+    assert i2c.missing == "There is no I2C bus to connect chips to."
+    assert "dtparam=i2c_arm=on" in i2c.cure
 
 
 def test_no_chip_of_ours_lives_where_asking_takes_a_byte_from_it() -> None:

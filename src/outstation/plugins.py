@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from outstation.core.delivery import Answer, Item
 from outstation.core.readings import MAX_TEXT, Alert, Happened, Level, Millis, Reading, Value
-from outstation.errors import DeviceError, MissingDeviceError, OutstationError, RefusedError
+from outstation.errors import DeviceError, MissingDeviceError, OutstationError, RefusedError, to_install
 
 Report = Callable[[Value, int], None]
 """Called by a watching driver: the value, and CLOCK_MONOTONIC nanoseconds of its change."""
@@ -329,4 +329,4 @@ def _a_driver(kind: Any) -> Any:
 def _broken(point: EntryPoint, error: BaseException) -> MissingDeviceError:
     package = point.dist.name if point.dist else point.module
     words = f'The driver "{point.name}" of {package} cannot be imported: {type(error).__name__}: {error}.'
-    return MissingDeviceError(words, cure=f"Install it anew: pip install --force-reinstall {package}")
+    return MissingDeviceError(words, cure=to_install(f"--force-reinstall {package}"))

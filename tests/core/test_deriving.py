@@ -148,8 +148,7 @@ def test_an_input_that_fails_takes_it_along_at_once_and_what_is_derived_from_tha
     node = node_with(derived(f"{AIR} + 1"), derived("dew * 2", sensor="more"))
     effects = told(node, said(0, 20), failed(5, "nobody answers at 0x76."))
     assert of(effects, "more") == [(0, 42), (5, None)]
-    words = "No value: dew has a fault (No value: air_temperature has a fault (nobody answers at 0x76))."
-    assert node.sensors["more"].error == words
+    assert node.sensors["more"].error == "No value: air_temperature has a fault (nobody answers at 0x76)."
     assert of(told(node, said(10, 21)), "more") == [(10, 44)]
 
 
@@ -161,6 +160,67 @@ def test_when_all_its_inputs_fall_silent_it_says_so_as_soon_as_it_is_stale() -> 
     assert of(effects) == [(80.001, None)]
     assert node.sensors[DEW].error == "No value: air_temperature is stale."
     assert node.next_due() is None
+
+
+def test_a_value_that_comes_seldom_outlives_no_input_that_is_stale() -> None:
+    rule = RuleSpec("cold", parse("dew < 5"), alert=AlertSpec(message("cold")))
+    node = node_with(derived(f"{AIR} + 0", every=3_600), rules=[rule])
+    told(node, tick(0), *[said(s, 4) for s in range(0, 60, 10)])
+    effects = told(node, tick(81))
+    assert of(effects) == [(80.001, None)], "not three hours later"
+    assert node.sensors[DEW].error == "No value: air_temperature is stale."
+    assert node.decisions.rules["cold"].unknown
+
+
+def test_nor_does_it_wait_for_one_until_the_next_value_is_due() -> None:
+    node = node_with(derived(f"{AIR} - {HUMIDITY}", every=3_600))
+    told(node, *[event for s in (0, 3_590) for event in together(s, 4, 1)])
+    effects = told(node, *[said(s, 4) for s in range(3_600, 3_650, 10)])
+    assert of(effects) == [(3_630, None)], "the other is stale; and not an hour later"
+
+
+def test_the_first_value_waits_for_a_slow_input_that_is_about_to_speak() -> None:
+    node = node_with(derived(f"{AIR} - {HUMIDITY}"), own={AIR: 10, HUMIDITY: 300})
+    effects = told(node, said(0, 20), said(0.2, 1, sensor=HUMIDITY))
+    assert of(effects) == [(0.2, 19)]
+    assert notes(effects) == [], "no start begins with a fault"
+
+
+def test_one_that_comes_seldom_is_back_as_soon_as_its_input_is() -> None:
+    node = node_with(derived(f"{AIR} + 1", every=3_600))
+    effects = told(node, said(0, 20), failed(5, "unplugged"), said(10, 21), said(20, 22))
+    assert of(effects) == [(0, 21), (5, None), (10, 22)]
+
+
+def test_what_is_missing_is_named_in_few_words_however_much_it_is() -> None:
+    names = [f"chip_{number}" for number in range(5)]
+    node = node_with(derived(" + ".join(names)), own=dict.fromkeys(names, 10))
+    told(node, *[failed(0, "No bus.", sensor=name) for name in names[:2]])
+    assert node.sensors[DEW].error == (
+        "No value: chip_0 has a fault (No bus), and chip_1 has the same fault, and chip_2 was never seen, "
+        "and more is missing."
+    )
+
+
+def test_deep_ones_and_those_that_look_twice_at_the_same_cost_no_more_than_their_number() -> None:
+    deep = [derived(f"d{number} + 1", sensor=f"d{number + 1}") for number in range(600)]
+    wide = [derived(f"w{number} - w{number + 1}", sensor=f"w{number + 2}") for number in range(60)]
+    first = [derived(AIR, sensor="d0"), derived(AIR, sensor="w0"), derived("w0 + 0", sensor="w1")]
+    node = node_with(*first, *deep, *wide)
+    effects = told(node, said(0, 7), failed(5, "gone"))
+    assert of(effects, "d600") == [(0, 607), (5, None)]
+    assert [when for when, _ in of(effects, "w61")] == [0, 5]
+    assert node.sensors["w61"].error == "No value: air_temperature has a fault (gone)."
+
+
+def test_inputs_that_nobody_knows_any_more_hold_nothing_up() -> None:
+    node = node_with(derived(f"count({PORCH}, 1m) + count(`porch/x`, 1m)"), derived("dew + `roof/x`", sensor="more"))
+    node.learn(SensorSpec("porch/x"))
+    told(node, sent(0, 1))
+    node.forget(PORCH)
+    node.forget("porch/x")
+    assert of(told(node, tick(400), tick(700))) == [(300, 0)]
+    assert node.sensors["more"].error == "No value: roof/x was never seen."
 
 
 def test_what_needs_no_fresh_input_is_stale_without_a_fault() -> None:

@@ -16,6 +16,7 @@ from outstation.devices.models.sht4x import Sht4x
 from outstation.devices.wiring import library
 from outstation.engine import sampler as engine
 from outstation.engine.sampler import Sampled
+from outstation.errors import DeviceError
 from outstation.plugins import Place
 from tests.engine.sampling import EVERY, Heard, sampling
 
@@ -131,6 +132,22 @@ def test_two_chips_at_one_address_are_told_apart_and_both_named(tmp_path: Path) 
         "would read it as a sht31d. Two chips cannot share an address: mend one of the two tables."
     )
     first.close()
+
+
+def test_the_end_of_a_converters_range_is_no_voltage(tmp_path: Path) -> None:
+    """With a gain of 2 it ends at 2.048 V, which looks right."""
+    soil = I2cSensor(
+        "soil",
+        I2cOptions.model_validate({"chip": "ads1115", "quantity": "a0", "settings": {"gain": 2}, "simulate": True}),
+        Place(tmp_path, tmp_path),
+    )
+    soil.open()
+    soil.simulate(2.0)
+    assert soil.read() == pytest.approx(2.0, abs=0.001)
+    soil.simulate(3.0)
+    with pytest.raises(DeviceError, match=r"ads1115 at .* is at the end of its range: a0"):
+        soil.read()
+    soil.close()
 
 
 def test_more_than_a_chip_can_measure_is_the_fault_of_that_quantity_alone(tmp_path: Path) -> None:

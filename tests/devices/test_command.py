@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from outstation import plugins
 from outstation.core.readings import Value
+from outstation.devices import value_in_text
 from outstation.devices.command import CommandOptions, CommandSensor
 from outstation.errors import DeviceError, MissingDeviceError
 from outstation.plugins import Place
@@ -57,6 +60,7 @@ def test_what_a_program_prints_is_the_value(place: Place, printed: str, options:
         ("", {}, "Expected a number, on or off, found ''. If words are meant: text = true."),
         ("ERR", {}, "Expected a number, on or off, found 'ERR'."),
         ("1_000", {}, "Expected a number"),
+        ("9" * 5_000, {}, "Expected a number, on or off, found '999"),
         ("nan", {}, "Expected a number"),
         ("21.5.3", {}, "Expected a number"),
         ("T 21", {"pattern": "T=(.*)"}, r"There is no match for `pattern` 'T=(.*)' in what printf printed: 'T 21'."),
@@ -83,6 +87,49 @@ def test_a_child_that_stays_behind_and_holds_the_output_is_killed_too(place: Pla
     """Also when what started it has long ended: else one more would stay at each reading."""
     assert "did not end in 0.2 s" in fault(shell(place, "sleep 60 & echo $! > child; echo 21", timeout="200ms"))
     assert ended(int((place.base / "child").read_text()))
+
+
+NODE = """
+import sys, threading, time
+from pathlib import Path
+from outstation.devices import command
+from outstation.plugins import Place
+
+here = Path(sys.argv[1])
+words = ["sh", "-c", "echo $$ > child; exec sleep 60"]
+hangs = command.CommandSensor("it", command.CommandOptions(command=words), Place(data=here, base=here))
+hangs.open()
+threading.Thread(target=hangs.read, daemon=True).start()
+while not command._RUNNING or not (here / "child").exists() or not (here / "child").read_text():
+    time.sleep(0.01)
+"""
+
+
+def test_a_node_that_ends_leaves_no_program_behind(place: Place) -> None:
+    subprocess.run([sys.executable, "-c", NODE, str(place.base)], check=True)
+    assert ended(int((place.base / "child").read_text()))
+
+
+def test_a_pattern_that_never_ends_is_a_fault_and_holds_nobody_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`re` lets no other thread run: a long line without a match would be the end of the whole node."""
+    monkeypatch.setattr(value_in_text, "_SEARCHES_S", 0.3)
+    said = fault(shell(place, "yes x | tr -d '\\n' | head -c 60000", pattern=".*Level: ([0-9.]+)"))
+    assert said.startswith("`pattern` '.*Level: ([0-9.]+)' was not done with 60000 characters in 0.3 s.")
+
+
+def test_a_long_text_is_searched_as_a_short_one(place: Place) -> None:
+    long = "yes x | head -n 5000; echo 'a=é1 b=-2.5'"
+    assert shell(place, long, pattern="a=é(?P<a>.) b=(?P<b>.*)", quantity="b").read() == -2.5
+    assert shell(place, long, name="first", pattern="a=é(.)").read() == 1
+    assert "There is no match" in fault(shell(place, long, name="none", pattern="c=(.)"))
+
+
+def test_no_message_that_names_the_bus_has_the_words_of_the_command(place: Place) -> None:
+    one, other = (shell(place, f"curl -H 'Key: hush{number}'") for number in (1, 2))
+    assert "hush" not in one.bus
+    assert one.bus != other.bus
 
 
 def test_one_that_prints_without_end_is_killed(place: Place) -> None:

@@ -115,6 +115,15 @@ def test_total_and_rate_count_on_one_pin(place: Place, chip: SimulatedChip) -> N
     assert until(lambda: chip.holder(PIN), "") == "", "the last one lets go"
 
 
+def test_two_who_count_one_pin_in_two_ways_are_told(place: Place, chip: SimulatedChip) -> None:
+    total, rate = counter(place), counter(place, quantity="rate", active_low=True)
+    total.open()
+    with pytest.raises(DeviceError, match=r"another way\. Set the same `pull`"):
+        rate.open()
+    rate.close()
+    total.close()
+
+
 def test_a_chip_that_is_pulled_out_is_a_fault_and_comes_back(place: Place) -> None:
     total, rate = counter(place), counter(place, quantity="rate")
     total.open()
@@ -168,6 +177,12 @@ def test_a_number_that_begins_anew_is_not_taken_for_one_that_went_round() -> Non
     assert pulses.steps(before=900, now=5, wrap=None) == 5
     assert pulses.steps(before=900, now=5, wrap=65_536) == 5
     assert pulses.steps(before=65_530, now=5, wrap=65_536) == 11
+
+
+def test_a_number_that_is_set_back_is_not_counted_twice() -> None:
+    """A program that is restarted goes on from what it had kept some minutes ago."""
+    assert pulses.steps(before=48_213, now=48_200, wrap=None) == 0
+    assert pulses.steps(before=48_200, now=48_201, wrap=None) == 1
 
 
 def test_a_number_in_a_file_is_followed(place: Place) -> None:

@@ -211,6 +211,10 @@ def test_the_kernels_own_driver_is_asked_where_it_has_the_pin(
     sensor = probe(place, "temperature", simulate=False)
     sensor.open()
     assert sensor.read() == -4.1
+    for name in ("in_temp_input", "in_humidityrelative_input"):
+        (tmp_path / "iio:device1" / name).write_text("0\n")
+    with pytest.raises(DeviceError, match="nothing but zeros"):
+        sensor.read()
     (tmp_path / "iio:device1" / "in_temp_input").write_text("")
     with pytest.raises(DeviceError, match="The kernel's driver says"):
         sensor.read()

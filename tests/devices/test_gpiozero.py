@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import gpiozero
 import pytest
 
 from outstation.devices.gpiozero import GpiozeroOptions, GpiozeroSensor
@@ -72,6 +73,14 @@ def test_a_property_that_it_has_not_names_those_it_has(place: Place) -> None:
     door.close()
     with pytest.raises(DeviceError, match="not open"):
         door.read()
+
+
+def test_pins_that_are_none_are_never_taken_for_the_world(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gpiozero reads what it shall use from the environment: one may have tried something there."""
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    with pytest.raises(MissingDeviceError, match=r"mock pins.+Take GPIOZERO_PIN_FACTORY out"):
+        device(place, "Button", arguments={"pin": 5}, simulate=False).open()
 
 
 @pytest.mark.filterwarnings("ignore::gpiozero.PinFactoryFallback")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from outstation.devices.models.bmp280 import Bmp280
 from outstation.devices.models.mcp9808 import Mcp9808
 from outstation.devices.models.model import SimulatedI2C
 from outstation.devices.wiring import shared
+from outstation.devices.wiring.i2c_kernel import KernelI2C
 from outstation.errors import ConfigError, DeviceError, MissingDeviceError, RefusedError
 from outstation.plugins import Place
 
@@ -115,6 +117,17 @@ def test_a_chip_that_was_away_is_set_up_again_for_all_who_share_it(make: Make, b
             sensor.read()
     bus.plug(0x18, Mcp9808())
     assert second.read() == 0
+
+
+def test_what_is_no_bus_is_let_go_of_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again for years: a descriptor that stays open each time would be the end of the node."""
+    opened = os.open
+    monkeypatch.setattr(os, "open", lambda _, flags: opened("/dev/null", flags))
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(3):
+        with pytest.raises(OSError, match="Inappropriate ioctl"):
+            KernelI2C(1)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 def test_a_chip_at_its_other_address_is_found_and_named(make: Make, bus: SimulatedI2C) -> None:

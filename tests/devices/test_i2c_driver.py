@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from outstation.core.readings import Value
+from outstation.devices import i2c
 from outstation.devices.i2c_driver import I2cDriver, I2cDriverOptions
+from outstation.devices.lines import kernel
 from outstation.devices.models.mcp9808 import Mcp9808
 from outstation.errors import DeviceError, MissingDeviceError
 from outstation.plugins import Place
@@ -47,6 +51,18 @@ def test_each_fault_says_where_and_what_to_do(place: Place, i2c_bus: SimulatedI2
 
 def test_without_a_bus_it_says_how_to_have_one(place: Place) -> None:
     with pytest.raises(MissingDeviceError, match="There is no /dev/i2c-99"):
+        sensor(place, bus=99, simulate=False).open()
+
+
+def test_a_new_pi_is_not_sent_to_the_buses_of_its_monitors(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(i2c, "numbers", lambda: [20, 21])
+    with pytest.raises(MissingDeviceError, match="There are /dev/i2c-20, /dev/i2c-21: set `bus`"):
+        sensor(place, bus=99, simulate=False).open()
+    (tmp_path / "model").write_text("Raspberry Pi 4 Model B Rev 1.5\0")
+    monkeypatch.setattr(kernel, "_MODEL", tmp_path / "model")
+    with pytest.raises(MissingDeviceError, match="raspi-config nonint do_i2c 0"):
         sensor(place, bus=99, simulate=False).open()
 
 

@@ -24,7 +24,7 @@ class Mute(Exception):  # noqa: N818 - a stranger's name
     """An error that cannot even be shown."""
 
     def __str__(self) -> str:
-        raise ValueError("no words")
+        raise self.args[0]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ class Mute(Exception):  # noqa: N818 - a stranger's name
         (SystemExit(3), "SystemExit: 3"),
         (asyncio.CancelledError(), "CancelledError"),
         (GeneratorExit("over"), "GeneratorExit: over"),
-        (Mute(), "Mute"),
+        (Mute(ValueError("no words")), "Mute"),
+        (Mute(KeyboardInterrupt()), "Mute"),
         (RecursionError("too deep"), "RecursionError: too deep"),
         (ValueError("one\n\x1b[2Jtwo\0"), "ValueError: one [2Jtwo"),
         (ValueError("x" * 1_000_000), "ValueError: " + "x" * 500 + " ... (sampling.py, line "),

@@ -93,7 +93,7 @@ claim = { lamp = "on" }
 
 FAULTS = {
     "ended": r'The driver "ends_it_all" of bad-drivers cannot be imported: SystemExit: this board is not supported\. '
-    r"Install it anew: pip install --force-reinstall bad-drivers",
+    r"Install it with: \S+ -m pip install --force-reinstall bad-drivers",
     "burning": r"SystemExit: out \(burning\.py, line 4\)\. Its driver does not say what to do: look at the wiring",
     "misspelt": r"Its table is wrong: ofset: Extra inputs are not permitted\. `outstation check` says it in full\.",
     "chip": r"There is no /dev/i2c-1: the bus is not enabled\.|needs the Python library|No permission",

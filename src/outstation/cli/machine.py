@@ -13,7 +13,7 @@ from outstation.cli.root import json_option, print_json, root
 from outstation.errors import OutstationError
 
 if TYPE_CHECKING:
-    from outstation.ops.hardware import Machine
+    from outstation.ops.hardware import Family, Machine
 
 _TO_TRY = "To try without hardware: outstation demo; or simulate = true in the table of a sensor or an output."
 
@@ -78,15 +78,21 @@ def found_here(buses: tuple[int, ...]) -> Machine:
 
 def missing(machine: Machine) -> Iterator[str]:
     """Return what is missing, each with what to do; and what is there with a trouble."""
-    troubles = [(one.name, one.trouble, one.cure) for family in machine.families for one in family.found if one.trouble]
-    lacks = [(family.title, family.missing, family.cure) for family in machine.families if family.missing]
-    if troubles or lacks:
-        yield "What is missing, and what to do:"
-    for what, missing, cure in [*troubles, *lacks]:
+    lacks = [lack for family in machine.families for lack in _lacks(family)]
+    if lacks:
+        yield "What is missing, and what to do if you need it:"
+    for what, missing, cure in lacks:
         yield f"  {what}: {missing}"
-        yield f"      {cure}"
+        if cure:
+            yield f"      {cure}"
     if lacks and not machine.board:
         yield _TO_TRY
+
+
+def _lacks(family: Family) -> Iterator[tuple[str, str, str]]:
+    yield from ((one.name, one.trouble, one.cure) for one in family.found if one.trouble)
+    if family.missing:
+        yield family.title, family.missing, family.cure
 
 
 def _there(machine: Machine) -> Iterator[str]:

@@ -204,7 +204,8 @@ class _Reader:
         except OutstationError as error:
             self.mistakes.append(place.says(key, str(error).rstrip(".")))
             return None
-        return self._table(place, options, table.options, also_known=type(table).model_fields)
+        several = set() if "quantity" in options.model_fields else {"quantities"}
+        return self._table(place, options, table.options, also_known=type(table).model_fields.keys() - several)
 
     def _table(self, place: Place, model: type[_T], raw: dict[str, Any], also_known: Iterable[str] = ()) -> _T:
         """Return the table; where there are mistakes, what is right in it."""

@@ -46,6 +46,8 @@ def of_details(place: Place, details: ErrorDetails, raw: Mapping[str, Any], know
     key = ".".join(keys)
     if details["type"] == "missing":
         return place.says(key, "expected, but missing")
+    if details["type"] == "extra_forbidden" and keys[-1] in place.written:
+        return place.says(key, "nobody reads this key; this driver says one thing alone")
     if details["type"] == "extra_forbidden":
         return place.says(key, f"nobody reads this key; {nearest(keys[-1], sorted(known))}")
     expected, _, hint = _expected(details).partition("; ")

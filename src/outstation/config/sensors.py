@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from itertools import pairwise
 from typing import Annotated
 
 from pydantic import PlainValidator
 
 from outstation.core.calibration import Point
+
+_MOST = sys.float_info.max
 
 
 def parse_quantities(value: object) -> tuple[str, ...] | dict[str, str]:
@@ -29,8 +32,8 @@ def _points(value: object) -> tuple[Point, ...]:
     points = value if isinstance(value, list | tuple) else ()
     if len(points) < 2 or not all(map(_is_point, points)):
         raise ValueError("expected two points or more, [what it says, what is true], such as [[0.4, 0], [2.0, 100]]")
-    ordered = sorted((point[0], point[1]) for point in points)
-    if any(one[0] == other[0] for one, other in pairwise(ordered)):
+    ordered = sorted((float(point[0]), float(point[1])) for point in points)
+    if not all(_is_line(one, other) for one, other in pairwise(ordered)):
         raise ValueError("expected points that differ in what the sensor says")
     return tuple(ordered)
 
@@ -38,7 +41,13 @@ def _points(value: object) -> tuple[Point, ...]:
 def _is_point(point: object) -> bool:
     two = point if isinstance(point, list | tuple) else ()
     numbers = [one for one in two if isinstance(one, int | float) and not isinstance(one, bool)]
-    return len(two) == len(numbers) == 2 and all(map(math.isfinite, numbers))
+    return len(two) == len(numbers) == 2 and all(abs(one) <= _MOST for one in numbers)
+
+
+def _is_line(one: Point, other: Point) -> bool:
+    """Tell whether there is one between two points: neither upright, nor of numbers beyond what a computer can hold."""
+    along, up = other[0] - one[0], other[1] - one[1]
+    return along > 0 and all(map(math.isfinite, (along, up, up / along)))
 
 
 Quantities = Annotated[tuple[str, ...] | dict[str, str], PlainValidator(parse_quantities)]

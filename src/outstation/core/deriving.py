@@ -1,8 +1,9 @@
 """Sensors that are worked out from others: when, and what comes of it.
 
 The law of this file: inputs that speak together make one value, not one each. A round begins with the first input
-that speaks, and ends when all have that are as quick as the quickest; the slower ones count as they are. If one of
-them is silent the others wait for it as long as one of their own rounds takes, and no longer.
+that speaks, and ends when all have that are as quick as the quickest; the slower ones count as they are, but that the
+first value waits for them too. If one of them is silent the others wait for it as long as one of their own rounds
+takes, and no longer.
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ QUALITIES = {
 }
 """What a reading is worth, in words."""
 
+_STALE_AFTER = 3
+"""Of its intervals: nobody waits for an input until it is stale, however seldom there is a value."""
+
+_REASONS_TOLD = 3
+
+_Reason = tuple[str, str, str]
+"""What is missing, what is the matter with it, and its error: where it has one."""
+
 
 class DerivedSpec(msgspec.Struct, frozen=True):
     """A sensor that is worked out from others. every: it has one value in each of these spans of UTC, at most."""
@@ -42,12 +51,17 @@ class DerivedSpec(msgspec.Struct, frozen=True):
 
 
 class _Derived(msgspec.Struct):
-    """A derived sensor now. spoken, since: of the round under way; slot, next_slot: of the last value, of the next."""
+    """A derived sensor now. spoken, since: of the round under way; slot, next_slot: of the last value, of the next.
+
+    pace: how long a round took when last it was asked, for those that are made of this one. why: it has no value.
+    """
 
     spec: DerivedSpec
     measure: Measure
     inputs: frozenset[str]
     spoken: set[str]
+    pace: float
+    why: tuple[_Reason, ...] = ()
     since: Millis | None = None
     slot: int | None = None
     next_slot: int | None = None
@@ -95,16 +109,19 @@ class Deriving:
 
     def _with(self, one: _Derived, reading: Reading) -> Iterator[Reading | Failed]:
         slot = min(reading.at, reading.arrived) // one.spec.every
-        if slot == one.slot:
+        if slot == one.slot and not self._sensors[one.spec.sensor].error:
             return
         one.spoken.add(reading.sensor)
         one.since = reading.now if one.since is None else one.since
         one.next_slot = slot
-        pace = self._pace(one)
-        if one.spoken.issuperset(name for name in one.inputs if self._rhythm(name) <= pace):
+        rhythms = {name: self._rhythm(name) for name in one.inputs}
+        pace = one.pace = _pace(one.spec, min(rhythms.values()))
+        quick = [name for name in rhythms if rhythms[name] <= pace]
+        if one.spoken.issuperset(one.inputs if one.slot is None else quick):
             yield self._end(one, reading.arrived, reading.now)
         else:
-            self._agenda.put(one.spec.sensor, one.since + int(pace))
+            longest = min(pace, _STALE_AFTER * max(rhythms[name] for name in quick))
+            self._agenda.put(one.spec.sensor, one.since + int(longest))
 
     def _without(self, one: _Derived, failed: Failed) -> Iterator[Failed]:
         """See whether there is a value without that input; that it failed makes no new one."""
@@ -112,13 +129,9 @@ class Deriving:
         if found is None:
             yield self._failed(one, failed.at, failed.now)
 
-    def _pace(self, one: _Derived) -> float:
-        """Return how long a round takes."""
-        return max(one.spec.every, min(map(self._rhythm, one.inputs)))
-
     def _rhythm(self, name: str) -> float:
-        if name in self._all:  # known before it has spoken
-            return self._pace(self._all[name])
+        if name in self._all:  # known before it has spoken; and no look at all that it is made of, however deep
+            return self._all[name].pace
         state = self._sensors.get(name)
         return math.inf if state is None else state.rhythm()
 
@@ -136,8 +149,9 @@ class Deriving:
         return Reading(one.spec.sensor, value, min(at, max(newest, default=at)), now, at)
 
     def _look_again(self, one: _Derived, now: Millis) -> None:
-        """Be woken when it is stale, if nothing comes until then."""
-        self._agenda.put(one.spec.sensor, now + self._sensors[one.spec.sensor].stale_limit() + 1)
+        """Be woken when it is stale, or one that it is made of, if nothing comes until then."""
+        fresh = [left for name in one.inputs if (left := self._sight.fresh_for(name)) is not None]
+        self._agenda.put(one.spec.sensor, now + min([*fresh, self._sensors[one.spec.sensor].stale_limit() + 1]))
 
     def _worked_out(self, one: _Derived, at: Millis, now: Millis) -> Value | None:
         self._sight.at, self._sight.now, self._sight.safety = at, now, False
@@ -145,25 +159,23 @@ class Deriving:
         return None if found is None else _storable(one.spec.calibration, found)
 
     def _failed(self, one: _Derived, at: Millis, now: Millis) -> Failed:
-        return Failed(one.spec.sensor, f"No value: {', and '.join(self._reasons(one))}.", at, now)
-
-    def _reasons(self, one: _Derived) -> list[str]:
-        """Say what is missing, in words that stay the same until it is something else."""
         looked = {leaf: conditions.measurer(leaf)(self._sight) for leaf in leaves(one.spec.value.root)}
-        missing = [leaf for leaf, value in looked.items() if value is None]
-        named = dict.fromkeys(self._reason(leaf) for leaf in missing if isinstance(leaf, Sensor | Span))
-        return list(named) or ["there is no answer for what its sensors say, as in a division by zero"]
+        missing = [leaf for leaf, value in looked.items() if value is None and isinstance(leaf, Sensor | Span)]
+        one.why = tuple(dict.fromkeys(reason for leaf in missing for reason in self._reasons(leaf)))
+        return Failed(one.spec.sensor, f"No value: {_told(one.why)}.", at, now)
 
-    def _reason(self, leaf: Sensor | Span) -> str:
+    def _reasons(self, leaf: Sensor | Span) -> tuple[_Reason, ...]:
+        """Say why there is none: of what is derived as well, what is missing in the end."""
         name = leaf.name if isinstance(leaf, Sensor) else leaf.sensor.name
         quality, state = self._sight.quality(name), self._sensors.get(name)
         if state is not None and state.error:
-            return f"{name} {QUALITIES['fault']} ({state.error.rstrip('.')})"
+            why = self._all[name].why if name in self._all else ()
+            return why[: _REASONS_TOLD + 1] or ((name, QUALITIES["fault"], state.error.rstrip(".")),)
         if quality != "ok":
-            return f"{name} {QUALITIES[quality]}"
-        return (
-            f"{name} is a text" if isinstance(leaf, Sensor) else f"too little was heard for {conditions.written(leaf)}"
-        )
+            return ((name, QUALITIES[quality], ""),)
+        if isinstance(leaf, Sensor):
+            return ((name, "is a text", ""),)
+        return (("too little was heard for", conditions.written(leaf), ""),)
 
 
 def order(specs: Mapping[str, Iterable[str]]) -> tuple[list[str], list[str]]:
@@ -184,8 +196,29 @@ def order(specs: Mapping[str, Iterable[str]]) -> tuple[list[str], list[str]]:
     return ordered, circle[circle.index(name) :] if name else []
 
 
+def _pace(spec: DerivedSpec, quickest: float) -> float:
+    """Return how long a round takes; an input that nobody knows any more has no rhythm."""
+    return max(spec.every, quickest) if quickest < math.inf else spec.every
+
+
 def _begin(spec: DerivedSpec) -> _Derived:
-    return _Derived(spec, conditions.measurer(spec.value.root), conditions.sensors(spec.value), set())
+    inputs = conditions.sensors(spec.value)
+    return _Derived(spec, conditions.measurer(spec.value.root), inputs, set(), pace=spec.every)
+
+
+def _told(why: Iterable[_Reason]) -> str:
+    """Return reasons in words that stay the same until it is something else."""
+    words: list[str] = []
+    errors: set[str] = set()
+    for what, matter, error in why:
+        if error in errors:
+            words.append(f"{what} has the same fault")
+        else:
+            words.append(f"{what} {matter}{f' ({error})' if error else ''}")
+            errors |= {error} - {""}
+    if len(words) > _REASONS_TOLD:
+        words[_REASONS_TOLD:] = ["more is missing"]
+    return ", and ".join(words) or "there is no answer for what its sensors say, as in a division by zero"
 
 
 def _storable(calibration: Calibration, found: float) -> Value | None:

@@ -9,17 +9,19 @@ from collections.abc import Mapping
 
 import msgspec
 
+Full = tuple[str, tuple[int, ...]] | None
+
 
 class Quantity(msgspec.Struct, frozen=True):
     """What a chip measures: an attribute of the library's object, or of one of its inputs.
 
-    full: another attribute, and what it says when there is more than the chip can measure as it is set up.
+    full: another attribute of the same, and what it says when there is more than the chip can measure as it is set up.
     """
 
     attribute: str
     unit: str
     pins: tuple[int, ...] = ()
-    full: tuple[str, tuple[int, ...]] | None = None
+    full: Full = None
 
 
 class Chip(msgspec.Struct, frozen=True):
@@ -47,10 +49,11 @@ class Chip(msgspec.Struct, frozen=True):
     ready: str = ""
 
 
-def _inputs(prefix: str, count: int, pairs: tuple[tuple[int, int], ...]) -> dict[str, Quantity]:
+def _inputs(prefix: str, count: int, pairs: tuple[tuple[int, int], ...], full: Full = None) -> dict[str, Quantity]:
     """Return the inputs of a converter, `a0`, and its differences, `a0_a1`, in volts."""
-    alone = {f"{prefix}{pin}": Quantity("voltage", "V", (pin,)) for pin in range(count)}
-    return alone | {f"{prefix}{plus}_{prefix}{minus}": Quantity("voltage", "V", (plus, minus)) for plus, minus in pairs}
+    names: dict[str, tuple[int, ...]] = {f"{prefix}{pin}": (pin,) for pin in range(count)}
+    names |= {f"{prefix}{plus}_{prefix}{minus}": (plus, minus) for plus, minus in pairs}
+    return {name: Quantity("voltage", "V", pins, full) for name, pins in names.items()}
 
 
 _TEMPERATURE = {"temperature": Quantity("temperature", "°C")}
@@ -95,7 +98,7 @@ I2C: dict[str, Chip] = {
         "adafruit_ads1x15.ads1115",
         "ADS1115",
         "adafruit-circuitpython-ads1x15",
-        _inputs("a", 4, ((0, 1), (0, 3), (1, 3), (2, 3))),
+        _inputs("a", 4, ((0, 1), (0, 3), (1, 3), (2, 3)), ("value", (32_767, -32_768))),
         (0x48, 0x49, 0x4A, 0x4B),
         "ads1115:Ads1115",
         inputs="adafruit_ads1x15.analog_in:AnalogIn",

@@ -6,11 +6,14 @@ killed, so that nothing of it is left behind.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import selectors
 import signal
 import subprocess
 import time
+import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +46,8 @@ class CommandSensor(SensorDriver):
 
     def __init__(self, name: str, options: CommandOptions, place: Place) -> None:
         super().__init__(name, options, place)
-        self.bus = f"command:{' '.join(options.command)}"
+        # By the program's name, since messages name a bus, and the words may be secret.
+        self.bus = f"command:{self._program} {zlib.crc32(repr(options.command).encode()):08x}"
         self._joint: Joint[str] | None = None
 
     def open(self) -> None:
@@ -79,12 +83,16 @@ class CommandSensor(SensorDriver):
             )
         except OSError as error:
             raise _not_started(self.options.command[0], error) from error
-        with running:
-            try:
-                return self._printed(running)
-            except DeviceError:
-                _kill(running)
-                raise
+        _RUNNING.add(running)
+        try:
+            with running:
+                try:
+                    return self._printed(running)
+                except DeviceError:
+                    _kill(running)
+                    raise
+        finally:
+            _RUNNING.discard(running)
 
     def _printed(self, running: subprocess.Popen[bytes]) -> str:
         """Return what it printed. Raises DeviceError: it takes too long, prints too much, or fails."""
@@ -123,6 +131,17 @@ class CommandSensor(SensorDriver):
         return DeviceError(
             f"{self._program} did not end in {seconds:g} s: it was killed.", cure="It may need a longer `timeout`."
         )
+
+
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
+@atexit.register
+def _kill_all() -> None:
+    """Leave none behind when the node ends: nobody would hear what it prints, nor end it."""
+    for running in _RUNNING.copy():
+        with contextlib.suppress(ProcessLookupError):
+            _kill(running)
 
 
 def _kill(running: subprocess.Popen[bytes]) -> None:

@@ -1,7 +1,7 @@
 """Counters: rain, energy, water, wind: what has come in all, and how fast it comes.
 
 The law of this file: the total is nowhere but in the readings. It goes on from the last one that was stored, so that
-a restart or a power cut costs the pulses of one `every` at most, and no write of its own.
+a restart costs the pulses of one `every` at most, a power cut those of `lose_at_most` as well, and neither a write.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ class CounterSensor(SensorDriver):
     def _begun(self) -> Source:
         if self.options.file is not None:
             return CountedElsewhere(self.place.base / self.options.file, self.options.wrap)
-        return _LINES.hold(self._key, self._line)
+        how = self.options.active_low, self.options.pull, self.options.debounce
+        return _LINES.hold(self._key, how, self._line)
 
     def _line(self) -> Line:
         options = self.options

@@ -177,4 +177,6 @@ def _by_the_kernel(device: Path) -> Climate:
         raise DeviceError("It does not answer.") from error
     except (OSError, ValueError) as error:
         raise DeviceError(f"The kernel's driver says: {error}.") from error
+    if not any(millis):
+        raise DeviceError("It said nothing but zeros, which have the right checksum.")
     return Climate(millis[0] / 1000, millis[1] / 1000)

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from outstation.core.readings import Value
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, to_install
 from outstation.plugins import DriverOptions, Place, SensorDriver
+
+_EXTRA = '"outstation[gpiozero]"'
 
 
 class GpiozeroOptions(DriverOptions):
@@ -54,13 +56,19 @@ class GpiozeroSensor(SensorDriver):
         except gpiozero.BadPinFactory as error:
             raise MissingDeviceError(
                 f"gpiozero reaches no pins on this machine: {error}.",
-                cure='Install lgpio: pip install "outstation[gpiozero]"; without hardware set simulate = true.',
+                cure=f"{to_install(_EXTRA)}; without hardware set simulate = true.",
             ) from error
         except (gpiozero.GPIOZeroError, OSError, TypeError, ValueError) as error:
             raise DeviceError(
                 f"{self.options.device} could not be made: {type(error).__name__}: {error}.",
                 cure="Look at `arguments`.",
             ) from error
+        if not self.simulated and isinstance(self._device.pin_factory, MockFactory):
+            self.close()
+            raise MissingDeviceError(
+                "gpiozero was told to use mock pins: what they say is not the world.",
+                cure="Take GPIOZERO_PIN_FACTORY out of the environment; without hardware set simulate = true.",
+            )
 
     def read(self) -> Value:
         """Return the property now."""
@@ -94,8 +102,7 @@ class GpiozeroSensor(SensorDriver):
             import gpiozero  # noqa: PLC0415
         except ImportError as error:
             raise MissingDeviceError(
-                f"This needs the Python library gpiozero: {error}.",
-                cure='Install it: pip install "outstation[gpiozero]".',
+                f"This needs the Python library gpiozero: {error}.", cure=to_install(_EXTRA)
             ) from error
         kind = getattr(gpiozero, self.options.device, None)
         if not isinstance(kind, type) or not issubclass(kind, gpiozero.Device):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from outstation.devices import chips
+from outstation.devices.lines import kernel
 from outstation.devices.models import world
 from outstation.devices.models.model import Model
 from outstation.devices.wiring import faults
@@ -125,9 +126,13 @@ def _answers(bus: I2C, address: int) -> bool:
 
 def unopened(number: int, error: OSError) -> DeviceError:
     """Return why a bus cannot be had."""
-    others = [f"/dev/i2c-{each}" for each in numbers()]
+    inner = _PI_INNER_BUS if kernel.board().startswith("Raspberry Pi") else None
+    others = [f"/dev/i2c-{each}" for each in numbers() if inner is None or each < inner]
     return faults.unopened(f"/dev/i2c-{number}", error, enable=_ENABLE, others=others, key="`bus`, the number")
 
+
+_PI_INNER_BUS = 10
+"""On a Raspberry Pi buses from here on are those of cameras and monitors (bcm2712 and bcm2711 device trees)."""
 
 _ENABLE = (
     "On a Raspberry Pi: sudo raspi-config nonint do_i2c 0 (which writes dtparam=i2c_arm=on into"

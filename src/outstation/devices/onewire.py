@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from outstation.core.readings import Value
-from outstation.errors import DeviceError, MissingDeviceError, RefusedError
+from outstation.errors import DeviceError, MissingDeviceError, RefusedError, to_install
 from outstation.plugins import DriverOptions, Place, SensorDriver
 
 FAMILIES = {"10": "DS18S20", "22": "DS1822", "28": "DS18B20", "3b": "DS1825", "42": "DS28EA00"}
@@ -199,8 +199,7 @@ def _kind(folder: Path) -> Any:
         from w1thermsensor import W1ThermSensor  # noqa: PLC0415
     except ImportError as error:
         raise MissingDeviceError(
-            f"1-Wire needs the Python library w1thermsensor: {error}.",
-            cure='Install it: pip install "outstation[onewire]".',
+            f"1-Wire needs the Python library w1thermsensor: {error}.", cure=to_install("w1thermsensor")
         ) from error
 
     class Thermometer(W1ThermSensor):  # type: ignore[misc] # it comes without types

@@ -10,7 +10,7 @@ import os
 import select
 import threading
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Protocol
 
@@ -28,12 +28,15 @@ def pulses(edges: int, level: bool) -> int:
 def steps(before: int, now: int, wrap: int | None) -> int:
     """Return by how much a number has grown that goes round at `wrap`, or begins at 0 when its device restarts.
 
-    It has gone round if that would be less than half of a round; else it has begun anew.
+    It has gone round if that would be less than half of a round. Else it has begun anew; but one that fell by less than
+    half was set back, as by a program that starts with what it had kept: what it shows was counted before.
     """
     if now >= before:
         return now - before
     round_it = now + (wrap or 0) - before
-    return round_it if wrap and round_it < wrap / 2 else now
+    if wrap and round_it < wrap / 2:
+        return round_it
+    return now if now < before / 2 else 0
 
 
 class Source(Protocol):
@@ -53,8 +56,8 @@ class Source(Protocol):
 class CountedLine(Source):
     """The pulses of one line: counted in a thread of its own, since the kernel keeps 16 edges only."""
 
-    def __init__(self, line: Line) -> None:
-        self.holders = 0
+    def __init__(self, line: Line, how: Hashable) -> None:
+        self.holders, self.how = 0, how
         self.failed: DeviceError | None = None
         self._line, self._end = line, os.eventfd(0, os.EFD_CLOEXEC)
         self.count, self._last_ns, self._seen = 0, 0, 0
@@ -129,12 +132,18 @@ class SharedLines:
         self._lines: dict[object, CountedLine] = {}
         self._changing = threading.Lock()
 
-    def hold(self, key: object, opened: Callable[[], Line]) -> CountedLine:
-        """Return the line of that key, requested if there is none that works. Raises DeviceError."""
+    def hold(self, key: object, how: Hashable, opened: Callable[[], Line]) -> CountedLine:
+        """Return the line of that key, requested if there is none that works. how: the settings of its request.
+
+        Raises DeviceError.
+        """
         with self._changing:
             found = self._lines.get(key)
             if found is None or found.failed:
-                found = self._lines[key] = CountedLine(opened())
+                found = self._lines[key] = CountedLine(opened(), how)
+            if found.how != how:
+                words = "Another sensor counts on this pin in another way."
+                raise DeviceError(words, cure="Set the same `pull`, `active_low` and `debounce` for both.")
             found.holders += 1
             return found
 

@@ -6,6 +6,8 @@ The law of this file: a text that is not as expected is a fault; never a number 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +20,20 @@ from outstation.plugins import DriverOptions
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _STATES = {"on": True, "true": True, "off": False, "false": False}
 _SHOWN_AT_MOST = 80
+
+_DIGITS = 400
+"""No number that can be stored is longer."""
+
+SEARCHED_HERE = 8_192
+"""Characters. While `re` looks at a text nothing else of the node runs, and `.*` may take a minute for a long line."""
+
+_SEARCHES_S = 5.0
+_SEARCH = """
+import json, re, sys
+pattern, text, group = json.load(sys.stdin.buffer)
+found = re.search(pattern, text)
+print(json.dumps(found and found[group]))
+"""
 
 
 def _pattern(text: str) -> str:
@@ -60,10 +76,13 @@ class TextOptions(DriverOptions):
 
 
 def find(text: str, options: TextOptions) -> object:
-    """Return what stands in a text where the value should be; None: there is nothing."""
+    """Return what stands in a text where the value should be; None: there is nothing. Raises DeviceError."""
     if options.pattern is not None:
+        group = options.quantity or min(1, re.compile(options.pattern).groups)
+        if len(text) > SEARCHED_HERE:
+            return _found_apart(options.pattern, text, group)
         found = re.search(options.pattern, text)
-        return found and found[options.quantity or min(1, found.re.groups)]
+        return found and found[group]
     path = ".".join(filter(None, (options.json_path, options.quantity)))
     return _at(text, path.split(".")) if path else text
 
@@ -74,7 +93,7 @@ def value(found: object, options: TextOptions) -> Value:
         return found
     if isinstance(found, str):
         word = found.strip()
-        if _NUMBER.fullmatch(word):
+        if len(word) <= _DIGITS and _NUMBER.fullmatch(word):
             return int(word) if word.lstrip("+-").isdecimal() else float(word)
         if options.text:
             return word
@@ -94,6 +113,22 @@ def shown(found: object) -> str:
     """Return a text of somebody else's for a message: on one line, not long, nothing that moves a cursor."""
     text = found if isinstance(found, str) else msgspec.json.encode(found).decode()
     return f"{text[:_SHOWN_AT_MOST]!r}{'...' if len(text) > _SHOWN_AT_MOST else ''}"
+
+
+def _found_apart(pattern: str, text: str, group: str | int) -> object:
+    """Search in a process of its own, which can be ended. Raises DeviceError: it took too long."""
+    asked = msgspec.json.encode((pattern, text, group))
+    command = [sys.executable, "-I", "-S", "-c", _SEARCH]
+    try:
+        said = subprocess.run(command, input=asked, capture_output=True, timeout=_SEARCHES_S, check=True).stdout
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"`pattern` {pattern!r} was not done with {len(text)} characters in {_SEARCHES_S:g} s.",
+            cure="Begin it with words that stand there, and not with `.*`.",
+        ) from error
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DeviceError(f"{len(text)} characters could not be searched: {error}.") from error
+    return msgspec.json.decode(said)
 
 
 def _at(text: str, keys: list[str]) -> object:

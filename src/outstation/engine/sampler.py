@@ -71,7 +71,7 @@ def said(error: BaseException) -> str:
     """Return what people are told of a driver's error: one line that can be printed, whatever the error says itself."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - how a stranger's error shows itself is a stranger's code as well
+    except BaseException:  # noqa: BLE001 - how a stranger's error shows itself is a stranger's code as well
         text = ""
     line = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _SAID_MOST]).split())
     line = line if len(line) <= _SAID_MOST else f"{line[:_SAID_MOST]} ..."

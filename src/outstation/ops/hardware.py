@@ -113,11 +113,20 @@ def _i2c(roots: Roots, probe: Probe, living: Living, buses: tuple[int, ...]) -> 
             found.append(Found(str(path), what, cure=f"Ask it all the same: outstation scan --bus {path.name[4:]}"))
     if outer:
         return Family("i2c", "I2C", tuple(found))
-    if not found and (adapters := list((roots.sys / "bus" / "i2c" / "devices").glob("i2c-*"))):
-        missing = f"There are {len(adapters)} I2C buses, but not the module that lets programs use them."
-        return Family("i2c", "I2C", (), missing, _I2C_DEV)
+    if not found and (adapters := _adapters(roots)):
+        there = "There is an I2C bus" if adapters == 1 else f"There are {adapters} I2C buses"
+        return Family("i2c", "I2C", (), f"{there}, but not the module that lets programs use it.", _I2C_DEV)
     missing = "There is no I2C bus to connect chips to."
-    return Family("i2c", "I2C", tuple(found), missing, _line(roots, "dtparam=i2c_arm=on"))
+    return Family("i2c", "I2C", tuple(found), missing, _line(roots, "dtparam=i2c_arm=on", and_also=_AND_MODULE))
+
+
+def _adapters(roots: Roots) -> int:
+    """Return how many buses the kernel has; on a Raspberry Pi without those of its own monitors and cameras."""
+    paths = _numbered(roots.sys / "bus" / "i2c" / "devices", "i2c-")
+    return sum(not board(roots).startswith(PI) or int(path.name[4:]) < _INNER_BUS for path in paths)
+
+
+_AND_MODULE = " and i2c-dev to /etc/modules (sudo raspi-config nonint do_i2c 0 does both)"
 
 
 _I2C_DEV = "sudo modprobe i2c-dev; and for each start: echo i2c-dev | sudo tee /etc/modules-load.d/i2c-dev.conf"
@@ -226,7 +235,8 @@ def _serial(roots: Roots) -> Family:
 
 def _console(name: str, roots: Roots) -> tuple[str, str]:
     file = f", on a Raspberry Pi {_firmware(roots) / 'cmdline.txt'}"
-    return f"The kernel's console is on {name}.", f"Take console=... out of the kernel's command line{file}."
+    cure = f"To connect something there take console=... out of the kernel's command line{file}, then: sudo reboot"
+    return f"The kernel's console is on {name}.", cure
 
 
 def _thermal(roots: Roots) -> Family:
@@ -267,14 +277,14 @@ def _user() -> str:
         return str(os.geteuid())
 
 
-def _line(roots: Roots, line: str) -> str:
+def _line(roots: Roots, line: str, and_also: str = "") -> str:
     """Return how to switch something on in the firmware's config.txt, where that is this machine's way."""
     file = _firmware(roots) / "config.txt"
     if not board(roots).startswith(PI):
-        return f"On a Raspberry Pi: add the line {line} to {file}, then: sudo reboot"
+        return f"On a Raspberry Pi: add the line {line} to {file}{and_also}, then: sudo reboot"
     if line in (written.strip() for written in _text(file).splitlines()):
         return f"{line} stands in {file} already. Let it count: sudo reboot"
-    return f"Add the line {line} to {file}, then: sudo reboot"
+    return f"Add the line {line} to {file}{and_also}, then: sudo reboot"
 
 
 def _firmware(roots: Roots) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outstation.devices.lines.line import CONSUMER_BYTES, Edge, Line, Wanted
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, to_install
 from outstation.wire import RefusedError
 from outstation.wire import kernel as wire
 
@@ -55,7 +55,7 @@ def open_line(chip: str | None, wanted: Wanted, *, events: int | None = None) ->
     except ImportError as error:
         raise MissingDeviceError(
             f"Pin {wanted.pin} needs the Python library gpiod: {error}.",
-            cure="Install it with: pip install gpiod",
+            cure=to_install("gpiod"),
         ) from error
     path = Path(chip) if chip is not None else _header_chip()
     try:

@@ -40,7 +40,11 @@ class KernelI2C(I2C):
         self.name = f"/dev/i2c-{number}"
         self._file: int | None = os.open(self.name, os.O_RDWR | os.O_CLOEXEC)
         funcs = array.array("L", [0])
-        fcntl.ioctl(self._file, _FUNCS, funcs)
+        try:
+            fcntl.ioctl(self._file, _FUNCS, funcs)
+        except OSError:
+            self.close()  # it is asked for again and again
+            raise
         self.is_full, self._is_quick = bool(funcs[0] & _FUNC_I2C), bool(funcs[0] & _FUNC_QUICK)
         self._address = -1
         self._pointed: tuple[int, int] | None = None

@@ -18,7 +18,7 @@ import msgspec
 
 from outstation.devices.chips import Chip, Quantity
 from outstation.devices.wiring import stand_ins
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, to_install
 
 _LOOK_AGAIN_S = 0.1
 
@@ -105,21 +105,28 @@ class Device:
         elif row.ready and time.monotonic() > self._settled_at:
             raise DeviceError(f"{self._named} measures nothing any more.", cure=_POWER)
         full = row.quantities[name].full if name in row.quantities else None
-        if full and self._attribute(full[0]) in full[1]:
+        if (
+            full
+            and self._asked(f"{self._named} gives no {name}", lambda: getattr(self._source(name), full[0])) in full[1]
+        ):
             raise DeviceError(f"{self._named} is at the end of its range: {name} is more than that.", cure=_RANGE)
 
     def _attribute(self, name: str) -> object:
         return self._asked(f"{self._named} gives no {name}", lambda: getattr(self._chip, name))
 
     def _value(self, name: str) -> object:
-        quantity = self._wanted.row.quantities.get(name, Quantity(name, ""))
-        source = self._chip
-        if quantity.pins and self._input is not None:
-            source = self._inputs.setdefault(quantity.pins, self._input(self._chip, *quantity.pins))
+        quantity, source = self._wanted.row.quantities.get(name, Quantity(name, "")), self._source(name)
         if not hasattr(type(source), quantity.attribute) and not hasattr(source, quantity.attribute):
             raise _no_attribute(self._wanted.name, source, quantity.attribute)
         value = getattr(source, quantity.attribute)
         return value() if callable(value) else value
+
+    def _source(self, name: str) -> object:
+        """Return what has the attribute: the library's object, or one of its inputs."""
+        quantity = self._wanted.row.quantities.get(name)
+        if quantity is None or not quantity.pins or self._input is None:
+            return self._chip
+        return self._inputs.setdefault(quantity.pins, self._input(self._chip, *quantity.pins))
 
     def _input_class(self) -> Callable[..., object] | None:
         module, _, name = self._wanted.row.inputs.partition(":")
@@ -159,7 +166,7 @@ def _found(chip: str, module: str, name: str, package: str) -> Callable[..., obj
                 importlib.import_module("adafruit_bus_device.spi_device")
     except ImportError as error:
         words = f"{chip} needs the Python library {module}: {error}."
-        raise MissingDeviceError(words, cure=f"Install it with: pip install {package}") from error
+        raise MissingDeviceError(words, cure=to_install(package)) from error
     except Exception as error:
         raise MissingDeviceError(f"{chip}: the library {module} cannot be imported: {_reason(error)}.") from error
     kind = getattr(found, name, None)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, to_install
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -195,7 +195,7 @@ def _opened(settings: Settings) -> Serial:
         import serial  # noqa: PLC0415
     except ImportError as error:
         raise MissingDeviceError(
-            f"{settings.path} needs the Python library pyserial: {error}.", cure="Install it with: pip install pyserial"
+            f"{settings.path} needs the Python library pyserial: {error}.", cure=to_install("pyserial")
         ) from error
     bits, parity, stops = tuple(settings.framing)
     try:
