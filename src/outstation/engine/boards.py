@@ -182,7 +182,7 @@ class Boards:
 
     def seen(self, board: Board) -> Seen:
         """Return how a board does."""
-        return self._seen.setdefault(board.name, Seen())
+        return self._seen.get(board.name) or self._seen.setdefault(board.name, Seen())
 
     def last_channel(self) -> int:
         """Return the highest number that any channel ever had. Blocks. Raises StoreError."""

@@ -52,6 +52,7 @@ class Entries:
         self._given: dict[int, int] = {}  # on disk
         self._newest: dict[int, Millis] = {}
         self._sealing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._gathered: list[tuple[Sequence[Entry], Sequence[Reading], asyncio.Future[list[int]]]] = []
         with contextlib.suppress(StoreError), store.read() as connection:
             self._look_up(connection)
@@ -63,10 +64,10 @@ class Entries:
         """
         if not (all(map(is_fit, readings)) and all(map(_is_fit, entries))):
             raise RefusedError("An entry has a text or a time that cannot be stored.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[int]] = loop.create_future()
         if not self._gathered:
-            loop.call_soon(self._hand_over)
+            self._loop = asyncio.get_running_loop()  # a call into the kernel each time
+            self._loop.call_soon(self._hand_over)
+        future: asyncio.Future[list[int]] = self._loop.create_future()
         self._gathered.append((entries, readings, future))
         return future
 
@@ -142,7 +143,7 @@ class Entries:
     def _hand_over(self) -> None:
         """Pass on what one round of the loop has gathered, as one piece of work."""
         gathered, self._gathered = self._gathered, []
-        waiting = [(entries, future) for entries, _, future in gathered]
+        waiting = [future for _, _, future in gathered]
         calls = [entries for entries, _, _ in gathered]
         readings = [readings for _, readings, _ in gathered]
         try:
@@ -152,15 +153,15 @@ class Entries:
             return
         stored.add_done_callback(lambda done: self._tell(done, waiting))
 
-    def _tell(self, done: asyncio.Future[list[list[int]]], waiting: Sequence[_Waiting]) -> None:
+    def _tell(self, done: asyncio.Future[_Told], waiting: Sequence[_Waiting]) -> None:
         if done.cancelled():
             return
         if (error := done.exception()) is not None:
             _refuse(waiting, error)
             return
-        for (entries, future), numbers in zip(waiting, done.result(), strict=True):
-            for entry, number in zip(entries, numbers, strict=True):
-                self._given[entry.channel] = max(number, self._given.get(entry.channel, 0))
+        told, given = done.result()
+        self._given |= given
+        for future, numbers in zip(waiting, told, strict=True):
             if not future.done():
                 future.set_result(numbers)
         if self._unsealed >= max(self._seal_from, _OF_EACH * len(self._numbers)) and (
@@ -174,38 +175,30 @@ class Entries:
         except StoreError as error:
             log.warning("Entries could not be sealed; it is tried again: %s", error)
 
-    def _put(self, connection: apsw.Connection, calls: Sequence[Sequence[Entry]]) -> list[list[int]]:
+    def _put(self, connection: apsw.Connection, calls: Sequence[Sequence[Entry]]) -> _Told:
         """Give the entries of each call their numbers and write them. In the writer's thread, in a transaction."""
         if self._opened != self._store.opened:
             self._look_up(connection)
-        known = _Known(connection)
-        told = [[self._row_of(known, entry) for entry in entries] for entries in calls]
-        rows = list(chain.from_iterable(told))
-        self._row = entry_log.put(connection, self._row, rows)
-        self._unsealed += len(rows)
-        return [[row[1] for row in call] for call in told]
+        known, boot = _Known(connection), self._store.log.known_boot
+        told = [[self._take(known, boot, entry) for entry in entries] for entries in calls]
+        self._row = entry_log.put(connection, self._row, known.rows)
+        self._unsealed += len(known.rows)
+        return told, {row[0]: self._numbers[row[0]] for row in known.rows}
 
-    def _row_of(self, known: _Known, entry: Entry) -> entry_log.Row:
-        """Return an entry with its number: that of the one it repeats, or its own, or the next."""
-        channel, (at, boot) = entry.channel, self._stamped(entry)
+    def _take(self, known: _Known, boot: boots.Known, entry: Entry) -> int:
+        """Return the number of an entry, and make a row of it: that of the one it repeats, or its own, or the next."""
+        channel, at, moves_with = entry.channel, entry.at, 0
+        if not entry.sender_stamped and entry.offset is not None:
+            at, moves_with = _stamped(boot, at, entry.offset)
         newest, last = self._newest.get(channel, LOWEST), self._numbers.get(channel, 0)
         may_repeat = entry.sender_stamped and at <= newest and entry.number <= last
-        if may_repeat and (found := known.number(channel, at, entry.number)):
-            return entry_log.row(entry, found, at, boot)
-        number = self._numbers[channel] = max(entry.number, last + 1)
-        if not boot:
-            self._newest[channel] = max(newest, at)
-            known.add(channel, at, number)
-        return entry_log.row(entry, number, at, boot)
-
-    def _stamped(self, entry: Entry) -> tuple[Millis, int]:
-        """Return the time of an entry, and the boot that it moves with; 0: it stands. It may have waited meanwhile."""
-        if entry.sender_stamped or entry.offset is None:
-            return entry.at, 0
-        known, at = self._store.log.known_boot, entry.at
-        if abs(known.offset - entry.offset) > boots.STEP:
-            at += known.offset - entry.offset
-        return at, 0 if known.trust is Trust.SYNCHRONISED else known.id
+        number = known.number(channel, at, entry.number) if may_repeat else 0
+        if not number:
+            number = self._numbers[channel] = max(entry.number, last + 1)
+            if not moves_with and at > newest:
+                self._newest[channel] = at
+        known.rows.append(entry_log.row(entry, number, at, moves_with))
+        return number
 
     def _look_up(self, connection: apsw.Connection) -> None:
         """Learn what is there. A number that was given stays given: a data file may be lost."""
@@ -222,27 +215,34 @@ class Entries:
             self._newest[channel] = max(at, self._newest.get(channel, LOWEST))
 
 
+_Waiting = asyncio.Future[list[int]]
+
+_Told = tuple[list[list[int]], dict[int, int]]
+"""The numbers by call, and the last one that each channel has given now."""
+
 _Times = dict[Millis, list[int]]
 
 
 class _Known:
     """The entries of one commit, and those on disk where that is asked for: by channel, UTC to numbers.
 
-    Those whose time may still move are known by no time.
+    Those whose time may still move are known by no time. rows: of this commit so far.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
+        self.rows: list[entry_log.Row] = []
         self._connection = connection
         self._here: dict[int, _Times] = {}
+        self._read = 0
         self._fresh: dict[int, _Times] = {}
         self._blocks: dict[int, _Times] = {}
 
-    def add(self, channel: int, at: Millis, number: int) -> None:
-        """Take in one that was given its number just now."""
-        self._here.setdefault(channel, {}).setdefault(at, []).append(number)
-
     def number(self, channel: int, at: Millis, wanted: int) -> int:
         """Return the number of the entry of that time, of several that which is wanted; 0: there is none."""
+        for row in self.rows[self._read :]:
+            if not row[4]:
+                self._here.setdefault(row[0], {}).setdefault(row[2], []).append(row[1])
+        self._read = len(self.rows)
         if channel not in self._fresh:
             fresh = entry_log.fresh(self._connection, channel)
             self._fresh[channel] = _by_time((row[2], row[1]) for row in fresh if not row[4])
@@ -275,18 +275,19 @@ def _numbered(connection: apsw.Connection, channel: int, number: int) -> Entry |
     return next(iter(entry_blocks.merged(channel, sealed, fresh)), None)
 
 
-_Waiting = tuple[Sequence[Entry], asyncio.Future[list[int]]]
+def _stamped(boot: boots.Known, at: Millis, offset: Millis) -> tuple[Millis, int]:
+    """Return a time that this node gave, and the boot that it moves with; 0: it stands. The entry may have waited."""
+    if abs(boot.offset - offset) > boots.STEP:
+        at += boot.offset - offset
+    return at, 0 if boot.trust is Trust.SYNCHRONISED else boot.id
 
 
 def _refuse(waiting: Sequence[_Waiting], error: BaseException) -> None:
-    for _, future in waiting:
+    for future in waiting:
         if not future.done():
             future.set_exception(error)
             future.exception()  # not waiting for it is no mistake
 
 
 def _is_fit(entry: Entry) -> bool:
-    for text in entry.texts:
-        if text is not None and not is_text(text):
-            return False
-    return 0 <= entry.at < LATEST
+    return is_text("".join(filter(None, entry.texts))) and 0 <= entry.at < LATEST

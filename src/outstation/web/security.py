@@ -192,7 +192,8 @@ def _is_a_browsers_doing(headers: dict[bytes, bytes]) -> bool:
     """Tell whether a page of another site, or a browser that looks ahead, sent this (Fetch Metadata)."""
     if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
         return True
-    return b"prefetch" in headers.get(b"sec-purpose", b"") or b"prefetch" in headers.get(b"purpose", b"")
+    purpose = headers.get(b"sec-purpose", b"") + headers.get(b"purpose", b"")
+    return bool(purpose) and b"prefetch" in purpose
 
 
 def too_large(route: Route) -> Response:

@@ -121,7 +121,9 @@ class Writing:
         self, board: Board, entries: Sequence[Entry], request: Request, moment: clock.Moment
     ) -> asyncio.Future[list[int]]:
         self._boards.heard(board, request.peer.address, moment)
-        readings = [reading for entry in entries for reading in readings_of(board, entry, moment)]
+        readings: list[Reading] = []
+        for entry in entries:
+            readings += readings_of(board, entry, moment)
         return self._entries.enter(entries, self._site.runner.decide(readings))
 
     def _entry(self, board: Board, update: bulk.Update, address: str, moment: clock.Moment) -> Entry:
@@ -165,9 +167,9 @@ def _parameters(request: Request) -> dict[str, str] | None:
 
 def readings_of(board: Board, entry: Entry, moment: clock.Moment) -> list[Reading]:
     """Return the readings of the fields that have a name here; other fields belong to the entry alone."""
-    at, is_given = entry.at, entry.sender_stamped
+    at, now, arrived, is_given = entry.at, moment.now, moment.at, entry.sender_stamped
     return [
-        Reading(f"{board.name}/{name}", wire.value(text), at, moment.now, moment.at, sender_stamped=is_given)
+        Reading(f"{board.name}/{name}", wire.value(text), at, now, arrived, sender_stamped=is_given)
         for name, text in zip(board.fields, entry.fields, strict=False)
         if text is not None
     ]
