@@ -13,6 +13,7 @@ import msgspec
 from outstation.core import conditions, standing
 from outstation.core.claims import ActuatorState
 from outstation.core.conditions import Condition, Part
+from outstation.core.deriving import QUALITIES
 from outstation.core.readings import Level, Millis, Value
 from outstation.core.rules import RuleSpec, RuleState
 from outstation.core.sensors import SensorState
@@ -28,14 +29,6 @@ _WHO = {
     "manual": "a person's claim",
     "rule": "another rule",
     "default": "its default",
-}
-_QUALITIES = {
-    "stale": "is stale",
-    "fault": "has a fault",
-    "unseen": "was never seen",
-    "out_of_range": "is out of range",
-    "spike": "is a spike",
-    "stuck": "is stuck",
 }
 
 
@@ -244,7 +237,7 @@ def _reasons(found: Explanation) -> str:
 
 
 def _reason(seen: Seen) -> str:
-    words = f"{seen.name} {_QUALITIES.get(seen.quality, seen.quality)}"
+    words = f"{seen.name} {QUALITIES.get(seen.quality, seen.quality)}"
     if seen.error:
         return f"{words} ({seen.error.rstrip('.')})"
     if seen.quality != "stale" or seen.age is None:
