@@ -21,6 +21,7 @@ from outstation.routes import Route
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
+from outstation.store.sessions import Sessions
 from outstation.web.application import Application
 
 WRITE_KEY = "MZ7T4KQ9WPX2B6RD"
@@ -103,7 +104,8 @@ def site_of(folder: Path, store: Store, config: Config) -> Site:
         runner=Runner(node, store, hardware.outputs, feed),
         store=store,
         history=History(store),
-        keys=Keys(store),
+        keys=(keys := Keys(store)),
+        sessions=Sessions(store, keys),
         feed=feed,
         started=clock.now(),
         simulated=hardware.simulated,

@@ -126,6 +126,8 @@ def test_a_key_is_refused_at_the_next_request_after_it_was_revoked(node: Running
 
 @every_kept_route
 def test_a_key_without_the_scope_is_403(node: Running, lacking: dict[str, str], route: Route) -> None:
+    if route.scope == "any":
+        pytest.skip("any key will do")
     answer = call(node, route, with_key(lacking[str(route.scope)]))
     assert answer.status == 403
     assert f'"{route.scope}"' in answer.json["error"]

@@ -28,6 +28,7 @@ from outstation.http import Peer, Request, Response
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
+from outstation.store.sessions import Sessions
 from outstation.web.dashboard.page import SHOWN, Page
 
 SCRIPT = "<img src=x onerror=alert(1)>"
@@ -92,7 +93,8 @@ class Greenhouse:
             runner=Runner(self.node, self.store, Outputs({}), Feed()),
             store=self.store,
             history=History(self.store),
-            keys=Keys(self.store),
+            keys=(keys := Keys(self.store)),
+            sessions=Sessions(self.store, keys),
             feed=Feed(),
             started=clock.now(),
             simulated=lambda: self.simulated,

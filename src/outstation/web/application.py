@@ -19,6 +19,7 @@ from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
 from outstation.web.api.sensors import Sensors
+from outstation.web.api.session import SessionApi, cookie_name
 from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
@@ -83,13 +84,14 @@ class Application:
 def _gate(site: Site, table: Table) -> Gate:
     web = site.config.web
     peers = Peers(web.reads, web.trusted_proxies)
-    return Gate(table, site.keys, Hosts(web.hosts), peers, origins=web.cors_origins)
+    hosts, name = Hosts(web.hosts), cookie_name(site)
+    return Gate(table, site.keys, hosts, peers, origins=web.cors_origins, sessions=site.sessions, cookie=name)
 
 
 def _own_routes(site: Site) -> list[Route]:
     status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
-    uplinks = Uplinks(site)
+    uplinks, session = Uplinks(site), SessionApi(site)
     nodes = NodesApi(site.store, site.keys, site.urls, site.boards)
     devices = DevicesApi(site.boards, site.store, site.urls, site.node.admit_all, partial(_forget_unheard, site.node))
     short = [
@@ -107,6 +109,9 @@ def _own_routes(site: Site) -> list[Route]:
         Route("POST", "/api/readings", "write", Incoming(site).post, body=BATCH, json=True),
         Route("POST", "/api/actuators/{name}", "control", actuators.post, body=SMALL, json=True),
         *short,
+        Route("GET", "/api/session", "read", session.get),
+        Route("POST", "/api/session", "any", session.start, body=SMALL, json=True),
+        Route("DELETE", "/api/session", "any", session.end),
         Route("GET", "/api/rules", "read", Rules(site).get),
         Route("GET", "/api/settings", "read", settings.get),
         Route("PUT", "/api/settings/{name}", "control", settings.put, body=SMALL, json=True),
