@@ -84,6 +84,7 @@ _NAMES = {
     "/api/uplinks/{name}/resend": "/api/uplinks/nobody/resend",
     "/update/{API_key}/{mac}/{field}/{data}": "/update/API_key=NOBODYS/mac=00:00:00:00:00:00/field=1/data=1",
     "/docs/{file}": "/docs/start.js",
+    "/ui/{edition}/{file}": "/ui/now/page.css",
     "/channels/{channel}": "/channels/1.json",
     "/channels/{channel}/{noun}": "/channels/1/feeds.json",
     "/channels/{channel}/{noun}/{part}": "/channels/1/feeds/last.json",

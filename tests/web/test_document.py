@@ -17,7 +17,7 @@ from tests.running import KEY, Answer, Running
 from tests.web.table import CONFIG, ROUTES, WRITE_KEY, path, title
 from tests.web.wire import Wire, request
 
-PAGES = {"/", "/page.css", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.json"}
+PAGES = {"/", "/ui/{edition}/{file}", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.json"}
 """For people and browsers: no API."""
 
 api = [route for route in ROUTES if route.path not in PAGES]
@@ -184,7 +184,7 @@ def test_the_page_may_load_nothing_else(node: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["docs.py", "..%2fdocs.py", "%2e%2e%2fdocs.py", "swagger-ui.version", "..", "%00", "start.js%00", "a/b"]
+    "name", ["docs.py", "..%2fdocs.py", "%2e%2e%2fdocs.py", "assets.versions", "..", "%00", "start.js%00", "a/b"]
 )
 def test_other_files_are_404(node: Running, name: str) -> None:
     assert node.get(f"/docs/{name}").status == 404

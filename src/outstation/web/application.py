@@ -24,6 +24,8 @@ from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
 from outstation.web.api.traffic import Uplinks
+from outstation.web.dashboard.door import Door
+from outstation.web.dashboard.files import Files
 from outstation.web.dashboard.page import Page
 from outstation.web.docs import Docs
 from outstation.web.hosts import Hosts
@@ -85,11 +87,20 @@ def _gate(site: Site, table: Table) -> Gate:
     web = site.config.web
     peers = Peers(web.reads, web.trusted_proxies)
     hosts, name = Hosts(web.hosts), cookie_name(site)
-    return Gate(table, site.keys, hosts, peers, origins=web.cors_origins, sessions=site.sessions, cookie=name)
+    return Gate(
+        table,
+        site.keys,
+        hosts,
+        peers,
+        origins=web.cors_origins,
+        public=web.public,
+        sessions=site.sessions,
+        cookie=name,
+    )
 
 
 def _own_routes(site: Site) -> list[Route]:
-    status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
+    status, actuators, files, docs = Status(site), Actuators(site), Files(), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
     uplinks, session = Uplinks(site), SessionApi(site)
     nodes = NodesApi(site.store, site.keys, site.urls, site.boards)
@@ -99,9 +110,9 @@ def _own_routes(site: Site) -> list[Route]:
         for name in site.node.actuators
     ]
     return [
-        Route("GET", "/", "read", page.get),
-        Route("GET", "/page.css", "read", page.style),
-        Route("GET", "/favicon.ico", None, page.icon),
+        Route("GET", "/", "read", Page(site, files).get, refuse=Door(files).refuse),
+        Route("GET", "/ui/{edition}/{file}", None, files.get),
+        Route("GET", "/favicon.ico", None, files.icon),
         Route("GET", "/docs", "read", docs.page),
         Route("GET", "/docs/{file}", "read", docs.file),
         Route("GET", "/api/status", "read", status.get),
@@ -147,11 +158,14 @@ def _framework_routes() -> list[Route]:
     return [
         Route("GET", "/api/readings", "read"),
         Route("GET", "/api/export", "read"),
+        Route("GET", "/api/plot.svg", "read"),
+        Route("GET", "/api/plot.png", "read"),
         Route("GET", "/api/sensors", "read"),
         Route("GET", "/api/sensors/{name}", "read"),
         Route("GET", "/api/sensors/{device}/{name}", "read"),
         Route("GET", "/api/actuators", "read"),
         Route("GET", "/api/actuators/{name}", "read"),
+        Route("GET", "/api/rules/spells", "read"),
         Route("GET", "/api/rules/{name}/explain", "read"),
         Route("GET", "/api/alerts", "read"),
         Route("GET", "/api/stream", "read", stream=True),

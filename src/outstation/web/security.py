@@ -59,6 +59,7 @@ class Gate:
         peers: Peers,
         *,
         origins: tuple[str, ...] = (),
+        public: tuple[str, ...] = (),
         sessions: Sessions | None = None,
         cookie: str = "",
     ) -> None:
@@ -66,6 +67,7 @@ class Gate:
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
         self.refusals = Refusals(table)
         self._sessions, self._cookie = sessions, cookie.encode()
+        self._public = frozenset(public)
         self._origins = frozenset(origin.encode() for origin in origins)
         self._has_open_routes = any(route.any_origin for route in table.routes)
         self._guesses: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
@@ -162,11 +164,14 @@ class Gate:
         key = self._session(route, headers)
         if key is not None and (request.method in _LOOKING or _is_own_page(headers)):
             return _allowed(key, route.scope or "any", key.scopes | {"read"})
-        if route.scope == "read" and self._peers.may_read(request.peer.address, headers):
+        if route.scope == "read" and (
+            route.path in self._public or self._peers.may_read(request.peer.address, headers)
+        ):
             return READER
         if key is not None:
             return problem(403, "A page of another site asked for this; a session is for this node's own page.")
-        return _unauthorised(f"This needs a key in the header X-API-Key; {_how_to_make(route.scope or 'read')}.")
+        words = f"This needs a key in the header X-API-Key; {_how_to_make(route.scope or 'read')}."
+        return _unauthorised(words) if route.refuse is problem else route.refuse(401, words)
 
     def _session(self, route: Route, headers: dict[bytes, bytes]) -> Key | None:
         """Return the key of a session; on routes for boards and for pages of others a cookie says nothing."""
