@@ -158,7 +158,8 @@ def test_check_of_a_wrong_config(place: Path) -> None:
 
 def test_check_of_nothing() -> None:
     if not Path("/etc/outstation/outstation.toml").exists():
-        assert outstation("check").stderr == "There is no config to check. Name one: outstation check FILE.\n"
+        cure = "Write one: outstation init. Name one: outstation check FILE."
+        assert outstation("check").stderr == f"There is no config to check. {cure}\n"
     assert outstation("check", "none.toml").exit_code == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from outstation.__main__ import root
 from outstation.errors import OutstationError
 from tests.running import Running
+from tests.store.given import in_store
 from tests.test_cli_devices import devices
 from tests.web.boards import TRUSTED, stored, values
 
@@ -53,12 +55,36 @@ def test_a_channel_moves_in(tmp_path: Path) -> None:
         assert node.get("/update?api_key=ROOFKEY&field1=1").body == b"20"
 
 
+def test_one_in_json_moves_in_for_a_board_that_stands_in_the_config_alone(tmp_path: Path) -> None:
+    file, config = tmp_path / "feeds.json", tmp_path / "elsewhere.toml"
+    board = 'name = "roof"\nchannel = 9\nwrite_key = "Q7WK2ZB9XHT4RM6C"\nfields = ["temperature"]\n'
+    config.write_text(TRUSTED + "[[devices]]\n" + board)
+    feeds = [
+        {"created_at": "2018-01-30T10:26:21Z", "entry_id": 16, "field1": "72.30", "field2": None},
+        {"created_at": "2018-01-30T05:26:22-05:00", "entry_id": 17, "field1": 73, "status": "on the roof"},
+    ]
+    file.write_text(json.dumps({"channel": {"id": 1}, "feeds": feeds}))
+    (tmp_path / "data").mkdir()
+    in_store(tmp_path / "data", lambda store: store.flush())
+    assert "No board has the channel 9" in bring(tmp_path / "data", file, status=1)
+    assert "Imported 2 entries" in bring(tmp_path / "data", file, "--config", str(config))
+    with Running(tmp_path / "data", config.read_text()) as node:
+        last = node.get("/channels/9/feeds/last.json?status=true&api_key=Q7WK2ZB9XHT4RM6C").json
+        said = {"field1": "73", "status": "on the roof"}
+        assert last == {"created_at": "2018-01-30T10:26:22Z", "entry_id": 17, **said}
+        assert values(node, "roof/temperature") == [72.3, 73]
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
         ("timestamp,a\n1,2\n", "has no column created_at"),
         (HEAD + ROWS[0] + "yesterday,17,1,,,,,\n", "line 3: expected a time, found 'yesterday'"),
         (HEAD + "2018-01-30,x,1,,,,,\n", "line 2: expected the number of an entry, found 'x'"),
+        ('{"feeds":[{"created_at":"2018-01-30","entry_id":[]}]}', "entry 1: expected the number of an entry, found ''"),
+        ('{"feeds":[{"entry_id":1}]}', "entry 1: expected a time, found ''"),
+        ('{"channel":{}}', "cannot be read: Object missing required field `feeds`"),
+        ("{", "cannot be read"),
     ],
 )
 def test_what_is_no_export_is_told_with_its_line(tmp_path: Path, text: str, wrong: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,37 @@ def test_a_board_moves_in_with_what_it_has_burnt_in_while_the_node_runs(tmp_path
         assert "perhaps roof" in refused
         assert "stands in the config" in devices(node.data, "remove", "roof", status=1)
         assert "its channel is that" in devices(node.data, "add", "b", "--fields", "a", "--channel", "7", status=1)
+        assert "its name is that" in devices(node.data, "add", "roof", "--fields", "temperature", status=1)
+        sensors = [one["name"] for one in node.get("/api/sensors").json["sensors"]]
+        assert {name for name in sensors if "/" in name} == {
+            "porch/temperature",
+            "porch/humidity",
+            "roof/temperature",
+        }
         assert node.request("DELETE", "/api/sensors/porch/temperature", key=KEY).status == 422
         devices(node.data, "remove", "porch")
         assert node.get("/update?api_key=CLASSKEY&field1=1").status == 400
         assert values(node, "porch/temperature") == [72.3]
         assert node.post("/api/readings", {"sensor": "roof/x", "value": 1}, key="CLASSKEY").status == 401
     assert node.log.read_text().count("Traceback") == 0
+
+
+def test_the_channel_of_one_that_left_is_shown_as_nobodys(tmp_path: Path) -> None:
+    def add(name: str, **more: object) -> Any:
+        return node.post("/api/devices", {"name": name, "fields": ["a"], **more}, key=KEY)
+
+    with Running(tmp_path / "data", TRUSTED) as node:
+        gone = add("gone").json["devices"][0]
+        assert node.get(f"/update?api_key={gone['write_key']}&field1=a-secret").body == b"1"
+        assert node.request("DELETE", "/api/devices/gone", key=KEY).status == 200
+        with ThreadPoolExecutor(8) as pool:  # and each of many at once has a number of its own
+            answers = list(pool.map(lambda number: add(f"b{number}", public=True), range(8)))
+        numbers = [answer.json["devices"][0]["channel"] for answer in answers]
+        assert sorted(numbers) == list(range(gone["channel"] + 1, gone["channel"] + 9))
+        assert node.get(f"/channels/{gone['channel']}/feeds.json").status == 404
+        assert add("last", channel=2**31 - 1).status == 200
+        answer = add("one-more")
+        assert (answer.status, "Name one that is free" in answer.json["error"]) == (422, True)
 
 
 def test_of_a_node_that_is_stopped(tmp_path: Path) -> None:

@@ -64,8 +64,9 @@ def as_written(field: FieldInfo, documented: str) -> object:
 
 def check_table(text: str, model: type[BaseModel]) -> None:
     documented = dict(ROW.findall(text))
-    assert sorted(documented) == sorted(model.model_fields)
-    assert documented == {key: as_written(field, documented[key]) for key, field in model.model_fields.items()}
+    fields = {field.alias or key: field for key, field in model.model_fields.items()}
+    assert sorted(documented) == sorted(fields)
+    assert documented == {key: as_written(field, documented[key]) for key, field in fields.items()}
 
 
 @pytest.mark.parametrize("heading", MODELS)

@@ -21,10 +21,7 @@ class BMP280:
     """One barometer: it measures when it is asked, and sleeps else. Raises OSError where it does not answer."""
 
     def __init__(self, bus: I2C, address: int = 0x77) -> None:
-        self._bus, self._address = bus, address
-        if self._read(_ID, 1)[0] not in _CHIPS:
-            raise OSError(f"what answers at 0x{address:02x} is no BMP280")
-        self._factory = struct.unpack(_CALIBRATION_FORMAT, self._read(_CALIBRATION, 24))
+        self._bus, self._address, self._factory = bus, address, None
 
     def temperature(self) -> float:
         """Return degrees Celsius."""
@@ -37,6 +34,8 @@ class BMP280:
 
     def _measure(self) -> tuple:
         """Return the fine temperature of the data sheet, and the raw pressure."""
+        if self._factory is None:
+            self._look()
         self._bus.writeto_mem(self._address, _CONTROL, bytes((_ONCE,)))
         began = time.ticks_ms()
         time.sleep_ms(15)
@@ -49,6 +48,12 @@ class BMP280:
         if temperature == _NOTHING:
             raise OSError("the BMP280 has measured nothing")
         return self._fine(temperature), pressure
+
+    def _look(self) -> None:
+        """See who answers: not at the start, for a wire that is loose then must not end the program."""
+        if self._read(_ID, 1)[0] not in _CHIPS:
+            raise OSError(f"what answers at 0x{self._address:02x} is no BMP280")
+        self._factory = struct.unpack(_CALIBRATION_FORMAT, self._read(_CALIBRATION, 24))
 
     def _fine(self, raw: int) -> int:
         t1, t2, t3 = self._factory[:3]

@@ -51,6 +51,12 @@ log = logging.getLogger("outstation")
 _SWITCH_INTERVAL = 0.0005
 """Seconds: with one busy thread the loop woke up after 5 ms at Python's default, and after 0.6 ms so."""
 
+_GARBAGE = 5_000, 7, 2
+"""For gc.set_threshold: all is looked through as often as at Python's default, the young not after every 700.
+
+Of each request under way there are a dozen objects: looking through them again and again took 5 % of the time.
+"""
+
 _DRAIN = 1.0
 """Seconds that open requests have to end when the node stops."""
 
@@ -172,6 +178,7 @@ async def _live(parts: Parts, sockets: Sockets, stopping: asyncio.Event, data: P
     async with _served(site, watch, sockets) as serving, _background(keep_house(chores)):
         key = await first_key(site.keys, always=bool(remark))
         greet(urls(sockets.port), key, next(iter(node.actuators), None), data, _notes(site, remark, sockets.boards))
+        gc.set_threshold(*_GARBAGE)
         gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
         log.info("stopping: outputs go to their safe state")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class OutstationError(Exception):
     """Something that a person may have to know: what happened, and the cure where one is known."""
@@ -10,6 +12,11 @@ class OutstationError(Exception):
         super().__init__(f"{message} {cure}".rstrip())
         self.message = message
         self.cure = cure
+
+
+def to_install(what: str) -> str:
+    """Return the cure for a library that is missing: by this Python's pip, for that of Debian's Python refuses."""
+    return f"Install it with: {sys.executable} -m pip install {what}"
 
 
 class ConfigError(OutstationError):

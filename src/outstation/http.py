@@ -72,24 +72,28 @@ class Request:
         return None
 
 
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Names as boards' libraries look for them, and values."""
+
+
 class Response(msgspec.Struct, frozen=True):
-    """An answer, whole. headers: names spelt as boards' libraries look for them."""
+    """An answer, whole."""
 
     body: bytes
     status: int = 200
     content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
 
-    def encode(self, *, close: bool, head: bool = False) -> bytes:
-        """Return the bytes for the wire: always with a Content-Length, never chunked."""
-        more = _lines(self.headers) if self.headers else b""
+    def encode(self, *, close: bool, head: bool = False, more: Headers = ()) -> bytes:
+        """Return the bytes for the wire, with `more` headers: always with a Content-Length, never chunked."""
+        lines = _lines(self.headers + more) if self.headers or more else b""
         if self.status in _BODILESS:
-            return b"%b%b%b" % (STATUS_LINES[self.status], more, b"Connection: close\r\n\r\n" if close else b"\r\n")
+            return b"%b%b%b" % (STATUS_LINES[self.status], lines, b"Connection: close\r\n\r\n" if close else b"\r\n")
         return b"%bContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b" % (
             STATUS_LINES[self.status],
             self.content_type,
             len(self.body),
-            more,
+            lines,
             b"Connection: close\r\n\r\n" if close else b"\r\n",
             b"" if head else self.body,
         )
@@ -103,7 +107,7 @@ class Later(msgspec.Struct, frozen=True):
 
 
 @functools.lru_cache(maxsize=64)
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def _lines(headers: Headers) -> bytes:
     """Return headers for the wire; most answers to boards have the same four."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
@@ -119,7 +123,7 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".enc
 _encode = msgspec.json.Encoder().encode
 
 
-def json(document: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:
+def json(document: object, status: int = 200, headers: Headers = ()) -> Response:
     """Answer with a JSON document."""
     return Response(_encode(document), status, JSON, headers)
 
@@ -128,7 +132,7 @@ def problem(
     status: int,
     error: str,
     *,
-    headers: tuple[tuple[bytes, bytes], ...] = (),
+    headers: Headers = (),
     **more: object,
 ) -> Response:
     """Answer with a problem document (RFC 9457) and the one-line `error`."""
@@ -160,6 +164,8 @@ def from_error(error: BaseException, refuse: Callable[..., Response] = problem) 
         return refuse(422, f"The JSON body is not as expected: {_shape_error(error)}.")
     if isinstance(error, msgspec.DecodeError):
         return refuse(400, f"The body is not JSON: {error}.")
+    if isinstance(error, RecursionError):  # msgspec's, of what it hands on unread
+        return refuse(400, "The body is nested too deeply.")
     if isinstance(error, UnicodeDecodeError):
         return refuse(400, "The body is not JSON: it is not UTF-8.")
     if isinstance(error, asyncio.CancelledError):

@@ -18,6 +18,7 @@ from outstation import plugins
 from outstation.assembly import actuator_driver
 from outstation.config import Config
 from outstation.devices.gpio import GpioActuator
+from outstation.devices.pwm import PwmActuator
 from outstation.plugins import ActuatorDriver, Place
 from outstation.wire import supervision
 
@@ -47,7 +48,7 @@ def keep(config: Config, base: Path, orders: socket.socket, data: Path) -> int:
     kept = [
         (actuator_driver(table, place), table.safe == "on")
         for table in config.actuators
-        if not issubclass(plugins.load("actuators", table.driver), GpioActuator)
+        if not issubclass(plugins.load("actuators", table.driver), GpioActuator | PwmActuator)
     ]
     longest = max((driver.safe_within for driver, _ in kept), default=0.0)
     supervision.say(orders, supervision.READY + f" {longest}".encode())

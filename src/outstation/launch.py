@@ -19,6 +19,7 @@ from typing import NoReturn
 from outstation import plugins
 from outstation.config import ActuatorTable, Config
 from outstation.devices.gpio import GpioActuator, GpioOptions, line_of
+from outstation.devices.pwm import PwmActuator, PwmOptions, chip_of
 from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
 from outstation.store import file
@@ -115,7 +116,7 @@ def _outputs(config: Config, data: Path) -> list[outputs.Output]:
 
 def _drivers(config: Config) -> str:
     """Return what is another one when an option of an output that is no pin has changed."""
-    kept = [table for table in config.actuators if not issubclass(_kind(table), GpioActuator)]
+    kept = [table for table in config.actuators if not issubclass(_kind(table), GpioActuator | PwmActuator)]
     return str(zlib.crc32(repr([(table.name, table.options) for table in kept]).encode()))
 
 
@@ -153,6 +154,10 @@ def _in_memory(known: list[outputs.Output]) -> int:
 def _output(table: ActuatorTable, data: Path) -> outputs.Output:
     kind = _kind(table)
     safe = table.safe == "on"
+    if issubclass(kind, PwmActuator):
+        channel: PwmOptions = kind.Options.model_validate(table.options)
+        place = str(chip_of(channel, data))
+        return outputs.Output("pwm", table.name, place, channel.channel, active_low=channel.active_low, safe=safe)
     if not issubclass(kind, GpioActuator):
         return outputs.Output("driver", table.name, table.driver, -1, active_low=False, safe=safe)
     options: GpioOptions = kind.Options.model_validate(table.options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ from outstation import clock, plugins
 from outstation.assembly import Hardware, assemble
 from outstation.config import Config, UplinkTable
 from outstation.core.node import Node
-from outstation.core.readings import Reading
+from outstation.core.readings import Reading, Value
 from outstation.core.sensors import SensorSpec
 from outstation.engine.backups import Backups
 from outstation.engine.boards import Boards
@@ -22,7 +23,7 @@ from outstation.engine.line import UPLINK, Tellers
 from outstation.engine.local_time import LocalTime
 from outstation.engine.notebook import Notebook
 from outstation.engine.refill import refill
-from outstation.engine.resuming import remember, remember_reported, resume
+from outstation.engine.resuming import last_value, remember, remember_reported, resume
 from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
@@ -63,8 +64,8 @@ def build(
     config: Config, place: plugins.Place, store: Store, local: LocalTime, supervision: Supervision | None = None
 ) -> Parts:
     """Return a node that knows what it knew before: its outputs can be opened, and its rules can decide."""
-    node, hardware = assemble(config, place)
     history, notifier = History(store), _notifier(config, store)
+    node, hardware = assemble(config, msgspec.structs.replace(place, last=partial(_last_said, config, history)))
     forwarder = _forwarder(config, place, store, node, local, lambda: _is_well(runner))
     _forget_others(config, store)
     remember(node, history)
@@ -183,6 +184,15 @@ def _uplink(table: UplinkTable, node: str, place: plugins.Place) -> Callable[[pl
     kind: type[plugins.Uplink] = plugins.load("uplinks", table.kind)
     options = kind.Options.model_validate(table.options, context={"base": place.base})
     return lambda exchange: kind(table.name, options, node, exchange)
+
+
+def _last_said(config: Config, history: History, name: str) -> Value | None:
+    """Return the last value of one of the node's own sensors as its driver said it, before calibration."""
+    value = last_value(history, name)
+    table = next((table for table in config.sensors if table.name == name), None)
+    if table is None or value is None or isinstance(value, bool | str):
+        return value
+    return table.calibration.raw(value)
 
 
 def _is_well(runner: Runner) -> bool:

@@ -12,7 +12,7 @@ import abc
 import functools
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from outstation.core.delivery import Answer, Item
 from outstation.core.readings import MAX_TEXT, Alert, Happened, Level, Millis, Reading, Value
-from outstation.errors import DeviceError, OutstationError, RefusedError
+from outstation.errors import DeviceError, MissingDeviceError, OutstationError, RefusedError, to_install
 
 Report = Callable[[Value, int], None]
 """Called by a watching driver: the value, and CLOCK_MONOTONIC nanoseconds of its change."""
@@ -61,20 +61,22 @@ def _shown(value: object) -> str:
 Lines = Callable[[str, str, int, bool], int]
 """Returns a descriptor of an output line's request, held by somebody who outlives this process.
 
-Given: the kind (gpio, simulated), the chip as `wire/outputs.py` has it, the pin, whether active is low. Any thread may
-call it; it ends within 2 s. Raises wire.RefusedError, OSError.
+Given: the kind (gpio, simulated, pwm), the chip as `wire/outputs.py` has it, the pin, whether active is low. Any thread
+may call it; it ends within 2 s. Raises wire.RefusedError, OSError.
 """
 
 
 class Place(msgspec.Struct, frozen=True):
     """Where a driver is: `data` is the node's own folder, `base` the config's (relative files start there).
 
-    lines: who holds the output lines, where that is not this process.
+    lines: who holds the output lines, where that is not this process. last: what a sensor of this node said last, as
+    its driver said it, also before the node was started; it may look on the disk, and raises StoreError.
     """
 
     data: Path
     base: Path
     lines: Lines | None = None
+    last: Callable[[str], Value | None] = lambda _: None
 
 
 class DriverOptions(BaseModel):
@@ -94,6 +96,9 @@ class SensorDriver(abc.ABC):
         """Take the options as checked; touch no hardware yet."""
         self.name, self.options, self.place = name, options, place
         self.bus = f"{type(self).__module__}:{name}"
+
+    def load(self) -> None:
+        """Import what open() needs, where that takes long. Called before it, in a thread where nobody waits."""
 
     def open(self) -> None:
         """Get hold of the hardware. Raises DeviceError; is called again, with back-off."""
@@ -283,14 +288,45 @@ class Uplink(abc.ABC):
 
 
 @functools.cache
+def _points(group: str) -> Mapping[str, EntryPoint]:
+    """Return all installed drivers of a group by name; of two the one that is found first, as Python imports."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"outstation.{group}"):
+        found.setdefault(point.name, point)
+    return found
+
+
+@functools.cache
 def names(group: str) -> tuple[str, ...]:
     """Return the names of all installed drivers of a group, `sensors`, `actuators` or `uplinks`, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=f"outstation.{group}")}))
+    return tuple(sorted(_points(group)))
+
+
+def is_ours(group: str, name: str) -> bool:
+    """Tell whether this package brings the driver of that name: it is imported in no time, and raises nothing."""
+    point = _points(group).get(name)
+    return point is not None and point.module.startswith("outstation.")
 
 
 @functools.cache
 def load(group: str, name: str) -> Any:
-    """Return the driver class of that name. Raises OutstationError that names those there are."""
-    for point in entry_points(group=f"outstation.{group}", name=name):
-        return point.load()
-    raise OutstationError(f'There is no driver "{name}" for {group}.', cure=f"Valid: {', '.join(names(group))}.")
+    """Return the driver class of that name. Raises OutstationError: there is none, or it cannot be imported."""
+    point = _points(group).get(name)
+    if point is None:
+        raise OutstationError(f'There is no driver "{name}" for {group}.', cure=f"Valid: {', '.join(names(group))}.")
+    try:
+        return _a_driver(point.load())
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything
+        raise _broken(point, error) from error
+
+
+def _a_driver(kind: Any) -> Any:
+    if hasattr(kind, "Options"):
+        return kind
+    raise TypeError("it is no driver class")
+
+
+def _broken(point: EntryPoint, error: BaseException) -> MissingDeviceError:
+    package = point.dist.name if point.dist else point.module
+    words = f'The driver "{point.name}" of {package} cannot be imported: {type(error).__name__}: {error}.'
+    return MissingDeviceError(words, cure=to_install(f"--force-reinstall {package}"))

@@ -44,4 +44,4 @@ def trial(folder: Path, rules: str, recording: Played, only: Collection[str] = (
     """Return the rules of a text, to be tried on a recording."""
     file = folder / "rules.toml"
     file.write_text(f'[node]\ntimezone = "{timezone}"\n{rules}')
-    return Trial(load_rules(file, recording.names), only)
+    return Trial(load_rules(file, recording.names), only, recording.names)

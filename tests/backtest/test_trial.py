@@ -96,6 +96,12 @@ def test_the_limits_of_an_output_are_kept(tmp_path: Path) -> None:
     assert "max_on" in found.others[0]
 
 
+def test_outputs_that_must_not_be_on_together_are_opened_one_by_one(tmp_path: Path) -> None:
+    rules = vent('interlock = ["heater"]') + '[[actuators]]\nname = "heater"\ninterlock = ["vent"]\n'
+    found = tried(tmp_path, rules, Played(every("air", 10 * MINUTE, 29, 31, 27)))
+    assert [(output.name, output.switches) for output in found.outputs] == [("vent", 2), ("heater", 0)]
+
+
 def test_an_output_that_is_on_by_default_is_on_from_the_start(tmp_path: Path) -> None:
     found = tried(tmp_path, vent('default = "on"'), Played(every("air", HOUR, 20, 20, 20)))
     assert found.outputs == (OutputFinding("vent", 0, 2 * HOUR, 2 * HOUR),)

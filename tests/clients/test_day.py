@@ -228,3 +228,24 @@ machine.wired[0x18] = lambda register, count, data=None: struct.pack(">H", regis
     said = run(f"{thermometer}\ntry:\n    exec({example!r})\nexcept machine.Off:\n    pass\n")
     assert values(node, "first/temperature") == [21.0, 21.0]
     assert said.startswith("temperature 21.0: sent\n")
+
+
+def test_a_wire_that_is_loose_at_the_start_is_no_end(node: Running) -> None:
+    said = run(
+        setup(node, "cold")
+        + """
+import struct
+from mcp9808 import MCP9808
+thermometer = MCP9808(machine.I2C(scl=machine.Pin(5), sda=machine.Pin(4)))
+registers = {5: 0x0150, 6: 0x0054, 7: 0x0400}
+
+def temperature():
+    if time.ticks_ms() > 60_000:
+        machine.wired[0x18] = lambda register, count, data=None: struct.pack(">H", registers[register])
+    return thermometer.temperature()
+
+until_off(every=60, stop_after=61)
+"""
+    )
+    assert values(node, "cold/temperature") == [21.0]
+    assert "temperature cannot be read: " in said

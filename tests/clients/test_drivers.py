@@ -29,8 +29,8 @@ for word in (0x0194, 0xC194, 0x1E70, 0x1FFF, 0x0000, 0x07D0):
     registers[5] = word
     print(sensor.temperature())
 registers[7] = 0x0200
-print(said(lambda: MCP9808(bus)))
-print(said(lambda: MCP9808(bus, address=0x1F)).errno)
+print(said(MCP9808(bus).temperature))
+print(said(MCP9808(bus, address=0x1F).temperature).errno)
 """
     )
     readings, [wrong, nobody] = said.splitlines()[:-2], said.splitlines()[-2:]
@@ -71,7 +71,7 @@ memory[0xF7:0xFD] = b"\\x80\\x00\\x00\\x80\\x00\\x00"
 machine.wired[0x77] = lambda register, count, data=None: None if data else part(register, count)
 print(said(sensor.pressure))
 memory[0xD0] = 0x55
-print(said(lambda: BMP280(bus)))
+print(said(BMP280(bus).pressure))
 """
     )
     values, slow, nothing, wrong = said.splitlines()

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from hypothesis import strategies as st
 
+from outstation.core.conditions.formulas import FORMULAS
 from outstation.core.conditions.tree import (
     QUALITIES,
     SIGNS,
@@ -16,6 +17,7 @@ from outstation.core.conditions.tree import (
     And,
     Arithmetic,
     Between,
+    Call,
     Clock,
     Compare,
     Daily,
@@ -66,6 +68,19 @@ spans = st.builds(
 ages = st.builds(Age, sensors)
 
 
+def calls(parts: st.SearchStrategy[Quantity]) -> st.SearchStrategy[Call]:
+    def call(name: str) -> st.SearchStrategy[Call]:
+        return st.builds(Call, st.just(name), st.tuples(*[parts] * len(FORMULAS[name].takes)))
+
+    # `min(x, 10m)` is of a sensor over a span.
+    return st.sampled_from(sorted(FORMULAS)).flatmap(call).filter(lambda node: not _is_read_as_a_span(node))
+
+
+def _is_read_as_a_span(node: Call) -> bool:
+    named = isinstance(node.arguments[0], Sensor | Setting)
+    return node.formula in SPAN_FUNCTIONS and named and isinstance(node.arguments[1], Duration)
+
+
 def sums(leaves: st.SearchStrategy[Quantity], signs: str = "+-*/") -> st.SearchStrategy[Quantity]:
     return st.recursive(
         leaves,
@@ -74,7 +89,8 @@ def sums(leaves: st.SearchStrategy[Quantity], signs: str = "+-*/") -> st.SearchS
     )
 
 
-quantities = sums(st.one_of(numbers, durations, sensors, settings, spans, ages))
+plain = st.one_of(numbers, durations, sensors, settings, spans, ages)
+quantities = sums(plain | calls(sums(plain)))
 moments = st.builds(Clock, st.integers(0, 1439)) | st.builds(
     Sun, st.sampled_from(["sunrise", "sunset"]), st.integers(-720, 720)
 )

@@ -26,6 +26,7 @@ from outstation.core.conditions import (
     parse,
     written,
 )
+from outstation.core.conditions.formulas import dew_point, vapour_pressure_deficit
 from outstation.core.conditions.tokens import LONGEST
 from outstation.core.conditions.tree import (
     Actuator,
@@ -33,6 +34,7 @@ from outstation.core.conditions.tree import (
     And,
     Arithmetic,
     Between,
+    Call,
     Clock,
     Compare,
     Daily,
@@ -241,6 +243,8 @@ def number(node: Quantity, world: World) -> float | None:
             return world.ages.get(node.sensor.name, math.inf)
         case Minus():
             return number(Arithmetic("*", Number(-1), node.part), world)
+        case Call():
+            return formula(node.formula, [number(part, world) for part in node.arguments])
         case Arithmetic():
             return result(node.sign, number(node.left, world), number(node.right, world))
 
@@ -272,6 +276,19 @@ def result(sign: str, one: float | None, two: float | None) -> float | None:
     except OverflowError:
         return None
     return None if math.isnan(found) else ways[sign](one, two)
+
+
+def formula(name: str, numbers: list[float | None]) -> float | None:
+    known = [one for one in numbers if one is not None]
+    if len(known) < len(numbers):
+        return None
+    ways: dict[str, Callable[..., float]] = {"min": min, "max": max, "abs": abs, "log": math.log, "exp": math.exp}
+    ways |= {"sqrt": math.sqrt, "dew_point": dew_point, "vapour_pressure_deficit": vapour_pressure_deficit}
+    try:
+        found = ways[name](*known)
+    except (ValueError, ArithmeticError):
+        return None
+    return None if math.isnan(found) else found
 
 
 small = st.integers(-3, 3) | st.sampled_from([0.5, 0, 1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outstation.core.conditions import ConditionError, parse, written
-from outstation.core.conditions.grammar import DEEPEST
+from outstation.core.conditions.quantities import DEEPEST
 from outstation.core.conditions.tokens import LONGEST
 from tests.core.conditions_drawn import ACTUATORS, SETTINGS
 

@@ -121,6 +121,9 @@ def test_the_soonest_counts() -> None:
         ("-nobody > age(air)", 100_000, None),
         ("age(air) * age(x) > 2m", 100_000, 1_000),
         ("1 / age(air) > 2m", 100_000, 1_000),
+        ("min(age(air), 5m) > 2m", 100_000, 1_000),
+        ("min(age(air) / 1m, log(zero)) > 2", 100_000, None),
+        ("abs(x) > 2", 100_000, None),
     ],
 )
 def test_an_age_grows(text: str, age: Millis | None, wanted: Millis | None) -> None:

@@ -138,7 +138,7 @@ static int ask_chip(int chip, unsigned int what, void *about) {
         struct line *line = &lines[chip][info->offset];
         *info = (struct gpio_v2_line_info){.offset = info->offset, .flags = GPIO_V2_LINE_FLAG_INPUT};
         if (line->flags) info->flags = line->flags;
-        if (line->held) strcpy(info->consumer, line->consumer);
+        if (line->held) info->flags |= GPIO_V2_LINE_FLAG_USED, strcpy(info->consumer, line->consumer);
         return 0;
     }
     if (what == GPIO_V2_GET_LINE_IOCTL) {
@@ -148,8 +148,26 @@ static int ask_chip(int chip, unsigned int what, void *about) {
     return refuse(ENOTTY);
 }
 
-static int ask_line(struct line *line, unsigned int what, struct gpio_v2_line_values *values) {
+/* An answer that comes as soon as an output is made an input: a chip on one wire. */
+static struct gpio_v2_line_event answer[128];
+static int answers;
+
+static int turn(struct line *line, struct gpio_v2_line_config *config) {
+    line->flags = config->flags;
+    for (unsigned int n = 0; n < config->num_attrs; n++)
+        if (config->attrs[n].attr.id == GPIO_V2_LINE_ATTR_ID_FLAGS) line->flags = config->attrs[n].attr.flags;
+    if (!(line->flags & GPIO_V2_LINE_FLAG_INPUT)) return 0;
+    for (int n = 0; n < answers; n++) {
+        answer[n].seqno = answer[n].line_seqno = ++line->seqno;
+        if (write(line->events, &answer[n], sizeof answer[n]) < 0) abort();
+    }
+    return 0;
+}
+
+static int ask_line(struct line *line, unsigned int what, void *about) {
+    struct gpio_v2_line_values *values = about;
     int turned = !!(line->flags & GPIO_V2_LINE_FLAG_ACTIVE_LOW);
+    if (what == GPIO_V2_LINE_SET_CONFIG_IOCTL) return turn(line, about);
     if (what == GPIO_V2_LINE_GET_VALUES_IOCTL) {
         values->bits = line->level ^ turned;
         return 0;
@@ -175,6 +193,11 @@ int ioctl(int fd, unsigned long what, ...) {
 int level(int chip, int pin) { return lines[chip != 0][pin].level; }
 unsigned long long flags(int chip, int pin) { return lines[chip != 0][pin].flags; }
 unsigned int debounce(int chip, int pin) { return lines[chip != 0][pin].debounce; }
+
+void will_answer(int rising, unsigned long long at_ns) {
+    int id = rising ? GPIO_V2_LINE_EVENT_RISING_EDGE : GPIO_V2_LINE_EVENT_FALLING_EDGE;
+    answer[answers++] = (struct gpio_v2_line_event){.timestamp_ns = at_ns, .id = id};
+}
 
 void drive(int chip, int pin, int to) {
     struct line *line = &lines[chip != 0][pin];

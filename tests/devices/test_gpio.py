@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import subprocess
 import sys
 import threading
@@ -73,7 +74,8 @@ def test_a_file_that_is_no_chip(place: Place, tmp_path: Path) -> None:
 
 def test_without_the_library_the_cure_is_to_install_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiod", None)
-    with pytest.raises(MissingDeviceError, match=r"Pin 17 needs the Python library gpiod.+pip install gpiod"):
+    by_this_python = f"Pin 17 needs the Python library gpiod.+ {re.escape(sys.executable)} -m pip install gpiod"
+    with pytest.raises(MissingDeviceError, match=by_this_python):
         relay(place, chip=NOWHERE).open(False)
 
 

@@ -140,3 +140,41 @@ tell(watching.is_alive(), fault(sensor.read))
         [[True, False], True],
         [False, "DeviceError: Pin 27 is not open."],
     ]
+
+
+def test_a_chip_on_one_wire_is_asked_by_pulling_it_low_and_answers_in_edges(chips: Path) -> None:
+    story = """
+from outstation.devices.dht import DhtOptions, DhtSensor
+from outstation.devices.dht_signal import Climate, spoken
+for edge in spoken(Climate(-7.5, 81.2), "dht22")[1:]:
+    outside.will_answer(edge.level, ctypes.c_ulonglong(10**9 + edge.at_ns))
+sensor = DhtSensor("porch", DhtOptions(pin=4, quantity="temperature"), Place(Path(), Path()))
+sensor.open()
+tell(sensor.read(), outside.level(4, 4), hex(outside.flags(4, 4)))
+sensor.close()
+"""
+    input_both_edges_pulled_up = 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8
+    assert told(chips, story) == [[-7.5, 0, hex(input_both_edges_pulled_up)]]
+
+
+def test_what_is_free_and_who_has_the_rest_is_seen_without_touching_a_line(chips: Path) -> None:
+    story = """
+from outstation.config import ActuatorTable
+from outstation.ops import pins
+from outstation.wire import kernel as wire
+wire.chips = lambda: ["/dev/gpiochip0", "/dev/gpiochip4"]
+vent = ActuatorTable(name="vent", driver="gpio", pin=17)
+tell(*pins.about(vent))
+led = relay("led")
+led.open(True)
+tell(*pins.about(vent))
+tell(*pins.about(ActuatorTable(name="vent", driver="gpio", pin=99)))
+tell(*(pins.words(pins.look(Path(f"/dev/gpiochip{number}")), {}) for number in (4, 0)), outside.flags(4, 18))
+"""
+    busy = 'Pin 17 on /dev/gpiochip4 is busy: "outstation led" holds it. End that program'
+    free, held, none, seen = told(chips, story)
+    assert free == ["pin 17 of /dev/gpiochip4 is free", ""]
+    assert (held[0], held[1][: len(busy)]) == ("", busy)
+    assert none == ["", "There is no pin 99 on /dev/gpiochip4. Its pins are 0 to 53."]
+    header = "the header's pins by BCM number: free are 2-16, 18-27; outstation led has 17"
+    assert seen == [header, "54 lines of gpio-mmio: free are 0-53", 0]

@@ -78,6 +78,7 @@ def test_many_are_let_in_all_or_none(tmp_path: Path) -> None:
         "channel": Board("b", 1, "X1"),
         "write key": Board("b", 11, "Q7RW2MZ9K4TB6XHD"),
         "mac": Board("b", 11, "X1", mac=SHED.mac),
+        "read key": Board("b", 11, "X1", "Q7RW2MZ9K4TB6XHD"),
     }
 
     async def work(boards: Boards, store: Store) -> None:
@@ -85,6 +86,10 @@ def test_many_are_let_in_all_or_none(tmp_path: Path) -> None:
         for what, board in clashes.items():
             with pytest.raises(RefusedError, match=f"its {what} is that of the board"):
                 await boards.add([Board("new", 10, "NEW"), board])
+        with pytest.raises(RefusedError, match="its write key is that of the board"):
+            await boards.add([Board("a", 10, "NEW", "READ"), Board("b", 11, "READ")])
+        with pytest.raises(RefusedError, match="its read key is its write key"):
+            await boards.add([Board("a", 10, "NEW", "NEW")])
         assert [board.name for board in boards] == ["porch", "shed"]
         assert boards.by_write_key("NEW") is None
         assert [board.name for board in Boards((), store)] == ["shed"]
@@ -191,6 +196,10 @@ def test_the_refused_are_counted_for_an_hour_and_shown_by_no_more_than_a_part_of
             ("mac 6c:ef:7f:3b:9d:e8", "", 1),
             ("no key", "", 1),
         ]
+        for number in range(1_000):
+            boards.refused(f"{number:04}" * 4, "10.1.0.1", moment(91))
+        assert "key WRON..." in [one.what for one in boards.refusals.values()], "a guesser hides nobody"
+        assert boards.refusals["other keys", "10.1.0.1"].count(91 * MINUTE) > 900
         for number in range(1_000):
             boards.refused(f"{number:016}", f"10.1.0.{number}", moment(91))
         assert len(boards.refusals) == 200

@@ -39,12 +39,13 @@ def test_work_is_not_done_before_its_time() -> None:
     bus.close()
 
 
-def test_work_that_fails_is_logged_and_the_rest_is_done(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [KeyError("voltage"), SystemExit(3), KeyboardInterrupt()])
+def test_work_that_fails_is_logged_and_the_rest_is_done(caplog: pytest.LogCaptureFixture, error: BaseException) -> None:
     bus = Bus("i2c-1")
     done = threading.Event()
 
     def fail() -> None:
-        raise KeyError("voltage")
+        raise error
 
     bus.at(NEXT, fail)
     bus.at(NEXT, done.set)

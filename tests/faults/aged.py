@@ -32,7 +32,9 @@ def lived_before(folder: Path, steps: Sequence[Step]) -> None:
         connection.pragma("user_version", len(older))
         connection.execute("ATTACH ? AS newer", (str(path),))
         for (table,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'").fetchall():
-            connection.execute(f"DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM newer.{table}")
+            names = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            copied = f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}"
+            connection.execute(f"DELETE FROM main.{table}; {copied}")
         connection.execute("DETACH newer")
     path.with_name("older").rename(path)
 

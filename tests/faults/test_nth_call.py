@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ pytestmark = needs_strace
 
 STEPS = 60
 
-CALLS = {"pwrite64": 300, "fdatasync": 70, "ftruncate": 6, "unlink": 4}
-"""About how often each is called in so many steps."""
+CALLS = {"pwrite64": 1_380, "fdatasync": 110, "ftruncate": 16, "unlink": 7}
+"""About how often each is called in so many steps; a quarter of them make the file."""
+
+PAUSES = {"pwrite64": (41, 97), "fdatasync": (7, 17), "ftruncate": (5, 7)}
+"""Calls from one failure to the next: a transaction of more writes than that would never get through."""
 
 ERRORS = [
     ("fdatasync", "EIO"),
@@ -39,10 +43,15 @@ def lived(folder: Path, seed: int, call: str, fault: str, *breaches: str, first:
     if first:
         lived_before(folder, drawn(seed, first))
     words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{fault}"]
-    words += [word for suffix in ("", "-wal", "-journal") for word in ("-P", f"{folder}/outstation.db{suffix}")]
+    words += files(folder)
     words += life(folder, seed, first, first + STEPS, *breaches)
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, check=False)
     return ended.returncode, told(ended.stdout, first)
+
+
+def files(folder: Path) -> list[str]:
+    """Return the words by which strace looks at a store's files alone."""
+    return [word for suffix in ("", "-wal", "-journal") for word in ("-P", f"{folder}/outstation.db{suffix}")]
 
 
 @pytest.mark.parametrize("first", [0, 30], ids=["from nothing", "with a file of the version before"])
@@ -66,7 +75,7 @@ def test_the_rig_notices_an_answer_before_the_commit(in_memory: Path) -> None:
 def test_a_disk_that_fails_once(in_memory: Path, call: str, error: str) -> None:
     """Who waits for that call is told of it. Tried again, all is there, and nothing twice that is known by its time."""
     seed = random.randrange(1 << 32)
-    numbers = random.sample(range(CALLS[call] // 3, CALLS[call] // 2), 5)  # later than the start, and before the end
+    numbers = random.sample(range(CALLS[call] // 4, CALLS[call] // 3), 5)  # after the start; some lives are short
     print(f"seed {seed}, {call} {numbers}")
     # Some are of a checkpoint, which nobody waits for, and which is made again.
     runs = (failed_in(in_memory / str(number), seed, call, f"error={error}:when={number}") for number in numbers)
@@ -91,8 +100,18 @@ def test_a_disk_that_fails_in_each_call(in_memory: Path, call: str, error: str) 
     """Once, at each of the calls; and from time to time."""
     for number in range(1, CALLS[call]):
         failed_in(in_memory / str(number), 7, call, f"error={error}:when={number}")
-    for pause in (7, 40):
-        failed_in(in_memory / f"+{pause}", 7, call, f"error={error}:when=20+{pause}")
+    for pause in PAUSES[call]:
+        failed_in(in_memory / f"+{pause}", 7, call, f"error={error}:when={CALLS[call] // 3}+{pause}")
+
+
+def test_the_calls_are_about_as_many_as_stands_here(in_memory: Path) -> None:
+    """Where they are more, the last steps are never hit."""
+    trace = in_memory / "trace"
+    (in_memory / "life").mkdir()
+    words = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={','.join(CALLS)}", *files(in_memory / "life")]
+    subprocess.run([*words, *life(in_memory / "life", 7, 0, STEPS)], cwd=ROOT, capture_output=True, check=True)
+    found = Counter(line.partition(" ")[2].partition("(")[0].strip() for line in trace.read_text().splitlines())
+    assert all(0.8 < found[call] / CALLS[call] < 1.3 for call in CALLS), found
 
 
 def killed_in(folder: Path, seed: int, call: str, number: int, *breaches: str, first: int = 0) -> bool:

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULES = ("9p", "9pnet_virtio", "configfs", "gpio-sim")
-"""What the kernel has no built-in of, or may have none of."""
+MODULES = {"9p": "", "9pnet_virtio": "", "configfs": "", "gpio-sim": "", "i2c-dev": "", "i2c-stub": "chip_addr=0x18"}
+"""What the kernel has no built-in of, or may have none of, and what each is told when it is loaded."""
 
 HOST = "host"
 """The mount tag of the share through which the machine sees our files, to read only."""
@@ -26,7 +26,7 @@ _INIT = """\
 export PATH=/bin
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
-for module in /modules/*; do insmod $module || echo "cannot load $module"; done
+for module in /modules/*; do insmod $module $(cat /told/${{module##*/}}) || echo "cannot load $module"; done
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=524288 {tag} /host
 mount -t proc proc /host/proc
 mount -t sysfs sysfs /host/sys
@@ -48,13 +48,15 @@ def write(path: Path, root: Path, command: str) -> None:
 
 
 def _files(root: Path, command: str) -> Iterator[tuple[str, int, bytes]]:
-    for folder in ("bin", "dev", "host", "modules", "proc"):
+    for folder in ("bin", "dev", "host", "modules", "proc", "told"):
         yield folder, stat.S_IFDIR | 0o755, b""
     yield "init", stat.S_IFREG | 0o755, _INIT.format(tag=HOST, command=command).encode()
     yield "bin/busybox", stat.S_IFREG | 0o755, next(root.glob("**/bin/busybox")).read_bytes()
+    told = {name.replace("-", "_"): words for name, words in MODULES.items()}
     # The shell's * is in alphabetical order: the numbers are the order in which they can be loaded.
     for number, (name, content) in enumerate(_modules(root).items()):
         yield f"modules/{number:02}-{name}", stat.S_IFREG | 0o644, content
+        yield f"told/{number:02}-{name}", stat.S_IFREG | 0o644, told.get(name, "").encode()
 
 
 def _modules(root: Path) -> dict[str, bytes]:

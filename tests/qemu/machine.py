@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from tests.qemu.packages import QEMU
 
 MEMORY_MB = 512
 """A Raspberry Pi Zero 2 W's."""
+
+_PROJECT = Path(__file__).parents[2]
+
+
+def tell(folder: Path, root: Path, module: str, *, patience_s: float) -> str:
+    """Boot, run one of our modules, and return what it printed."""
+    command = ["/bin/sh", "-c", f"cd {_PROJECT} && exec {sys.executable} -B -m {module}"]
+    printed = run(folder, root, command, patience_s=patience_s)
+    print(printed)
+    return printed
 
 
 def run(folder: Path, root: Path, command: Sequence[str], *, patience_s: float) -> str:

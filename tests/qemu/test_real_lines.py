@@ -7,19 +7,15 @@ moment without a holder shows.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.qemu import machine, packages
+from tests.qemu import machine
 from tests.qemu.guest import BLOWS, OUTPUTS, Output, Told
 from tests.qemu.lines import Change
-
-ROOT = Path(__file__).parents[2]
 
 SAFE_WITHIN_MS = {"killed": 2_000, "frozen": 12_000, "stopped": 2_000, "orphaned": 2_000}
 
@@ -29,16 +25,8 @@ pytestmark = [pytest.mark.qemu, pytest.mark.timeout(MACHINE_S + 600)]  # 120 MB 
 
 
 @pytest.fixture(scope="module")
-def stories() -> dict[str, Told]:
-    command = ["/bin/sh", "-c", f"cd {ROOT} && exec {sys.executable} -B -m tests.qemu.guest"]
-    with tempfile.TemporaryDirectory(prefix="outstation-qemu-") as folder:
-        try:
-            packages.need_qemu()
-            root = packages.fetch(Path(folder) / "debian")
-        except packages.MissingError as error:
-            pytest.fail(str(error), pytrace=False)
-        printed = machine.run(Path(folder), root, command, patience_s=MACHINE_S)
-    print(printed)
+def stories(debian: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    printed = machine.tell(tmp_path_factory.mktemp("lines"), debian, "tests.qemu.guest", patience_s=MACHINE_S)
     told = [msgspec.json.decode(line, type=Told) for line in printed.splitlines() if line.startswith('{"name"')]
     assert [each.name for each in told] == [blow.name for blow in BLOWS], printed
     return {each.name: each for each in told}

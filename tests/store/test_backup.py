@@ -17,6 +17,7 @@ from outstation.errors import DiskFullError, NewerFileError, OutstationError, Re
 from outstation.store import backup, copying, file
 from outstation.store.copying import Copy
 from outstation.store.database import Store
+from outstation.store.entries import Entries, Entry
 from outstation.store.history import History
 from tests.store.given import BOOT, MORNING, in_store, noise, own, sent
 from tests.store.test_file import filled, names
@@ -332,3 +333,27 @@ def test_a_newer_file_is_not_backed_up_by_an_older_program(data: Path, usb: Path
 def test_what_a_disk_answers_is_told_in_words(number: int, words: str) -> None:
     with pytest.raises(StoreError, match=words):
         raise backup._in_words(Path("/mnt/x/copy.db"), OSError(number, os.strerror(number)))
+
+
+def test_what_is_put_back_gives_no_number_twice(data: Path, usb: Path) -> None:
+    """Boards have had the numbers that were given after the backup."""
+
+    def said(text: str, channel: int = 901) -> Entry:
+        return Entry(channel, MORNING + int(text), (text, *[None] * 7))
+
+    async def first(store: Store) -> None:
+        assert await Entries(store).enter([said("1"), said("2")], []) == [1, 2]
+        await backup.back_up(store, usb / "copy.db")
+        entries = Entries(store)
+        assert await entries.enter([said("3")], []) == [3]
+        await entries.seal()
+        assert await entries.enter([said("4"), said("4", 902)], []) == [4, 1]
+
+    async def later(store: Store) -> None:
+        entries = Entries(store)
+        assert [one.number for one in entries.of_channel(901)] == [1, 2]
+        assert await entries.enter([said("5"), said("5", 902)], []) == [5, 2]
+
+    in_store(data, first)
+    backup.restore(usb / "copy.db", data)
+    in_store(data, later)

@@ -63,6 +63,7 @@ async def moved(store: Store) -> str:
         if store.lost:
             break
         await asyncio.sleep(0.01)
+    await store.flush()  # it is known a moment before it is on disk
     return store.lost
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outstation.clock import Trust
+from outstation.core.readings import Reading
 from outstation.errors import RefusedError, StoreError
-from outstation.store.database import Store
+from outstation.store import entry_blocks
+from outstation.store.database import Boot, Store
 from outstation.store.entries import Entries, Entry
-from tests.store.given import MORNING, in_store, own
+from outstation.store.history import History
+from tests.store.given import BOOT, DAY, MORNING, in_store, own
 
 
 def entry(
@@ -91,6 +96,36 @@ def test_an_entry_that_cannot_be_stored_takes_its_readings_with_it(tmp_path: Pat
     in_store(tmp_path, story)
 
 
+def test_what_could_not_be_stored_took_no_number(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        assert await entries.enter([entry("1", 0)], []) == [1]
+        await store.write(lambda connection: connection.execute("CREATE TRIGGER full BEFORE INSERT ON entry_log " + NO))
+        with pytest.raises(StoreError):
+            await entries.enter([entry("2", 1)], [])
+        assert firsts([last] if (last := entries.last(1)) else []) == ["1"]
+        await asyncio.sleep(1.1)  # then the file is opened again
+        await store.write(lambda connection: connection.execute("DROP TRIGGER full"))
+        assert await entries.enter([entry("3", 2)], []) == [2]
+
+    in_store(tmp_path, story)
+
+
+def test_the_last_entry_is_there_while_others_are_on_their_way(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        await entries.enter([entry("0", 0)], [])
+        for number in range(1, 200):
+            coming = entries.enter([entry(str(number), number)], [])
+            while not coming.done():
+                assert await asyncio.to_thread(entries.last, 1)
+
+    in_store(tmp_path, story)
+
+
+NO = "BEGIN SELECT raise(ABORT, 'no'); END"
+
+
 def test_a_number_is_not_given_twice_where_the_data_file_is_lost(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
         entries = Entries(store)
@@ -108,6 +143,13 @@ def test_an_export_brings_its_numbers_along(tmp_path: Path) -> None:
         assert await entries.enter(brought, []) == [17, 19]
         assert await entries.enter(brought, []) == [17, 19]
         assert await entries.enter([entry("c", 2)], []) == [20]
+        late = [entry("x", -2, stamped=True, number=17), entry("y", -1, stamped=True, number=18)]
+        assert await entries.enter(late, []) == [21, 22]  # this channel has given those already
+        alike = [entry("p", 3, stamped=True, number=30), entry("q", 3, stamped=True, number=31)]
+        for _ in range(2):
+            assert await entries.enter(alike, []) == [30, 31]
+            await entries.seal()
+        assert firsts(entries.of_channel(1)) == ["x", "y", "a", "b", "c", "p", "q"]
 
     in_store(tmp_path, story)
 
@@ -132,6 +174,77 @@ def test_a_full_log_is_sealed_by_itself_and_the_next_start_goes_on(tmp_path: Pat
     in_store(tmp_path, later)
 
 
+def test_entries_of_a_clock_that_is_set_later_move_with_their_readings(tmp_path: Path) -> None:
+    def ours(text: str, now: int, seen: Boot) -> tuple[Entry, Reading]:
+        at = seen.offset + now
+        fields = text, *[None] * 7
+        return Entry(1, at, fields, offset=seen.offset), Reading("porch/t", float(text), at, now, at)
+
+    unset = msgspec.structs.replace(BOOT, offset=MORNING - 9 * DAY, trust=Trust.UNSET)
+
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        for now in (1000, 2000):  # the first is sealed when the clock is set, the second is not
+            one, reading = ours(f"{now}", now, unset)
+            assert await entries.enter([one], [reading]) == [now // 1000]
+            if now == 1000:
+                await entries.seal()
+        given = Entry(1, MORNING - 9 * DAY + 1000, ("7", *[None] * 7), sender_stamped=True)
+        assert await entries.enter([given], []) == [3]  # the time of a board is no time of ours
+        waited, reading = ours("3000", 3000, unset)
+        await store.set_boot(BOOT)
+        assert await entries.enter([waited], [reading]) == [4]
+        for _ in range(2):
+            found = [(one.number, one.at - MORNING) for one in entries.of_channel(1)]
+            assert found == [(3, 1000 - 9 * DAY), (1, 1000), (2, 2000), (4, 3000)]
+            await entries.seal()
+        span = entries.of_channel(1, start=MORNING, end=MORNING + 1500)
+        assert [one.number for one in span] == [1]
+        assert await entries.enter([given], []) == [3]
+        readings = History(store).of_sensor("porch/t").rows
+        assert sorted(reading.at - MORNING for reading in readings) == [1000, 2000, 3000]
+
+    in_store(tmp_path, story, unset)
+
+
+def test_sealing_begins_anew_when_the_clock_is_set_meanwhile(tmp_path: Path) -> None:
+    unset = msgspec.structs.replace(BOOT, offset=MORNING - DAY, trust=Trust.UNSET)
+
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        await entries.enter([Entry(1, MORNING - DAY, ("1", *[None] * 7), offset=unset.offset)], [])
+        sealing = asyncio.create_task(entries.seal())
+        await asyncio.sleep(0)  # it looks at the log, in a thread
+        await store.set_boot(BOOT)
+        await sealing
+        await entries.seal()
+        assert [one.at for one in entries.of_channel(1)] == [MORNING]
+
+    in_store(tmp_path, story, unset)
+
+
+def test_entries_of_a_clock_that_was_never_set_do_not_go_by_age(tmp_path: Path) -> None:
+    unset = msgspec.structs.replace(BOOT, offset=0, trust=Trust.UNSET)
+
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        await entries.enter([Entry(1, 5, ("1", *[None] * 7), offset=0), entry("2", 0)], [])
+        await entries.seal()
+        await store.write(partial(entry_blocks.age, before=MORNING + DAY, asked=True))
+        assert firsts(entries.of_channel(1)) == ["1"]
+
+    in_store(tmp_path, story, unset)
+
+
+def test_none_is_none(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        await entries.enter([entry("1", 0)], [])
+        assert entries.of_channel(1, limit=0) == []
+
+    in_store(tmp_path, story)
+
+
 def test_the_newest_of_blocks_that_overlap_are_the_newest(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
         entries = Entries(store)
@@ -148,15 +261,43 @@ def in_log(store: Store) -> int:
         return int(connection.execute("SELECT count(*) FROM entry_log").get)
 
 
-def test_a_damaged_block_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("body", [b"\x93\x01\x02\x03", b"\x91\x94\x01\x02\x03\x81\x00\xa1\xff", b"\x78\x9c", b""])
+def test_a_damaged_row_of_the_log_costs_that_row_alone(tmp_path: Path, body: bytes) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        for number in range(3):
+            await entries.enter([entry(str(number), number)], [own("porch/t", number)])
+        spoil = "UPDATE entry_log SET body = ? WHERE id = 2"
+        await store.write(lambda connection: connection.execute(spoil, (body,)).get)
+        assert firsts(Entries(store).of_channel(1)) == ["0", "2"]
+        assert await entries.enter([entry("3", 3)], []) == [4]
+        await store.flush()
+        assert store.lost == ("A part of the history was damaged, and is left out: what some boards wrote at a time.")
+        await entries.seal()
+        assert firsts(entries.of_channel(1)) == ["0", "2", "3"]
+        assert (store.stats().damaged, store.stats().readings) == ("", 3)
+
+    in_store(tmp_path, story)
+
+
+@pytest.mark.parametrize("is_sealed_first", [False, True])
+def test_a_damaged_block_is_left_out_and_said_and_kept_aside(tmp_path: Path, *, is_sealed_first: bool) -> None:
     async def story(store: Store) -> None:
         entries = Entries(store)
         await entries.enter([entry("1", 0)], [])
         await entries.seal()
         await store.write(lambda connection: connection.execute("UPDATE entry_blocks SET body = x'00'").get)
-        await entries.enter([entry("2", 1)], [])
-        assert firsts(entries.of_channel(1)) == ["2"]
-        assert "damaged and left out" in caplog.text
+        await entries.enter([entry("2", 1), entry("late", 0)], [])
+        if is_sealed_first:  # into that block, were it sound
+            await entries.seal()
+        assert firsts(entries.of_channel(1)) == ["late", "2"]
+        await entries.seal()
+        await store.flush()  # the commit behind the one that found it moves it
+        assert "1 entries of channel 1, " in store.lost
+        assert firsts(entries.of_channel(1)) == ["late", "2"]
+        with store.read() as connection:
+            assert connection.execute("SELECT source, body FROM damaged").fetchall() == [("entry_blocks", b"\0")]
+        assert store.stats().readings == 0
 
     in_store(tmp_path, story)
 

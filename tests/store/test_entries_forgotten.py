@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from outstation.core.retention import Limits, Now
-from outstation.core.windows import DAY
+from outstation.core.windows import DAY, HOUR
 from outstation.store.database import Store
 from outstation.store.entries import Entries, Entry
 from outstation.store.retention import Retention
@@ -61,5 +61,21 @@ def test_to_make_room_the_oldest_of_readings_and_entries_go_first(tmp_path: Path
             assert connection.execute("SELECT count(*) FROM blocks").get == 50
         await retention.make_room(Limits(used // 10), NOW.at)  # less than the write-ahead log alone has
         assert days(entries) == []
+
+    in_store(tmp_path, story)
+
+
+def test_entries_are_growth(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        said = [Entry(1, NEW_YEAR + hour * HOUR, (noise(hour), *[None] * 7)) for hour in range(48)]
+        await entries.enter(said, [])
+        await entries.seal()
+        at = NEW_YEAR + 2 * DAY
+        (growth,) = await asyncio.to_thread(Retention(store).look, lambda seen: seen.growing(Limits(FREELY, DAY), at))
+        assert 24 * 50 < growth.a_day < 24 * 250
+        assert growth.until == NEW_YEAR + DAY
+        later = at + 30 * DAY
+        assert not await asyncio.to_thread(Retention(store).look, lambda seen: seen.growing(Limits(FREELY), later))
 
     in_store(tmp_path, story)

@@ -112,6 +112,22 @@ def test_a_clock_that_nobody_vouched_for_is_corrected_and_so_is_all_that_it_stam
 
 
 @needs_faketime
+def test_what_boards_without_a_clock_told_by_ours_is_corrected_with_it(tmp_path: Path) -> None:
+    node = Clockwork(tmp_path, "auto")
+    node.set_clock("-2h")
+    with node:
+        sent = [{"values": {"porch/a": age}, "age": age} for age in (3600, 60, 0.5)]
+        assert node.post("/api/readings", sent).status == 200
+        told = datetime.now(UTC)
+        assert node.get("/api/status").json["sensors"]["porch/a"]["value"] == 0.5
+        node.step("+0")
+        rows = until(lambda: node.get("/api/readings?sensor=porch/a").json["readings"])
+        ages = [(told - datetime.fromisoformat(row["timestamp"])).total_seconds() for row in rows]
+        assert [row["value"] for row in rows] == [3600, 60, 0.5]
+        assert ages == pytest.approx([3600, 60, 0.5], abs=5)
+
+
+@needs_faketime
 def test_a_clock_that_its_owner_vouches_for_is_believed_and_costs_no_reading_either(tmp_path: Path) -> None:
     with Clockwork(tmp_path, "trust") as node:
         began = datetime.now(UTC)

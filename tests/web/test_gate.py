@@ -204,8 +204,7 @@ def test_a_form_without_a_key_in_a_header_is_no_json(node: Running, route: Route
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip", "x-nobody-knows"])
 def test_coded_bodies_are_415(node: Running, route: Route, coding: str) -> None:
     answer = ask(node, route.method, path(route), f"Content-Encoding: {coding}", with_key(KEY), JSON)
-    unreadable = 400 if route.any_host else 422
-    assert answer.status == (unreadable if route.gzip and coding == "gzip" else 415)
+    assert (answer.status == 415) is not (route.gzip and coding == "gzip")
 
 
 def test_what_follows_the_chunks_of_a_body_is_no_header(node: Running) -> None:

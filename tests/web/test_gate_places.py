@@ -10,10 +10,10 @@ import pytest
 
 from outstation import clock
 from outstation.config import Config
+from outstation.engine import guesses
 from outstation.http import Peer, Request, Response
 from outstation.routes import Route
 from outstation.store.database import Boot, Store
-from outstation.web import security
 from outstation.web.hosts import Hosts
 from outstation.web.security import Admission, Gate
 from tests.running import KEY, Running
@@ -259,8 +259,9 @@ def test_ports_do_not_fill_the_memory() -> None:
 def test_guessing_does_not_fill_the_memory(gate: Gate) -> None:
     for number in range(20_000):
         admitted(gate, f"2001:db8::{number:x}", (b"x-api-key", b"%08d" % number))
-    assert len(gate._guesses) <= security._REMEMBERED
-    assert max(len(times) for times in gate._guesses.values()) <= security.GUESSES_AN_ADDRESS + 1
+    found = gate._guesses._guesses
+    assert len(found) <= guesses._REMEMBERED
+    assert max(len(times) for times in found.values()) <= guesses.OF_ONE_ADDRESS + 1
     assert admitted(gate, "192.168.1.5") == 200
 
 

@@ -103,6 +103,10 @@ def test_who_expects_a_word_first_gets_it(wire: Wire) -> None:
     assert wire.ask(body).json["accepted"] == 1
 
 
+def test_http_1_0_knows_no_answer_before_the_answer(wire: Wire) -> None:
+    assert wire.ask(post(READING, "Expect: 100-continue", version="1.0")).status == 200
+
+
 @pytest.mark.parametrize(
     ("lines", "status"),
     [(("X-API-Key: wrong", "Content-Length: 9"), 401), ((f"X-API-Key: {KEY}", "Content-Length: 9999999"), 413)],

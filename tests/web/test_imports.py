@@ -36,6 +36,8 @@ NEVER = (
     "h11",
     "jinja2",
     "httpx",
+    "pytest",
+    "outstation.testing",
 )
 """What no running node has a use for."""
 

@@ -174,6 +174,14 @@ def test_while_our_own_clock_is_not_trusted_nobodys_is_judged(tmp_path: Path) ->
             assert stored(node, "porch/a")[-1] == (clock.iso(at), ahead)
 
 
+def test_a_board_keeps_what_is_older_than_our_clock_until_that_is_set(tmp_path: Path) -> None:
+    """A node that starts in 1970 would have it drop all that it had saved up."""
+    with Running(tmp_path / "data", module="tests.web.unset_clock") as node:
+        answer = node.post("/api/readings", {"sensor": "porch/a", "value": 1, "age": 4_000_000_000})
+        assert (answer.status, "retry-after" in answer.headers) == (503, True)
+        assert "clock is not set" in answer.json["error"]
+
+
 def test_new_sensors_may_be_forbidden(tmp_path: Path) -> None:
     with Running(tmp_path / "data", "[web]\naccept_new_sensors = false\n") as node:
         answer = node.post("/api/readings", {"sensor": "porch/a", "value": 1})

@@ -48,6 +48,7 @@ def node(folder: Path) -> Iterator[Running]:
         {"values": {"porch/b": 1}, "timestamp": 1, "age": 1},
         {"sensor": "porch/a", "value": 1, "age": -0.1},
         {"sensor": "porch/a", "value": 1, "age": 4_000_000_000},
+        {"sensor": "porch/a", "value": 1, "age": 1e308},
         {"timestamps": [1], "values": [1]},
         {"sensor": "porch/a", "timestamps": [None], "values": [1]},
         {"sensor": "porch/a", "value": 1, "unit": "K"},

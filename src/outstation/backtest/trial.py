@@ -6,7 +6,7 @@ sooner and no later, with the local time of that moment; so it decides what it w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from math import inf
 
@@ -14,8 +14,9 @@ import msgspec
 
 from outstation.backtest.findings import Findings, OutputFinding, RuleFinding, Spell
 from outstation.backtest.recording import EARLIEST, LATEST, Recording
-from outstation.config import Config, SensorTable, specs
+from outstation.config import Config, SensorTable, derived, specs
 from outstation.core import conditions
+from outstation.core.deriving import DerivedSpec, order
 from outstation.core.filters import Limits
 from outstation.core.node import Node
 from outstation.core.readings import (
@@ -27,6 +28,7 @@ from outstation.core.readings import (
     Note,
     Quality,
     Reading,
+    Record,
     Switch,
     Switched,
     Tick,
@@ -51,21 +53,30 @@ _JUDGED = frozenset((Quality.OUT_OF_RANGE, Quality.SPIKE, Quality.STUCK))
 class Trial:
     """The rules of one file."""
 
-    def __init__(self, config: Config, only: Collection[str] = ()) -> None:
-        """only: the names of the rules to try, enabled or not; empty: all that are enabled."""
+    def __init__(self, config: Config, only: Collection[str] = (), recorded: Collection[str] = ()) -> None:
+        """only: the names of the rules to try, enabled or not; empty: all that are enabled.
+
+        recorded: the sensors in the recording.
+        """
         every = specs.rule_specs(config)
         self.rules = [rule.name for rule in every]
         rules = [rule for rule in every if rule.enabled] if not only else _named(every, only)
         claimed = frozenset(name for rule in rules for name in rule.claims)
         outputs = [specs.actuator_spec(table, dimmable=True, ruled=table.name in claimed) for table in config.actuators]
         settings = specs.setting_specs(config)
-        self.sensors = _looked_at(rules).difference(
+        looked_at = _looked_at(rules).difference(
             (output.name for output in outputs), (setting.name for setting in settings)
         )
-        tables = [_sensor_spec(table) for table in config.sensors if table.name in self.sensors]
+        worked_out = _worked_out(derived.specs(config), looked_at, recorded)
+        inputs = (conditions.sensors(spec.value) for spec in worked_out)
+        every_sensor = looked_at.union(*inputs)
+        self.sensors = every_sensor.difference(spec.sensor for spec in worked_out)
+        tables = [_sensor_spec(table) for table in config.sensors if table.name in every_sensor]
         known = {spec.name for spec in tables}
-        heard = [SensorSpec(name) for name in sorted(self.sensors) if name not in known]
-        self._node = Node([*tables, *heard], outputs, rules=rules, settings=settings, quiet=config.alerts.quiet)
+        sensors = [*tables, *(SensorSpec(name) for name in sorted(every_sensor) if name not in known)]
+        quiet = config.alerts.quiet
+        self._node = Node(sensors, outputs, rules=rules, settings=settings, derived=worked_out, quiet=quiet)
+        self._before = Node(sensors, settings=settings, derived=worked_out) if worked_out else None
         self._limited = frozenset(spec.name for spec in tables if spec.limits != Limits())
         place = config.node.place if self._node.decisions.ask_for_the_sun else None
         self._local = LocalTime(timezone=config.node.timezone, place=place)
@@ -117,13 +128,12 @@ class Trial:
         return self._zone[1]
 
     def _longest_span(self) -> Millis:
-        """Return how far back the rules look."""
-        decisions = self._node.decisions
-        return max((span for name in self.sensors for span in decisions.spans_of(name)), default=0)
+        """Return how far back the rules look, and what is worked out for them before that."""
+        return sum(max(spans) for name in self._node.sensors if (spans := self._node.spans_of(name)))
 
     def _remember(self, readings: Iterable[Reading]) -> None:
         """Fill the spans with what was before the start, as a node does that is started."""
-        for reading in readings:
+        for reading in readings if self._before is None else _with_derived(self._before, readings):
             state = self._node.sensors[reading.sensor]
             if state.newest is not None and state.spec.every is None:
                 keep_interval(state.intervals, state.newest, reading)
@@ -133,6 +143,7 @@ class Trial:
     def _open(self, start: Millis) -> None:
         for name, state in self._node.actuators.items():
             self._watch.opened(name, state.wanted, start)
+        for name, state in self._node.actuators.items():  # one that is open may let another one move
             self._do(self._node.handle(Switched(name, state.wanted, start, start)), start)
         self._look = (start // _HALF_HOUR + 1) * _HALF_HOUR
         self._tick(start)
@@ -274,10 +285,39 @@ def _looked_at(rules: Iterable[RuleSpec]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _worked_out(specs: Iterable[DerivedSpec], looked_at: Iterable[str], recorded: Collection[str]) -> list[DerivedSpec]:
+    """Return what is worked out anew of what is looked at: all but what was recorded without its inputs."""
+    by_name = {spec.sensor: spec for spec in specs}
+    inputs = {name: conditions.sensors(spec.value) for name, spec in by_name.items()}
+    known = {*recorded}
+    for name in order(inputs)[0]:
+        if inputs[name] <= known or name not in recorded:
+            known.add(name)
+        else:
+            del by_name[name]
+    wanted = list(looked_at)
+    for name in wanted:
+        wanted += () if name not in by_name else inputs[name].difference(wanted)
+    return [spec for name, spec in by_name.items() if name in wanted]
+
+
+def _with_derived(node: Node, readings: Iterable[Reading]) -> Iterator[Reading]:
+    """Return readings, and behind each what is derived from it."""
+    for reading in readings:
+        yield reading
+        while (due := node.next_due()) is not None and due < reading.now:
+            yield from _records(node.handle(Tick(due, due)))
+        yield from (one for one in _records(node.handle(reading)) if one.sensor != reading.sensor)
+
+
+def _records(effects: Iterable[Effect]) -> list[Reading]:
+    return [effect.reading for effect in effects if type(effect) is Record]
+
+
 def _sensor_spec(table: SensorTable) -> SensorSpec:
     """Return a sensor as it is in the store: what a dead band has thinned out is no silence."""
-    every = table.every
-    if table.dead_band is not None:
+    every = None if derived.is_derived(table) else table.every
+    if every is not None and table.dead_band is not None:
         every = max(every, -(-(table.heartbeat + every) // 3))
     low, high = table.valid or (None, None)
     limits = Limits(low, high, table.spike, table.stuck)

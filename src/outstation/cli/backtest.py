@@ -86,7 +86,7 @@ def _trial(file: Path, recording: Recording, only: tuple[str, ...]) -> Trial:
     from outstation.backtest.trial import Trial
     from outstation.config import load_rules
 
-    return Trial(load_rules(file, recording.names), only)
+    return Trial(load_rules(file, recording.names), only, recording.names)
 
 
 def _refuse_unknown(only: tuple[str, ...], trials: list[Trial]) -> None:

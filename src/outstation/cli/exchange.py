@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outstation.cli.backtest import columns_option, moment, pairs
-from outstation.cli.root import data_option, json_option, print_json, root
+from outstation.cli.root import config_option, data_option, json_option, print_json, root
 
 if TYPE_CHECKING:
     from outstation.cli.headings import Layout
@@ -75,9 +75,12 @@ def export(file: Path | None, sensors: tuple[str, ...], data: Path, *, is_long: 
 @columns_option
 @click.option("--timezone", "zone", metavar="ZONE", help="Of times without Z or an offset, such as Europe/Berlin.")
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say how much that was.")
+@config_option
 @data_option
 @json_option
-def import_(file: Path, data: Path, *, shape: str, channel: int | None, as_json: bool, **asked: Any) -> None:
+def import_(
+    file: Path, config: Path | None, data: Path, *, shape: str, channel: int | None, as_json: bool, **asked: Any
+) -> None:
     """Bring readings in from a CSV file, plain or .gz.
 
     A time column, then a column a sensor, as `outstation export` writes it; or its long format. Works on a running
@@ -99,7 +102,7 @@ def import_(file: Path, data: Path, *, shape: str, channel: int | None, as_json:
         )
     layout = _layout(asked)
     if channel is not None:
-        _import_channel(file, data, channel, layout, as_json=as_json)
+        _import_channel(file, data, config, channel, layout, as_json=as_json)
         return
     done = _imported(file, data, layout)
     if as_json:
@@ -109,10 +112,12 @@ def import_(file: Path, data: Path, *, shape: str, channel: int | None, as_json:
         click.echo(_in_words(done))
 
 
-def _import_channel(file: Path, data: Path, channel: int, layout: Layout, *, as_json: bool) -> None:
+def _import_channel(
+    file: Path, data: Path, config: Path | None, channel: int, layout: Layout, *, as_json: bool
+) -> None:
     from outstation.cli.channel_export import bring_in
 
-    done = bring_in(file, data, channel, layout.zone)
+    done = bring_in(file, data, config, channel, layout.zone)
     if as_json:
         print_json(done)
         return

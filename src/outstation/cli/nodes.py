@@ -37,7 +37,7 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
     from outstation.devices.gpio import has_header
 
     file = find(config)
-    loaded = load(file) if file else defaults.device(simulate=not has_header())
+    loaded = load(file, strangers=False) if file else defaults.device(simulate=not has_header())
     make_folder(data)
     if kept := keeper.inherited():
         click.get_current_context().exit(keeper.keep(loaded, file.parent if file else Path(), *kept))
@@ -49,40 +49,54 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
 
 @root.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--hardware", is_flag=True, help="Read each sensor once, and look at each output without switching it.")
+@data_option
 @json_option
-def check(file: Path | None, *, as_json: bool) -> None:
-    """Say everything that is wrong with a config.
+def check(file: Path | None, data: Path, *, hardware: bool, as_json: bool) -> None:
+    """Say everything that is wrong with a config, and with the hardware that it names.
 
-    FILE is found as `outstation run` finds it, when it is not given. Exits 1 when there is a mistake.
+    FILE is found as `outstation run` finds it, when it is not given. Exits 1 when there is a mistake, or with
+    --hardware a fault.
 
     \b
     Examples:
       outstation check
       outstation check greenhouse.toml --json
+      outstation check --hardware
     """
+    from outstation.cli.reading import lines, looked_at
     from outstation.config import find, load
 
     path = find(file)
     if path is None:
-        raise OutstationError("There is no config to check.", cure="Name one: outstation check FILE.")
+        raise OutstationError(
+            "There is no config to check.", cure="Write one: outstation init. Name one: outstation check FILE."
+        )
     try:
         mistakes, config = [], load(path)
     except ConfigError as error:
         mistakes, config = error.mistakes, None
+    rows, how = looked_at(path, data) if hardware and config is not None else ([], "")
     if as_json:
-        print_json({"file": str(path), "valid": not mistakes, "mistakes": mistakes})
+        found = {"hardware": rows} if hardware else {}
+        print_json({"file": str(path), "valid": not mistakes, "mistakes": mistakes, **found})
     elif config is None:
         click.echo("\n".join([*mistakes, f"{path}: {_count(len(mistakes), 'mistake')}."]), err=True)
     else:
-        counted = {
-            "sensor": config.sensors,
-            "actuator": config.actuators,
-            "device": config.devices,
-            "rule": config.rules,
-        }
-        parts = ", ".join(_count(len(tables), noun) for noun, tables in counted.items())
-        click.echo(f"{path} is right: {parts}.")
-    click.get_current_context().exit(1 if mistakes else 0)
+        click.echo(f"{path} is right: {_told(config)}.")
+        for line in [*lines(rows), *filter(None, [how])]:
+            click.echo(line)
+    click.get_current_context().exit(1 if mistakes or any(row["error"] for row in rows) else 0)
+
+
+def _told(config: Config) -> str:
+    counted = {
+        "sensor": config.sensors,
+        "actuator": config.actuators,
+        "device": config.devices,
+        "rule": config.rules,
+    }
+    return ", ".join(_count(len(tables), noun) for noun, tables in counted.items())
 
 
 def serve(supervision: Supervision, config: Config, file: Path | None, remark: str) -> int:

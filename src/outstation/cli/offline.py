@@ -80,7 +80,7 @@ def remove_node(data: Path, name: str) -> dict[str, Any]:
 def config_of(named: Path | None) -> Config:
     """Return the config of a node that does not run; where there is none, what a node without one has."""
     file = find(named)
-    return load(file) if file else Config()
+    return load(file, strangers=False) if file else Config()
 
 
 def list_devices(data: Path, config: Config) -> dict[str, Any]:

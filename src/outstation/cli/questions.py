@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def simulate(sensor: str, value: str, duration: str | None, data: Path, *, as_js
     click.echo(f"{sensor} reads {value} {f'for {duration}' if duration else 'from now on'}.")
 
 
-def columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
+def columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Return rows as lines, each column as wide as its widest cell, and nothing in them that moves a cursor."""
     rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -35,6 +35,7 @@ def root() -> None:
     Examples:
       outstation demo                  a greenhouse to look at; needs no hardware
       outstation run                   this computer as a device, port 5000
+      outstation init                  a first config, from what this machine has
       outstation check outstation.toml what is wrong with a config
     """
 

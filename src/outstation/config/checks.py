@@ -48,8 +48,10 @@ def across(found: list[Found]) -> list[str]:
     """Return the mistakes that show only when the tables are seen together."""
     return [
         *_reserved(found),
+        *_calibrated_twice(found),
         *_used_twice(_names(found)),
         *_used_twice(_pins(found)),
+        *_used_twice(_chips(found)),
         *_used_twice(_channels(found)),
         *_used_twice(_macs(found)),
         *_used_twice(_keys(found)),
@@ -63,6 +65,13 @@ def _reserved(found: list[Found]) -> Iterator[str]:
         name = getattr(one.table, "name", None)
         if isinstance(one.table, DriverTable | SettingTable) and name in RESERVED:
             yield one.place.says("name", f'expected a name that the API does not use itself, found "{name}"')
+
+
+def _calibrated_twice(found: list[Found]) -> Iterator[str]:
+    for one in found:
+        both = [key for key in ("scale", "offset") if key in one.raw and "points" in one.raw]
+        if isinstance(one.table, SensorTable) and both:
+            yield one.place.says("points", f"expected either points or {both[0]}, found both")
 
 
 def _used_twice(uses: Iterator[_Use]) -> Iterator[str]:
@@ -101,12 +110,30 @@ def _space(table: BaseModel) -> str:
 
 
 def _pins(found: list[Found]) -> Iterator[_Use]:
+    """Each pin is one driver's; sensors that take a quantity each of what hangs on it are one use of it."""
+    shared = set()
     for one in found:
         pin = getattr(one.options, "pin", None)
         if pin is not None:
             chip = getattr(one.options, "chip", None)
             where = (chip, getattr(one.options, "simulate", False))
+            if hasattr(one.options, "quantity"):
+                use = (getattr(one.table, "driver", ""), where, pin)
+                if use in shared:
+                    continue
+                shared.add(use)
             yield _Use(one.place, "pin", (where, pin), f"{pin} on {chip}" if chip else f"{pin}")
+
+
+def _chips(found: list[Found]) -> Iterator[_Use]:
+    """Where a chip is there is no other one; sensors of the same chip are one use of it."""
+    first: dict[Hashable, object] = {}
+    for one in found:
+        wired_to, wanted = getattr(one.options, "wired_to", None), getattr(one.options, "wanted", None)
+        if wired_to and (wired_to not in first or first[wired_to] != wanted):
+            first.setdefault(wired_to, wanted)
+            key = "address" if hasattr(one.options, "address") else "select"
+            yield _Use(one.place, key, ("chip", wired_to), wired_to)
 
 
 def _of_devices(found: list[Found], key: str) -> Iterator[tuple[Found, Hashable]]:

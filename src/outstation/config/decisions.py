@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from outstation import plugins
 from outstation.config.checks import Found
+from outstation.config.derived import Derived, pointed
 from outstation.config.mistakes import shown
 from outstation.config.models import (
     ActuatorTable,
@@ -23,7 +24,7 @@ from outstation.config.models import (
 from outstation.config.specs import actuator_spec
 from outstation.core import conditions, messages
 from outstation.core.claims import ActuatorSpec
-from outstation.core.conditions import Condition, ConditionError, Known, Mistake
+from outstation.core.conditions import Condition, ConditionError, Expression, Known, Mistake, unit_of
 from outstation.core.conditions.mistakes import nearest
 from outstation.core.contradictions import never, overlap
 from outstation.core.limits import contradictions
@@ -98,7 +99,12 @@ class _Rules:
         self._outputs, self._base = _named(found, ActuatorTable), base
         settings, self._devices = _named(found, SettingTable), _named(found, DeviceTable)
         self._accepts_new = web.accept_new_sensors
-        sensors = {name: self._unit(one) for name, one in _named(found, SensorTable).items()} if self._rules else {}
+        tables = _named(found, SensorTable)
+        self._derived = Derived(tables, self._outputs, settings)
+        in_units = {name: getattr(one.table, "unit", "") for name, one in settings.items()}
+        looked_at = tables if self._rules or self._derived.values else {}
+        sensors = {name: self._unit(one) for name, one in looked_at.items()}
+        sensors |= self._derived.units(sensors, in_units)
         boards = [
             f"{name}/{field}" for name, one in self._devices.items() for field in getattr(one.table, "fields", ())
         ]
@@ -106,11 +112,13 @@ class _Rules:
         self._known = Known(
             heard | sensors | dict.fromkeys(boards, ""),
             tuple(self._outputs),
-            {name: getattr(one.table, "unit", "") for name, one in settings.items()},
+            in_units,
             place=node.place is not None,
         )
 
     def mistakes(self) -> Iterator[str]:
+        yield from self._derived.mistakes
+        yield from self._derived.wrong(self._wrong_with, lambda value: unit_of(value, self._known))
         for one in self._rules:
             yield from self._conditions(one)
             yield from self._claims(one)
@@ -124,15 +132,15 @@ class _Rules:
                 try:
                     condition = self._condition(text)
                 except ConditionError as error:
-                    yield from _pointed(one, key, error.mistakes)
+                    yield from pointed(one, key, error.mistakes)
                 else:
                     parsed[key] = condition
         for key, condition in parsed.items():
-            yield from _pointed(one, key, [wrong for wrong in [never(condition)] if wrong])
+            yield from pointed(one, key, [wrong for wrong in [never(condition)] if wrong])
         if "when" in parsed:
             yield from self._loop(one, parsed["when"])
         if len(parsed) == 2:
-            yield from _pointed(one, "until", [wrong for wrong in [overlap(parsed["when"], parsed["until"])] if wrong])
+            yield from pointed(one, "until", [wrong for wrong in [overlap(parsed["when"], parsed["until"])] if wrong])
 
     def _loop(self, one: Found, when: Condition) -> Iterator[str]:
         """A rule that looks at what it moves, and waits for nothing, moves it to and fro."""
@@ -147,11 +155,15 @@ class _Rules:
         """Return a condition that is right on this node. Raises ConditionError."""
         known = self._known
         condition = conditions.parse(text, actuators=known.actuators, settings=known.settings)
-        devices = {name.rpartition("/")[0] for name in conditions.sensors(condition) if self._may_come(name)}
-        known = Known(known.sensors, known.actuators, known.settings, devices, known.place)
-        if wrong := conditions.check(condition, known):
+        if wrong := self._wrong_with(condition):
             raise ConditionError(wrong)
         return condition
+
+    def _wrong_with(self, condition: Condition | Expression) -> list[Mistake]:
+        known = self._known
+        devices = {name.rpartition("/")[0] for name in conditions.sensors(condition) if self._may_come(name)}
+        known = Known(known.sensors, known.actuators, known.settings, devices, known.place)
+        return conditions.check(condition, known)
 
     def _may_come(self, name: str) -> bool:
         """Tell whether a device that is in no table may bring a sensor of this name: a key may be given to it."""
@@ -179,12 +191,10 @@ class _Rules:
         try:
             message = messages.parse(text)
         except ConditionError as error:
-            yield from _pointed(one, "alert.message", error.mistakes)
+            yield from pointed(one, "alert.message", error.mistakes)
         else:
             fields = [part for part in message.parts if isinstance(part, messages.Field)]
-            yield from _pointed(
-                one, "alert.message", [wrong for field in fields if (wrong := self._field(text, field))]
-            )
+            yield from pointed(one, "alert.message", [wrong for field in fields if (wrong := self._field(text, field))])
 
     def _field(self, text: str, field: messages.Field) -> Mistake | None:
         names = sorted({*self._known.sensors, *self._known.actuators, *self._known.settings})
@@ -208,9 +218,3 @@ class _Rules:
 
 def _is_share(level: object) -> bool:
     return isinstance(level, int | float) and not isinstance(level, bool) and 0 <= level <= 1
-
-
-def _pointed(one: Found, key: str, wrong: list[Mistake] | tuple[Mistake, ...]) -> Iterator[str]:
-    """Say what is wrong in a text, and show below it where."""
-    for mistake in wrong:
-        yield f"{one.place.says(key, mistake.sentence)}\n{mistake.shown}"

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from outstation import plugins
-from outstation.config import checks, decisions, mistakes
+from outstation.config import checks, decisions, mistakes, quantities
 from outstation.config.checks import Found
+from outstation.config.derived import is_derived
 from outstation.config.mistakes import Place
 from outstation.config.models import (
     ActuatorTable,
@@ -40,7 +41,7 @@ from outstation.config.models import (
     WebhookTable,
     WebTable,
 )
-from outstation.errors import ConfigError
+from outstation.errors import ConfigError, OutstationError
 
 SINGLE: dict[str, type[Table]] = {
     "node": NodeTable,
@@ -89,9 +90,13 @@ def find(option: str | Path | None = None) -> Path | None:
     return next((path for path in (Path("outstation.toml"), SYSTEM_FILE) if _is_there(path)), None)
 
 
-def load(path: Path) -> Config:
-    """Return the config in a file. Raises ConfigError, with all mistakes."""
-    reader = _Reader(path)
+def load(path: Path, *, strangers: bool = True) -> Config:
+    """Return the config in a file. Raises ConfigError, with all mistakes.
+
+    strangers: whether sensors' drivers that other packages bring are imported, which may take long, to look at their
+    keys. Where they are not, what is wrong with one is its sensor's fault when that is asked.
+    """
+    reader = _Reader(path, strangers=strangers)
     config = reader.read(_parsed(path))
     if reader.mistakes:
         raise ConfigError(reader.mistakes)
@@ -125,7 +130,8 @@ def _is_there(path: Path) -> bool:
 class _Reader:
     """Reads one file table by table and gathers what is wrong with it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, strangers: bool = True) -> None:
+        self._strangers = strangers
         self.file = str(path)
         self.base = path.absolute().parent
         self.mistakes: list[str] = []
@@ -142,6 +148,7 @@ class _Reader:
         every = [found for group in repeated.values() for found in group]
         self.mistakes += checks.across(every)
         self.mistakes += decisions.mistakes(every, config.node, config.web, self.base, self.recorded)
+        self.mistakes = list(dict.fromkeys(self.mistakes))  # What several sensors of one table share is said once.
         return config
 
     def _unknown_tables(self, tables: dict[str, Any]) -> None:
@@ -164,11 +171,18 @@ class _Reader:
             found = f"[{key}]" if isinstance(raw, dict) else mistakes.told(raw)
             self.mistakes.append(Place(self.file).says("", f"expected [[{key}]] with double brackets, found {found}"))
             return []
-        return [self._one(key, model, number, item) for number, item in enumerate(items, 1)]
+        return [one for number, item in enumerate(items, 1) for one in self._each(key, model, number, item)]
 
-    def _one(self, key: str, model: type[BaseModel], number: int, raw: dict[str, Any]) -> Found:
+    def _each(self, key: str, model: type[BaseModel], number: int, raw: dict[str, Any]) -> list[Found]:
+        """Return the table; where it names several quantities, one for each of them."""
         name = raw.get("name")
         place = Place(self.file, f"[[{key}]]", number, mistakes.shown(name).strip('"') if isinstance(name, str) else "")
+        if model is not SensorTable:
+            return [self._one(key, model, place, raw)]
+        self.mistakes += quantities.mistakes(place, raw)
+        return [self._one(key, model, where, one) for where, one in quantities.expanded(place, raw)]
+
+    def _one(self, key: str, model: type[BaseModel], place: Place, raw: dict[str, Any]) -> Found:
         table = self._table(place, model, raw)
         options = self._options(place, key, table) if isinstance(table, DriverTable | UplinkTable) else None
         return Found(place, table, options, raw)
@@ -183,12 +197,15 @@ class _Reader:
             sentence = f"expected a {key} {'of' if key == 'kind' else 'for'} {group}, found {mistakes.shown(driver)}; "
             self.mistakes.append(place.says(key, sentence + mistakes.nearest(driver, names)))
             return None
+        if group == "sensors" and not self._strangers and not plugins.is_ours(group, driver):
+            return None
         try:
             options: type[BaseModel] = plugins.load(group, driver).Options
-        except (ImportError, AttributeError) as error:
-            self.mistakes.append(place.says(key, f"{mistakes.shown(driver)} cannot be loaded ({error})"))
+        except OutstationError as error:
+            self.mistakes.append(place.says(key, str(error).rstrip(".")))
             return None
-        return self._table(place, options, table.options, also_known=type(table).model_fields)
+        several = set() if "quantity" in options.model_fields else {"quantities"}
+        return self._table(place, options, table.options, also_known=type(table).model_fields.keys() - several)
 
     def _table(self, place: Place, model: type[_T], raw: dict[str, Any], also_known: Iterable[str] = ()) -> _T:
         """Return the table; where there are mistakes, what is right in it."""
@@ -197,7 +214,8 @@ class _Reader:
         except ValidationError as error:
             wrong = error.errors(include_url=False)
         for details in wrong:
-            known = [*_clause(model, details["loc"]).model_fields, *also_known]
+            fields = _clause(model, details["loc"]).model_fields
+            known = [*(field.alias or name for name, field in fields.items()), *also_known]
             self.mistakes.append(mistakes.of_details(place, details, raw, known))
         keys = {details["loc"][0] for details in wrong if details["loc"]}
         rest = {key: value for key, value in raw.items() if key not in keys}
@@ -229,14 +247,14 @@ class _RulesReader(_Reader):
         self._unknown_tables(tables)
         return super().read({key: tables[key] for key in self._NEEDED if key in tables})
 
-    def _one(self, key: str, model: type[BaseModel], number: int, raw: dict[str, Any]) -> Found:
+    def _one(self, key: str, model: type[BaseModel], place: Place, raw: dict[str, Any]) -> Found:
         if key in ("sensors", "actuators"):
             # What an output said of itself belongs to what it did then, not to what it would do now.
             raw = {"driver": ""} | {name: value for name, value in raw.items() if name != "feedback"}
-        return super()._one(key, model, number, raw)
+        return super()._one(key, model, place, raw)
 
     def _options(self, place: Place, group: str, table: DriverTable | UplinkTable) -> BaseModel | None:
-        return None
+        return super()._options(place, group, table) if is_derived(table) else None
 
 
 def _clause(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:

@@ -17,12 +17,16 @@ _SHOWN_AT_MOST = 60
 
 
 class Place(NamedTuple):
-    """A table in a file, as its owner would look for it: `outstation.toml, [[sensors]] 2 "air"`."""
+    """A table in a file, as its owner would look for it: `outstation.toml, [[sensors]] 2 "air"`.
+
+    written: keys that stand in the file in another's place.
+    """
 
     file: str
     table: str = ""
     number: int = 0
     name: str = ""
+    written: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         words = [self.table, str(self.number) if self.number else "", f'"{self.name}"' if self.name else ""]
@@ -31,6 +35,7 @@ class Place(NamedTuple):
 
     def says(self, key: str, sentence: str) -> str:
         """Return one line about a key of this table."""
+        key = self.written.get(key, key)
         return f'{self}, key "{key}": {_ended(sentence)}' if key else f"{self}: {_ended(sentence)}"
 
 
@@ -41,6 +46,8 @@ def of_details(place: Place, details: ErrorDetails, raw: Mapping[str, Any], know
     key = ".".join(keys)
     if details["type"] == "missing":
         return place.says(key, "expected, but missing")
+    if details["type"] == "extra_forbidden" and keys[-1] in place.written:
+        return place.says(key, "nobody reads this key; this driver says one thing alone")
     if details["type"] == "extra_forbidden":
         return place.says(key, f"nobody reads this key; {nearest(keys[-1], sorted(known))}")
     expected, _, hint = _expected(details).partition("; ")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from outstation.config.boards import BoardKey, Mac, StationKey, TimesAlone
+from outstation.config.sensors import Points, Quantities
 from outstation.config.values import (
     AboveZero,
     AppriseUrl,
@@ -41,6 +42,7 @@ from outstation.config.values import (
     Unit,
     WebhookUrl,
 )
+from outstation.core.calibration import Calibration
 from outstation.core.claims import LEASE
 from outstation.core.readings import Severity
 from outstation.core.retention import TWO_YEARS
@@ -135,8 +137,12 @@ class AlertsTable(Table):
 
 
 class SensorTable(DriverTable):
-    """[[sensors]]: unit None: the driver's. value = raw * scale + offset, in that unit. keep None: as [store] says."""
+    """[[sensors]]: unit None: the driver's. calibration: in that unit. keep None: as [store] says.
 
+    quantities: None in every table that is right: those are several by now.
+    """
+
+    quantities: Quantities | None = None
     every: Every = 10_000
     unit: Unit | None = None
     valid: Range | None = None
@@ -146,7 +152,13 @@ class SensorTable(DriverTable):
     heartbeat: Duration = 600_000
     scale: Factor = 1.0
     offset: float = 0.0
+    points: Points | None = None
     keep: Keep | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """What is made of what the driver says."""
+        return Calibration(self.scale, self.offset, self.points or ())
 
 
 class ActuatorTable(DriverTable):

@@ -13,6 +13,7 @@ import msgspec
 from outstation.core import conditions, standing
 from outstation.core.claims import ActuatorState
 from outstation.core.conditions import Condition, Part
+from outstation.core.deriving import QUALITIES
 from outstation.core.readings import Level, Millis, Value
 from outstation.core.rules import RuleSpec, RuleState
 from outstation.core.sensors import SensorState
@@ -28,14 +29,6 @@ _WHO = {
     "manual": "a person's claim",
     "rule": "another rule",
     "default": "its default",
-}
-_QUALITIES = {
-    "stale": "is stale",
-    "fault": "has a fault",
-    "unseen": "was never seen",
-    "out_of_range": "is out of range",
-    "spike": "is a spike",
-    "stuck": "is stuck",
 }
 
 
@@ -259,7 +252,7 @@ def _reason(seen: Seen) -> str:
 
 
 def _no_value(name: str, quality: str) -> str:
-    return f"{name} {_QUALITIES.get(quality, quality)}"
+    return f"{name} {QUALITIES.get(quality, quality)}"
 
 
 def _fires_when(found: Explanation) -> list[str]:

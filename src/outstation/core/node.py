@@ -8,14 +8,16 @@ the store alone: it decides nothing.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from outstation.core import filters
 from outstation.core.actuation import ActuatorSpec, ActuatorState
 from outstation.core.alerts import Quiet
+from outstation.core.claims import earlier
 from outstation.core.decisions import Decisions
+from outstation.core.deriving import DerivedSpec, Deriving
 from outstation.core.readings import (
     Acknowledge,
     Adjust,
@@ -73,12 +75,19 @@ class Node:
         *,
         rules: Iterable[RuleSpec] = (),
         settings: Iterable[SettingSpec] = (),
+        derived: Iterable[DerivedSpec] = (),
         quiet: Quiet | None = None,
     ) -> None:
-        """quiet: the minutes of the day between which people are told of what is critical alone."""
+        """quiet: the minutes of the day between which people are told of what is critical alone.
+
+        derived: how some of the sensors are worked out from others.
+        """
         self.sensors: dict[str, SensorState] = {}
         self.decisions = Decisions(self.sensors, actuators, list(rules), settings, quiet)
         self.actuators = self.decisions.actuators
+        self._deriving = Deriving(derived, self.sensors, self.decisions.sight)
+        self._feeds = self._deriving.of
+        self._feeding: list[Reading | Failed] = []  # what derived sensors have not looked at yet
         self._of_device: dict[str, int] = {}
         for spec in sensors:
             self._add(spec)
@@ -90,11 +99,11 @@ class Node:
         """
         match event:
             case Reading():
-                return self._reading(event)
+                return self._together([event]) if event.sensor in self._feeds else self._reading(event)
             case Failed():
-                return self._failed(event)
+                return self._together([event]) if event.sensor in self._feeds else self._failed(event)
             case Tick():
-                return self.decisions.tick(event)
+                return [*self.decisions.tick(event), *self._together(self._deriving.tick(event))]
             case Switched():
                 return self.switched([event])
             case Adjust():
@@ -112,12 +121,8 @@ class Node:
         So a backlog of ten thousand switches nothing to and fro on its way in.
         """
         if len(readings) == 1:
-            return self._reading(readings[0])
-        effects: list[Effect] = []
-        spoken: dict[str, Reading] = {}
-        for reading in readings:
-            effects += self._reading(reading, spoken)
-        return [*self.decisions.readings(list(spoken.values())), *effects] if spoken else effects
+            return self.handle(readings[0])
+        return self._together(readings)
 
     def store_alone(self, columns: Mapping[str, Series], at: Millis, now: Millis) -> bool:
         """Tell whether readings that arrive now are for the store alone, and worth what they say.
@@ -149,14 +154,23 @@ class Node:
 
     def next_due(self) -> Millis | None:
         """Return the `now` at which this node wants a Tick; None: not before something happens."""
-        return self.decisions.next_due()
+        due = self.decisions.next_due()
+        return earlier(due, self._deriving.next_due()) if self._feeds else due
 
     def next_due_before(self, now: Millis) -> bool:
-        """Tell whether a Tick is wanted before that time: what costs nothing where there are no rules."""
-        if not self.decisions.rules:
+        """Tell whether a Tick is wanted before that time: what costs nothing where there is nothing to decide."""
+        if not self.decisions.rules and not self._feeds:
             return False
-        due = self.decisions.next_due()
+        due = self.next_due()
         return due is not None and due < now
+
+    def spans_of(self, sensor: str) -> tuple[Millis, ...]:
+        """Return the spans over which rules and derived sensors look at a sensor."""
+        return tuple(sorted({*self.decisions.spans_of(sensor), *self._deriving.spans_of(sensor)}))
+
+    def looks_at(self, sensor: str) -> bool:
+        """Tell whether a rule or a derived sensor looks at a sensor."""
+        return self.decisions.looks_at(sensor) or sensor in self._feeds
 
     def restore(self, kept: Kept, then: Stamp, here: Stamp) -> list[Effect]:
         """Go on after a restart. To be called before the outputs are opened, each where it is `wanted` then."""
@@ -215,7 +229,7 @@ class Node:
             self._of_device[state.spec.device] -= 1
 
     def _add(self, spec: SensorSpec) -> SensorState:
-        spans = self.decisions.spans_of(spec.name)
+        spans = self.spans_of(spec.name)
         state = self.sensors[spec.name] = SensorState(spec, spans=Spans(spans) if spans else None)
         self._of_device[spec.device] = self._of_device.get(spec.device, 0) + 1
         return state
@@ -239,6 +253,8 @@ class Node:
         state.newest = reading
         if state.spans is not None:
             keep_in_spans(state, reading)
+        if reading.sensor in self._feeds and reading.quality is not Quality.SPIKE:
+            self._feeding.append(reading)
         well = [self._well(state, reading)] if state.error else []
         decided: list[Effect] = []
         if self.decisions.looks_at(reading.sensor):
@@ -260,7 +276,7 @@ class Node:
     def _is_unwatched(self, name: str, newest: Millis, at: Millis) -> bool:
         """Tell whether readings of a sensor decide nothing, whenever they were measured, and need no judgement."""
         state = self.sensors[name]
-        if self.decisions.looks_at(name) or state.memory is not None or state.spec.dead_band is not None:
+        if self.looks_at(name) or state.memory is not None or state.spec.dead_band is not None:
             return False
         if state.error or (state.newest is not None and state.newest.quality):
             return False
@@ -292,6 +308,31 @@ class Node:
         state.error = ""
         return Note("sensor well", reading.sensor, "the sensor answers again", reading.at)
 
+    def _together(self, events: Iterable[Reading | Failed]) -> list[Effect]:
+        """Take in what was said at one moment, and what is derived from it; rules look when all of it is in."""
+        effects: list[Effect] = []
+        spoken: dict[str, Reading] = {}
+        said = [*events]
+        while said:
+            for event in said:
+                effects += self._reading(event, spoken) if isinstance(event, Reading) else self._failed(event)
+            said = self._fed()
+        decided = self.decisions.readings(list(spoken.values())) if spoken else []
+        return [*decided, *effects, *(self._unthinned(spoken.values()) if decided else ())]
+
+    def _unthinned(self, readings: Iterable[Reading]) -> Iterator[Record]:
+        """Return those that a dead band would have kept from the store: together they have changed a rule."""
+        for reading in readings:
+            state = self.sensors[reading.sensor]
+            if state.stored is not reading:
+                state.stored = reading
+                yield Record(reading)
+
+    def _fed(self) -> list[Reading | Failed]:
+        """Return what is worked out from what was said since the last look."""
+        feeding, self._feeding = self._feeding, []
+        return [found for event in feeding for found in self._deriving.hear(event)]
+
     def _failed(self, event: Failed) -> list[Effect]:
         """Keep one mark in the history where the sensor fell silent, and one note whenever the reason changes."""
         state = self.sensors[event.sensor]
@@ -299,6 +340,8 @@ class Node:
             return []
         first = not state.error
         state.error = event.error
+        if event.sensor in self._feeds:
+            self._feeding.append(event)
         note = Note("sensor failed", event.sensor, event.error, event.at)
         mark = Reading(event.sensor, None, event.at, event.now, event.at, Quality.FAULT)
         return [*self.decisions.failed(event.sensor, event.at, event.now), note, *([Record(mark)] if first else [])]

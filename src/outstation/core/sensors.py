@@ -77,13 +77,18 @@ class SensorState(msgspec.Struct):
 
     def stale_limit(self) -> Millis:
         """Return the age past which the newest reading is stale."""
+        limit = 3 * self.rhythm()
+        return limit if limit > STALE_AT_LEAST else STALE_AT_LEAST  # noqa: FURB136 - asked for with every reading
+
+    def rhythm(self) -> Millis:
+        """Return the time between two readings: as configured, as learnt, or a guess while it is not known."""
         if self.spec.every is not None:
-            return max(3 * self.spec.every, STALE_AT_LEAST)
+            return self.spec.every
         count = len(self.intervals)
         if count < _KNOWN:
-            return STALE_UNTIL_KNOWN
+            return STALE_UNTIL_KNOWN // 3
         # Of two in the middle the shorter: one long silence is no rhythm.
-        return max(3 * sorted(self.intervals)[(count - 1) // 2], STALE_AT_LEAST)
+        return sorted(self.intervals)[(count - 1) // 2]
 
     @property
     def knows_its_rhythm(self) -> bool:

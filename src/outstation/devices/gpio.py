@@ -73,11 +73,15 @@ def _parse_debounce(text: object) -> Millis:
     return found
 
 
+Debounce = Annotated[Millis, BeforeValidator(_parse_debounce)]
+"""How long a contact must rest before it counts, such as "10ms"; "0s" for none."""
+
+
 class GpioSensorOptions(GpioOptions):
     """The keys of an input. `pull`: the chip's own resistor, by default left as it is."""
 
     pull: Pull | None = None
-    debounce: Annotated[Millis, BeforeValidator(_parse_debounce)] = parse_duration(BOUNCE)
+    debounce: Debounce = parse_duration(BOUNCE)
 
 
 class GpioSensor(WatchingDriver):
@@ -104,7 +108,7 @@ class GpioSensor(WatchingDriver):
             pull=self.options.pull,
             debounce=self.options.debounce,
         )
-        self._line = _open(self.options, self.place, wanted)
+        self._line = open_line(self.options.chip, self.place, wanted, simulate=self.options.simulate)
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
 
     def read(self) -> Value:
@@ -177,7 +181,7 @@ class GpioActuator(ActuatorDriver):
             active_low=self.options.active_low,
         )
         if self.place.lines is None:
-            self._line = _open(self.options, self.place, wanted)
+            self._line = open_line(self.options.chip, self.place, wanted, simulate=self.options.simulate)
         else:
             self._line = _shared(self.options, self.place.data, wanted, self.place.lines)
             self._line.set(bool(level))
@@ -198,10 +202,11 @@ class GpioActuator(ActuatorDriver):
         return _held(self._line, self.options.pin).fileno()
 
 
-def _open(options: GpioOptions, place: Place, wanted: Wanted) -> Line:
-    if options.simulate:
-        return simulated.open_line(simulated_chip(place.data, options.chip), wanted)
-    return kernel.open_line(options.chip, wanted)
+def open_line(chip: str | None, place: Place, wanted: Wanted, *, simulate: bool) -> Line:
+    """Request a line of a chip, by default of the header's, or of its simulated stand-in. Raises DeviceError."""
+    if simulate:
+        return simulated.open_line(simulated_chip(place.data, chip), wanted)
+    return kernel.open_line(chip, wanted)
 
 
 def _shared(options: GpioOptions, data: Path, wanted: Wanted, lines: Lines) -> Line:

@@ -18,6 +18,7 @@ from outstation import clock
 from outstation.config import DeviceTable
 from outstation.config.boards import plain_mac
 from outstation.core.readings import Millis
+from outstation.engine.guesses import Guesses
 from outstation.errors import RefusedError, StoreError, UnknownNameError
 from outstation.store.boards import Board, Heard, StoredBoards
 from outstation.store.database import Store
@@ -98,6 +99,7 @@ class Boards:
         self._seen: dict[str, Seen] = {}
         self._unkept: set[str] = set()
         self.refusals: dict[tuple[str, str], Refusals] = {}
+        self._guesses = Guesses()
         self._left_out: dict[str, str] = {}
         self._unread = True
         for table in tables:
@@ -148,17 +150,23 @@ class Boards:
     def heard(self, board: Board, address: str, moment: clock.Moment) -> None:
         """Take note that a board was heard: what it sent was let in."""
         seen, now = self.seen(board), moment.now
+        every = seen.kept.every if seen.kept else None
         if seen.began is None:
             seen.began = now
         elif now - seen.began >= _ONE_WORD:
             seen.intervals = [*seen.intervals, now - seen.began][-_INTERVALS_KEPT:]
-            seen.began = now
-        seen.heard, seen.kept = now, Heard(moment.at, address, seen.every)
+            seen.began, every = now, seen.every
+        seen.heard, seen.kept = now, Heard(moment.at, address, every)
         self._unkept.add(board.name)
 
-    def refused(self, key_or_mac: str, address: str, moment: clock.Moment, board: Board | None = None) -> None:
-        """Take note that a sender was refused. board: whom it spoke for, where its address or channel says so."""
-        what = _shown(key_or_mac)
+    def refused(self, key_or_mac: str, address: str, moment: clock.Moment, board: Board | None = None) -> bool:
+        """Take note that a sender was refused; tell whether it is to wait: it was too often within a minute.
+
+        board: whom it spoke for, where its address or channel says so.
+        """
+        what, is_guess = _shown(key_or_mac), self._guesses.are_too_many(address, key_or_mac)
+        if is_guess and (what, address) not in self.refusals:
+            what, board = "other keys", None  # so that whoever makes up keys hides nobody
         found = self.refusals.pop((what, address), None) or Refusals(what, address, "", moment.at)
         found.at, found.board = moment.at, board.name if board else found.board
         minute = moment.now // _MINUTE
@@ -168,26 +176,33 @@ class Boards:
         self.refusals[what, address] = found  # the latest last
         if len(self.refusals) > _REFUSED_AT_MOST:
             del self.refusals[next(iter(self.refusals))]
+        return is_guess
 
     # What people ask.
 
     def seen(self, board: Board) -> Seen:
         """Return how a board does."""
-        return self._seen.setdefault(board.name, Seen())
+        return self._seen.get(board.name) or self._seen.setdefault(board.name, Seen())
 
     def last_channel(self) -> int:
         """Return the highest number that any channel ever had. Blocks. Raises StoreError."""
         return max(self._stored.last_channel(), *self._channels, 0)
 
     def clash(self, board: Board) -> str:
-        """Say what of a new board another one has, or ""."""
+        """Say what of a new board another one has, or "". Who may read must not be able to write."""
+        if board.read_key == board.write_key and board.read_key:
+            return "its read key is its write key"
         same = (
             ("name", self._names.get(board.name)),
             ("channel", self._channels.get(board.channel)),
-            ("write key", self._writers.get(_digest(board.write_key))),
+            ("write key", self._writers.get(_digest(board.write_key)) or self._reads_with(board.write_key)),
+            ("read key", self._writers.get(_digest(board.read_key)) if board.read_key else None),
             ("mac", self._macs.get(board.mac) if board.mac else None),
         )
         return next((f"its {what} is that of the board {other.name}" for what, other in same if other), "")
+
+    def _reads_with(self, key: str) -> Board | None:
+        return next((board for board in self if key and board.read_key == key), None)
 
     def troubles(self) -> list[str]:
         """Return what is wrong, in words."""

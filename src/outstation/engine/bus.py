@@ -77,7 +77,7 @@ class Bus:
             try:
                 with self._working:
                     work()
-            except Exception:
+            except BaseException:
                 # A mistake in one piece of work must not silence everything else on this bus for ever.
                 log.exception("Bus %s: work failed.", self.name)
 

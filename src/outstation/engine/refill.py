@@ -46,9 +46,7 @@ def refill(runner: Runner, setting: clock.Setting) -> None:
     node, here = runner.node, stamp_now(setting)
     # What was said just before a span begins speaks for its beginning.
     lengths = {
-        name: max(spans) + reach(state)
-        for name, state in node.sensors.items()
-        if (spans := node.decisions.spans_of(name))
+        name: max(spans) + reach(state) for name, state in node.sensors.items() if (spans := node.spans_of(name))
     }
     if not lengths:
         return
@@ -90,7 +88,7 @@ def _affordable(node: Node, told: Mapping[str, Told], shift: Millis) -> Millis |
     if count <= _TRIED:
         return None
     name, longest = max(told.items(), key=lambda item: len(item[1]))
-    tried = Spans(node.decisions.spans_of(name))
+    tried = Spans(node.spans_of(name))
     begun = clock.monotonic_ns()
     _tell(tried, longest[:_TRIED], shift, 0)
     cost = max(1, (clock.monotonic_ns() - begun) // len(longest[:_TRIED]))

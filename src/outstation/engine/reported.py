@@ -1,6 +1,7 @@
 """What other nodes report, when it is in the store: looked at by the rules, shown to whoever watches, told of.
 
-The law of this file: nothing here is recorded as a reading. What comes too late decides nothing.
+The law of this file: nothing here is recorded as a reading, but what is derived from it. What comes too late decides
+nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from outstation import clock
-from outstation.core.readings import SEVERITIES, Alerted, Reading, Severity
+from outstation.core.readings import SEVERITIES, Alerted, Reading, Record, Severity
 from outstation.core.sensors import SensorSpec
 from outstation.engine.feed import Happening
 from outstation.engine.runner import Runner
@@ -28,7 +29,9 @@ def describe(runner: Runner, sensors: Sequence[SensorSpec]) -> None:
 def hear(runner: Runner, readings: Sequence[Reading]) -> None:
     """Have rules look at the newest of what was reported, of sensors that are known."""
     node = runner.node
-    runner.do(node.handle_all(readings))
+    heard = {reading.sensor for reading in readings}
+    effects = node.handle_all(readings)
+    runner.settle([one for one in effects if not isinstance(one, Record) or one.reading.sensor not in heard])
     for reading in readings:
         state = node.sensors[reading.sensor]
         if state.newest is None or state.newest.at < reading.at:  # too late to decide anything, and still the newest

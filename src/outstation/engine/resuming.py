@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from outstation import clock
 from outstation.core.node import Node
-from outstation.core.readings import Reading
+from outstation.core.readings import Reading, Value
 from outstation.core.sensors import SensorSpec
 from outstation.core.summaries import Numbers
 from outstation.engine.runner import Runner, stamp_now
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _LONG_AGO = 86_400_000
 """The age of a reading from the future: the clock was set back, and a reading that only looks new must not count."""
+
+
+_A_PAGE = 1_000
 
 
 def resume(runner: Runner, setting: clock.Setting) -> None:
@@ -58,6 +61,18 @@ def remember(node: Node, history: History) -> None:
         now = moment.now - (age if age >= 0 else _LONG_AGO)
         known = Reading(name, reading.value, reading.at, now, reading.at, reading.quality, reading.sender_stamped)
         node.learn(state.spec if state else SensorSpec(name), known)
+
+
+def last_value(history: History, name: str) -> Value | None:
+    """Return the newest value of a sensor, whatever faults came after it. Blocks. Raises StoreError."""
+    newest = history.latest().get(name)
+    cursor = None
+    while newest is not None and newest.value is None:
+        page = history.of_sensor(name, limit=_A_PAGE, cursor=cursor)
+        newest = next((one for one in reversed(page.rows) if one.value is not None), newest)
+        if (cursor := page.next) is None:
+            break
+    return newest.value if newest else None
 
 
 def remember_reported(node: Node, store: Store) -> None:

@@ -140,22 +140,26 @@ class Runner:
 
     def report(self, event: Event) -> None:
         """Take in an event of this node's own: a reading or a failure of one of its sensors, an output's answer."""
-        self._settle(self.node.handle(event), [event] if type(event) is Reading else None)
+        self.settle(self.node.handle(event), event if type(event) is Reading else None)
 
     def report_all(self, events: Sequence[Switched]) -> None:
         """Take in what became of outputs that were driven together: all of it, before anything else is driven."""
         if events:
-            self._settle(self.node.switched(events))
+            self.settle(self.node.switched(events))
 
-    def _settle(self, effects: list[Effect], shown: Sequence[Event] | None = None) -> None:
+    def settle(self, effects: list[Effect], said: Reading | None = None) -> None:
+        """Do what the core says, records as well. said: a reading that is shown, whether it is stored or not."""
         # That outputs go safe at a stop is no decision: what rules make of it is neither told nor kept.
         self.do([one for one in effects if not isinstance(one, Keep | Alerted)] if self._closed else effects)
+        self._record(effects, said)
+        self._wake()
+
+    def _record(self, effects: list[Effect], said: Reading | None = None) -> None:
         records = [effect.reading for effect in effects if type(effect) is Record]
         if records:
             self.store.record_soon(records)
         if self.feed.watched:
-            self.show(records if shown is None else shown)
-        self._wake()
+            self.show([said, *(one for one in records if one.sensor != said.sensor)] if said else records)
 
     async def command(self, command: Command) -> Outcome:
         """Carry out a person's command; return where the output is then, and whether that is on disk.
@@ -305,7 +309,9 @@ class Runner:
         moment = clock.moment()
         self._look_at = moment.now + _LONGEST_SLEEP
         try:
-            self.do(self.node.handle(Tick(moment.at, moment.now, self.local.zone(moment.at))))
+            effects = self.node.handle(Tick(moment.at, moment.now, self.local.zone(moment.at)))
+            self.do(effects)
+            self._record(effects)
             self._watch_clock(moment)
             self._stamp(moment.now)
             if self.notebook:

@@ -21,7 +21,8 @@ import msgspec
 from outstation.devices.lines.simulated import Change
 from outstation.errors import OutstationError
 from outstation.ops.drill_node import DrilledNode, born_ns
-from outstation.ops.drill_pins import LEVELS, Chip, Pin, Pins, RealPins, SimulatedPins, config_text
+from outstation.ops.drill_pins import LEVELS, Chip, Pin, Pins, config_text
+from outstation.ops.drill_pwm import all_of
 from outstation.ops.outputs import make_safe
 from outstation.wire import outputs
 
@@ -91,7 +92,7 @@ def drill(program: Sequence[str], pins: Sequence[Pin], tell: Callable[[str], Non
         tell(f"{blow.words}: up to {blow.limit_s:g} s")
         with (
             _folder(pins) as folder,
-            RealPins(pins) if _are_real(pins) else SimulatedPins(folder, pins) as eye,
+            all_of(folder, pins) as eye,
             DrilledNode(program, folder) as node,
         ):
             yield from _story(node, eye, pins, blow)

@@ -19,6 +19,7 @@ from outstation.config import ActuatorTable, Config
 from outstation.devices.gpio import GpioActuator, GpioOptions
 from outstation.devices.lines import simulated
 from outstation.devices.lines.simulated import Change, SimulatedChip
+from outstation.devices.pwm import PwmActuator, PwmOptions
 from outstation.errors import OutstationError
 
 Chip = Literal["kept", "floating", "real"]
@@ -38,8 +39,13 @@ class Pin(msgspec.Struct, frozen=True):
     name: str
     actuator: str
     chip: Chip
-    table: dict[str, str | int | bool]
+    table: dict[str, str | float | bool]
     safe: bool
+
+    @property
+    def is_pwm(self) -> bool:
+        """Whether it is a channel of PWM, and no line."""
+        return self.table.get("driver") == "pwm"
 
     @property
     def safe_high(self) -> bool:
@@ -66,19 +72,21 @@ def of_config(config: Config, *, hardware: bool) -> tuple[list[Pin], list[str]]:
     left_out: list[str] = []
     for table in config.actuators:
         kind = plugins.load("actuators", table.driver)
-        if not issubclass(kind, GpioActuator):
+        if not issubclass(kind, GpioActuator | PwmActuator):
             left_out.append(
                 f"{table.name} is not drilled, being no pin of this machine: its driver ({table.driver}) states that "
                 f"it needs at most {kind.safe_within:g} s"
             )
             continue
-        options: GpioOptions = kind.Options.model_validate(table.options)
-        if not hardware:
-            found += [_simulated(table, options, chip, len(found)) for chip in ("kept", "floating")]
-        elif options.simulate:
+        options: GpioOptions | PwmOptions = kind.Options.model_validate(table.options)
+        if hardware and options.simulate:
             left_out.append(f"{table.name} is not drilled: its pin is simulated")
-        else:
+        elif isinstance(options, PwmOptions):
+            found.append(_channel(table, options, len(found), hardware=hardware))
+        elif hardware:
             found.append(_real(table, options, len(found)))
+        else:
+            found += [_simulated(table, options, chip, len(found)) for chip in ("kept", "floating")]
     return found, left_out
 
 
@@ -106,7 +114,7 @@ class SimulatedPins:
         with ExitStack() as opened:
             for kind in ("kept", "floating"):
                 path = self._folder / f"{kind}.sim"
-                simulated.start(path, on_release=kind, lines=len(self._pins))
+                simulated.start(path, on_release=kind, lines=1 + max(int(pin.table["pin"]) for pin in self._pins))
                 self._chips[kind] = opened.enter_context(SimulatedChip(path))
                 opened.callback(self._chips[kind].stop)
             self._open = opened.pop_all()
@@ -172,18 +180,29 @@ class RealPins:
 
 def _simulated(table: ActuatorTable, options: GpioOptions, chip: Chip, before: int) -> Pin:
     number = before + (chip == "floating")
-    place: dict[str, str | int | bool] = {"chip": chip, "pin": number, "simulate": True}
+    place: dict[str, str | float | bool] = {"chip": chip, "pin": number, "simulate": True}
     return _pin(table, options, chip, number, place)
 
 
 def _real(table: ActuatorTable, options: GpioOptions, number: int) -> Pin:
-    place: dict[str, str | int | bool] = {"pin": options.pin}
+    place: dict[str, str | float | bool] = {"pin": options.pin}
     return _pin(table, options, "real", number, place | ({"chip": options.chip} if options.chip else {}))
 
 
+def _channel(table: ActuatorTable, options: PwmOptions, number: int, *, hardware: bool) -> Pin:
+    """Return a channel of PWM, of which there is one kind: it goes on as it is when nobody has it."""
+    place: dict[str, str | float | bool] = {"driver": "pwm", "frequency": options.frequency}
+    place |= {"chip": options.chip, "channel": options.channel} if hardware else {"channel": number, "simulate": True}
+    return _pin(table, options, "real" if hardware else "kept", number, place)
+
+
 def _pin(
-    table: ActuatorTable, options: GpioOptions, chip: Chip, number: int, place: dict[str, str | int | bool]
+    table: ActuatorTable,
+    options: GpioOptions | PwmOptions,
+    chip: Chip,
+    number: int,
+    place: dict[str, str | float | bool],
 ) -> Pin:
     # The kernel shows 20 bytes of "outstation NAME": the drill's names are short.
-    rest = {"active_low": options.active_low, "default": table.default}
+    rest: dict[str, str | float | bool] = {"active_low": options.active_low, "default": table.default}
     return Pin(f"drill_{number + 1}", table.name, chip, place | rest, table.safe == "on")

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from outstation.wire import RefusedError, kernel, simulated
+from outstation.wire import RefusedError, kernel, pwm, simulated
 from outstation.wire.outputs import Output
 
 Result = Literal["safe", "floating", "held", "failed", "absent", "driver"]
@@ -41,6 +41,9 @@ def make_safe(output: Output) -> Outcome:
 def _made_safe(output: Output) -> tuple[Result, str]:
     if output.kind == "driver":
         return "driver", f"no pin of this machine: its driver ({output.chip}) is made safe by the running node alone"
+    if output.kind == "pwm":
+        os.close(pwm.request(output.chip, output.pin, level=output.safe, active_low=output.active_low))
+        return "safe", "the kernel keeps it so"
     stays = _driven_simulated(output) if output.kind == "simulated" else _driven(output)
     if stays:
         return "safe", "the chip keeps it so"

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -19,7 +20,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import DiskFullError, RefusedError, StoreError
-from outstation.store import damaged, file, unsent
+from outstation.store import damaged, entry_log, file, unsent
 from outstation.store.copying import MANY_PAGES, STEP_PAGES, Copy, frozen
 from outstation.store.database import Store
 from outstation.store.history import History, Lent
@@ -93,6 +94,7 @@ def restore(source: Path, folder: Path) -> Restored:
         _copy_all(source, copy)
         # Else a hub would take it for the file that it was copied from, which has given out the next numbers already.
         copy.amend(unsent.begin_epoch)
+        copy.amend(partial(entry_log.skip, given=_numbers(path)))  # nor has any board had a number twice
         copy.complete(whole=True, make_way=make_way)
     return Restored(str(source), *_told(path), str(folder / aside) if aside else "", _damaged(path))
 
@@ -132,14 +134,30 @@ def _copy_all(source: Path, copy: Copy) -> None:
         raise StoreError(f"There is no file {source}.", cure="Name another one.")
     if not file.is_data_file(source):
         raise StoreError(f"{source} is no data file of Outstation.", cure="Name another file or folder.")
-    log = source.with_name(source.name + "-wal")
-    has_log = log.exists() and log.stat().st_size
     try:
-        with contextlib.closing(file.open_for_reading(source, old=True) if has_log else frozen(source)) as opened:
+        with contextlib.closing(_opened(source)) as opened:
             while not copy.step(opened, MANY_PAGES):
                 pass
     except file.DAMAGE as error:
         raise StoreError(f"{source} is damaged: {error}.", cure="Use another one.") from error
+
+
+def _numbers(path: Path) -> dict[int, int]:
+    """Return the numbers that the file to be replaced has given to entries, if that can be read."""
+    found: dict[int, int] = {}
+    unread = contextlib.suppress(apsw.Error, StoreError, OSError, msgspec.DecodeError)
+    with unread, contextlib.closing(_opened(path)) as connection:
+        found = entry_log.numbers(connection)
+    with contextlib.suppress(OSError):
+        path.with_name(f"{path.name}-shm").unlink()  # a look alone leaves it behind
+    return found
+
+
+def _opened(source: Path) -> apsw.Connection:
+    """Open a file that nobody writes. Raises NewerFileError, StoreError, apsw.Error."""
+    log = source.with_name(source.name + "-wal")
+    has_log = log.exists() and log.stat().st_size
+    return file.open_for_reading(source, old=True) if has_log else frozen(source)
 
 
 def _made(target: Path, began: Millis) -> Backup:

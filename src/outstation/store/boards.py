@@ -1,7 +1,8 @@
 """Boards that were let in by hand, their secrets, and when each was last heard.
 
 The law of this file: the secrets stay readable, in a table of their own: they must be shown again, and none of them
-opens more than one board's door. Nothing here is a key of the API.
+opens more than one board's door. Nothing here is a key of the API. The number of a channel is never given to another
+board by itself: what the first one sent would be shown as the other's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import UnknownNameError
+from outstation.store import entry_log
 
 if TYPE_CHECKING:
     from outstation.store.database import Store
@@ -84,7 +86,7 @@ class StoredBoards:
     def last_channel(self) -> int:
         """Return the highest number that any channel ever had. Blocks. Raises StoreError."""
         with self._store.read() as connection:
-            return int(connection.execute(_LAST_CHANNEL).get)
+            return max(int(connection.execute(_LAST_CHANNEL).get), *entry_log.numbers(connection), 0)
 
     async def add(self, boards: Iterable[Board]) -> None:
         """Let boards in, all of them or none. Raises StoreError."""
@@ -114,6 +116,7 @@ def _add(connection: apsw.Connection, boards: list[Board], at: Millis) -> None:
         connection.execute("INSERT OR REPLACE INTO boards (name, added, body) VALUES (?, ?, ?)", (board.name, at, body))
         secrets = board.name, board.write_key, board.read_key, board.key
         connection.execute("INSERT OR REPLACE INTO board_secrets VALUES (?, ?, ?, ?)", secrets)
+        connection.execute("INSERT OR IGNORE INTO channels (id, last_entry_id) VALUES (?, 0)", (board.channel,))
 
 
 def _remove(connection: apsw.Connection, name: str) -> bool:
@@ -131,6 +134,4 @@ _BOARDS = """
 SELECT name, body, write_key, read_key, board_secrets.key FROM boards JOIN board_secrets USING (name) ORDER BY name
 """
 
-_LAST_CHANNEL = """
-SELECT max(coalesce((SELECT max(id) FROM channels), 0), coalesce((SELECT max(body ->> 'channel') FROM boards), 0))
-"""
+_LAST_CHANNEL = "SELECT coalesce(max(body ->> 'channel'), 0) FROM boards"

@@ -15,7 +15,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.core.windows import WIDTHS, Tier
-from outstation.store import blocks, chunks, left_out
+from outstation.store import blocks, chunks, entry_blocks, entry_log, left_out
 from outstation.store.left_out import Row
 from outstation.store.rows import SENT, Columns
 from outstation.store.sealing import packing, summing
@@ -25,7 +25,10 @@ TOLD_FOR: Millis = 7 * 86_400_000
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """A row that is damaged. tier: of the summaries in it; RAW: of readings. start, end: UTC. count: of readings."""
+    """A row that is damaged. tier: of the summaries in it; RAW: of readings. start, end: UTC. count: of readings.
+
+    Of entries of a channel sensor is its number, and count theirs.
+    """
 
     row: Row
     sensor: int
@@ -37,8 +40,17 @@ class Lost(msgspec.Struct, frozen=True):
     count: int
 
     @property
+    def of_entries(self) -> bool:
+        """Whether it is of entries, and not of readings or their summaries."""
+        return self.row.table in (entry_blocks.TABLE, entry_log.TABLE)
+
+    @property
     def words(self) -> str:
         """What is lost."""
+        if self.row.table == entry_log.TABLE:
+            return "what some boards wrote at a time"
+        if self.of_entries:
+            return f"{self.count} entries of channel {self.sensor}, {clock.iso(self.start)} to {clock.iso(self.end)}"
         what = f"{self.count} readings" if self.tier is Tier.RAW else f"summaries of {_TIERS[self.tier]}"
         return f"{what} of {self.name or 'a sensor that was deleted'}, {clock.iso(self.start)} to {clock.iso(self.end)}"
 
@@ -75,8 +87,8 @@ def told(connection: apsw.Connection) -> Told | None:
     newest: Any = connection.execute(_NEWEST).fetchone()
     if newest is None:
         return None
-    sensor, name, tier, start, end, count, at, others = newest
-    last = Lost(Row("", 0), sensor, name, Tier(tier), 0, start, end, count)
+    source, sensor, name, tier, start, end, count, at, others = newest
+    last = Lost(Row(source, 0), sensor, name, Tier(tier), 0, start, end, count)
     more = f", and {others} other parts" if others else ""
     return Told(f"A part of the history was damaged, and is left out: {last.words}{more}.", at)
 
@@ -107,7 +119,11 @@ def _row(connection: apsw.Connection, row: Row) -> tuple[Lost, bytes] | None:
 
 def _is_sound(lost: Lost, body: bytes) -> bool:
     try:
-        if lost.tier is Tier.RAW:
+        if lost.row.table == entry_log.TABLE:
+            entry_log.unpack(body)
+        elif lost.of_entries:
+            entry_blocks.unpack(body)
+        elif lost.tier is Tier.RAW:
             packing.unpack(body)
         else:
             summing.unpack(body, WIDTHS[lost.tier])
@@ -167,16 +183,18 @@ FROM blocks WHERE id = ?
 SELECT sensor, coalesce((SELECT name FROM sensors s WHERE s.id = sensor), ''), tier, 0, start, last, 0, body
 FROM packs WHERE id = ?
 """,
+    entry_log.TABLE: "SELECT 0, '', 0, boot, 0, 0, 0, body FROM entry_log WHERE id = ?",
+    entry_blocks.TABLE: "SELECT channel, '', 0, boot, start, end, count, body FROM entry_blocks WHERE id = ?",
 }
 
-_ALL = {"blocks": "SELECT id FROM blocks ORDER BY id", "packs": "SELECT id FROM packs ORDER BY id"}
+_ALL = {table: f"SELECT id FROM {table} ORDER BY id" for table in _ROW}  # noqa: S608  names from here
 
-_DELETE = {"blocks": "DELETE FROM blocks WHERE id = ?", "packs": "DELETE FROM packs WHERE id = ?"}
+_DELETE = {table: f"DELETE FROM {table} WHERE id = ?" for table in _ROW}  # noqa: S608
 
 _MOVE = "INSERT INTO damaged (source, sensor, tier, start, end, count, body, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 _NEWEST = """
-SELECT sensor, coalesce((SELECT name FROM sensors s WHERE s.id = sensor), ''), tier, start, end, count, at,
+SELECT source, sensor, coalesce((SELECT name FROM sensors s WHERE s.id = sensor), ''), tier, start, end, count, at,
        (SELECT count(*) FROM damaged) - 1
 FROM damaged ORDER BY id DESC LIMIT 1
 """

@@ -1,12 +1,12 @@
 """Sealed entries of a channel: by columns, compressed, a thousand in a row of the file.
 
 The law of this file: a channel is sealed in one transaction, so that each of its entries is in the log or in a block.
-An entry that came late, or brings more of one that is sealed, goes into the block that has its time.
+An entry that came late, or brings more of one that is sealed, goes into the block that has its time. A block has
+entries whose times stand, or those of one boot that move when its clock is set: so its times begin with its `start`.
 """
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -17,8 +17,9 @@ import apsw
 import msgspec
 
 from outstation import clock
+from outstation.clock import Trust
 from outstation.core.readings import Millis
-from outstation.store import entry_log
+from outstation.store import boots, entry_log, left_out
 from outstation.store.entry_log import Entry, Row, entry
 
 MOST = 1_024
@@ -32,8 +33,7 @@ _MOST_SHARE = 10
 
 _PLACES = entry_log.FIELDS + 4
 
-log = logging.getLogger(__name__)
-
+TABLE = "entry_blocks"
 
 Texts = list[list[str | None] | None]
 
@@ -57,31 +57,45 @@ class Columns(msgspec.Struct, array_like=True, gc=False):
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
-    """A block as it is found."""
+    """A block as it is found. boot: whose clock was not set when it gave the times; 0: they stand."""
 
     id: int
+    boot: int
+    start: Millis
     end: Millis
     first: int
     last: int
     count: int
     body: bytes
 
-    def columns(self) -> Columns:
-        """Return what it holds; nothing, and a word in the log, where it is damaged."""
+    def columns(self, connection: apsw.Connection) -> Columns:
+        """Return what it holds; nothing, and it is noted, where it is damaged."""
         try:
-            found = _decode(entry_log.inflated(self.body))
+            found = unpack(self.body)
         except msgspec.DecodeError as error:
-            log.warning("Entries of a channel are damaged and left out: block %d: %s", self.id, error)
+            left_out.note(connection, TABLE, self.id, error)
             return Columns([], [], [None] * _PLACES)
-        return Columns(list(accumulate(found.times)), list(accumulate(found.numbers)), found.texts)
+        times = accumulate([self.start, *found.times[1:]])
+        return Columns(list(times), list(accumulate(found.numbers)), found.texts)
 
-    def entries(self, channel: int) -> list[Entry]:
+    def entries(self, connection: apsw.Connection, channel: int) -> list[Entry]:
         """Return its entries in the order of time."""
-        return self.columns().entries(channel)
+        return self.columns(connection).entries(channel)
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Columns).decode
+
+
+def unpack(body: bytes) -> Columns:
+    """Return the columns of a body as they are packed. Raises msgspec.DecodeError."""
+    try:
+        found = _decode(entry_log.inflated(body))
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
+    if not {len(found.times)} == {len(found.numbers), *(len(one) for one in found.texts if one is not None)}:
+        raise msgspec.DecodeError("its columns differ in length")
+    return found
 
 
 def of_span(connection: apsw.Connection, channel: int, start: Millis, end: Millis) -> Iterator[Block]:
@@ -99,11 +113,27 @@ def with_field(connection: apsw.Connection, channel: int, field: int) -> Iterato
     return map(_block, connection.execute(_WITH_FIELD, (channel, 1 << field - 1)))
 
 
-def seal(connection: apsw.Connection, found: Sequence[tuple[int, list[Row]]], upto: int) -> int:
+def stamped(connection: apsw.Connection) -> tuple[int, Millis] | None:
+    """Return what tells whether entries were moved: the boot that is in force, and UTC minus its time."""
+    known = boots.newest(connection)
+    return None if known is None else (known.id, known.offset)
+
+
+def stamped_anew(connection: apsw.Connection, boot: int, by: Millis) -> None:
+    """Move the entries of a boot whose clock was set just now. In a transaction."""
+    entry_log.stamped_anew(connection, boot, by)
+    connection.execute(_STAMPED_ANEW, (by, by, boot))
+
+
+def seal(
+    connection: apsw.Connection, found: Sequence[tuple[int, list[Row]]], upto: int, at: tuple[int, Millis] | None
+) -> int:
     """Put channels' entries of the log, up to one of its rows, into blocks; return how many channels were done.
 
-    In a transaction: as many as a slice of time allows, at least one.
+    In a transaction: as many as a slice of time allows, at least one. None, when the clock was set since `at`.
     """
+    if stamped(connection) != at:
+        return 0
     begun = clock.monotonic_ns()
     for done, (channel, rows) in enumerate(found, 1):
         _seal(connection, channel, rows, upto)
@@ -114,48 +144,60 @@ def seal(connection: apsw.Connection, found: Sequence[tuple[int, list[Row]]], up
 
 def forget(connection: apsw.Connection, before: Millis, most: int) -> int:
     """Delete so many blocks at most that ended before a time, the oldest first; return how many. In a transaction."""
-    connection.execute(_FORGET, (before, most))
+    connection.execute(_FORGET.format(""), (before, most))
     return connection.changes()
 
 
 def age(connection: apsw.Connection, before: Millis, *, asked: bool) -> int:
-    """Delete the blocks that are too old: a tenth of all at most, or one, unless a person says so. In a transaction."""
+    """Delete the blocks that are too old: a tenth of all at most, or one, unless a person says so. In a transaction.
+
+    Of those whose clock was never set nobody knows how old they are.
+    """
     count: int = connection.execute("SELECT count(*) FROM entry_blocks").get
-    return forget(connection, before, count if asked else max(1, count // _MOST_SHARE))
+    connection.execute(_FORGET.format(_KNOWN), (before, count if asked else max(1, count // _MOST_SHARE)))
+    return connection.changes()
 
 
 def merged(channel: int, known: Iterable[Entry], rows: Iterable[Row]) -> list[Entry]:
     """Return entries in the order of time; a row whose number is known adds to that entry."""
     found = {one.number: one for one in known}
-    for _, number, at, texts in rows:
+    for _, number, at, texts, _ in rows:
         before = found[number].texts if number in found else (None,) * _PLACES
         found[number] = entry(channel, number, at, [texts.get(place, text) for place, text in enumerate(before)])
     return sorted(found.values(), key=lambda one: (one.at, one.number))
 
 
 def _seal(connection: apsw.Connection, channel: int, rows: Sequence[Row], upto: int) -> None:
-    late, new = _sorted(connection, channel, rows)
-    for block, more in late.values():
-        _replace(connection, channel, [block], _of_entries(merged(channel, block.entries(channel), more)))
-    if new:
-        before = _to_join(connection, channel, len(new), min(one[2] for one in new))
-        known = [block.columns() for block in reversed(before)]
-        _replace(connection, channel, before, _joined([*known, _of_rows(channel, new)]))
+    for boot in {row[4] for row in rows}:
+        _seal_alike(connection, channel, boot, [row for row in rows if row[4] == boot])
     connection.execute(_SEALED, (channel, max(row[1] for row in rows), upto))
 
 
+def _seal_alike(connection: apsw.Connection, channel: int, boot: int, rows: Sequence[Row]) -> None:
+    """Seal rows whose times all stand, or are all of one boot."""
+    late, new = _sorted(connection, channel, boot, rows)
+    for block, more in late.values():
+        whole = _of_entries(merged(channel, block.entries(connection, channel), more))
+        _replace(connection, channel, boot, [block], whole)
+    if new:
+        before = _to_join(connection, channel, boot, len(new), min(one[2] for one in new))
+        known = [block.columns(connection) for block in reversed(before)]
+        _replace(connection, channel, boot, before, _joined([*known, _of_rows(channel, new)]))
+
+
 def _sorted(
-    connection: apsw.Connection, channel: int, rows: Iterable[Row]
+    connection: apsw.Connection, channel: int, boot: int, rows: Iterable[Row]
 ) -> tuple[dict[int, tuple[Block, list[Row]]], list[Row]]:
     """Tell what belongs into a block that is there, by its id, from the rest."""
     late: dict[int, tuple[Block, list[Row]]] = {}
     new: list[Row] = []
-    end = connection.execute("SELECT max(end) FROM entry_blocks WHERE channel = ?", (channel,)).get
+    ends = "SELECT max(end) FROM entry_blocks WHERE channel = ? AND boot = ?"
+    end = connection.execute(ends, (channel, boot)).get
     for row in rows:
         if end is None or row[2] > end:
             new.append(row)
             continue
-        found = list(of_span(connection, channel, row[2], row[2] + 1))
+        found = [one for one in of_span(connection, channel, row[2], row[2] + 1) if one.boot == boot]
         block = next((one for one in found if one.first <= row[1] <= one.last), found[0] if found else None)
         if block is None:
             new.append(row)
@@ -164,13 +206,13 @@ def _sorted(
     return late, new
 
 
-def _to_join(connection: apsw.Connection, channel: int, count: int, start: Millis) -> list[Block]:
+def _to_join(connection: apsw.Connection, channel: int, boot: int, count: int, start: Millis) -> list[Block]:
     """Return the channel's last blocks that are to be one with so many that come after them.
 
     None that is larger: so an entry is written anew as often as its block doubles, not each time that one is added.
     """
     found: list[Block] = []
-    for block in map(_block, connection.execute(_LAST, (channel,))):
+    for block in map(_block, connection.execute(_LAST, (channel, boot))):
         if block.end >= start or block.count > count or block.count + count > MOST:
             break
         found.append(block)
@@ -202,21 +244,22 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     return Columns([at for part in parts for at in part.times], [one for part in parts for one in part.numbers], texts)
 
 
-def _replace(connection: apsw.Connection, channel: int, old: Sequence[Block], columns: Columns) -> None:
+def _replace(connection: apsw.Connection, channel: int, boot: int, old: Sequence[Block], columns: Columns) -> None:
     for block in old:
-        connection.execute("DELETE FROM entry_blocks WHERE id = ?", (block.id,))
+        if not left_out.is_noted(connection, TABLE, block.id):  # what is damaged stays, to be looked at
+            connection.execute("DELETE FROM entry_blocks WHERE id = ?", (block.id,))
     for start in range(0, len(columns.times), MOST):
         part = slice(start, start + MOST)
         texts: Texts = [one and one[part] for one in columns.texts]
-        _insert(connection, channel, Columns(columns.times[part], columns.numbers[part], texts))
+        _insert(connection, channel, boot, Columns(columns.times[part], columns.numbers[part], texts))
 
 
-def _insert(connection: apsw.Connection, channel: int, columns: Columns) -> None:
+def _insert(connection: apsw.Connection, channel: int, boot: int, columns: Columns) -> None:
     numbers, times = columns.numbers, columns.times
     bits = sum(1 << place for place, column in enumerate(columns.texts[: entry_log.FIELDS]) if column)
     body = zlib.compress(_encode(Columns(_steps(times), _steps(numbers), columns.texts)), 6)
     bounds = channel, times[0], times[-1], min(numbers), max(numbers)
-    connection.execute(_INSERT, (*bounds, len(times), bits, body))
+    connection.execute(_INSERT, (*bounds, len(times), bits, body, boot))
 
 
 def _steps(numbers: Sequence[int]) -> list[int]:
@@ -227,21 +270,22 @@ def _block(row: Any) -> Block:
     return Block(*row)
 
 
-_OF_SPAN = """
-SELECT id, end, first, last, count, body FROM entry_blocks
+_BLOCKS = "SELECT id, boot, start, end, first, last, count, body FROM entry_blocks"
+
+_OF_SPAN = f"""
+{_BLOCKS}
 WHERE channel = ? AND end >= ? AND start < ? ORDER BY end DESC
 """
 
-_OF_NUMBER = "SELECT id, end, first, last, count, body FROM entry_blocks WHERE channel = ? AND ? BETWEEN first AND last"
+_OF_NUMBER = f"{_BLOCKS} WHERE channel = ?1 AND last >= ?2 AND first <= ?2"
 
-_WITH_FIELD = """
-SELECT id, end, first, last, count, body FROM entry_blocks WHERE channel = ? AND texts & ? ORDER BY last DESC
-"""
+_WITH_FIELD = f"{_BLOCKS} WHERE channel = ? AND texts & ? ORDER BY last DESC"
 
-_LAST = "SELECT id, end, first, last, count, body FROM entry_blocks WHERE channel = ? ORDER BY end DESC"
+_LAST = f"{_BLOCKS} WHERE channel = ? AND boot = ? ORDER BY end DESC"
 
 _INSERT = """
-INSERT INTO entry_blocks (channel, start, end, first, last, count, texts, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO entry_blocks (channel, start, end, first, last, count, texts, body, boot)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _SEALED = """
@@ -249,6 +293,15 @@ INSERT INTO channels (id, last_entry_id, sealed) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET last_entry_id = max(last_entry_id, excluded.last_entry_id), sealed = excluded.sealed
 """
 
+_STAMPED_ANEW = "UPDATE entry_blocks SET start = start + ?, end = end + ? WHERE boot = ? AND boot > 0"
+
 _FORGET = """
-DELETE FROM entry_blocks WHERE id IN (SELECT id FROM entry_blocks WHERE end < ? ORDER BY end LIMIT ?)
+DELETE FROM entry_blocks WHERE id IN (SELECT id FROM entry_blocks WHERE end < ? {} ORDER BY end LIMIT ?)
 """
+
+SINCE = """
+SELECT sum(length(body) + ?), min(start), max(end) FROM entry_blocks WHERE end >= ? GROUP BY +channel
+"""
+"""Bytes with those of a row of the file, and the span, of each channel's blocks that end after a time."""
+
+_KNOWN = f"AND (boot = 0 OR boot IN (SELECT id FROM boots WHERE trust = {Trust.SYNCHRONISED:d}))"  # noqa: S608  a number

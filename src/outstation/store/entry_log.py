@@ -1,18 +1,23 @@
 """One entry of a ThingSpeak channel, and the log of fresh ones: append only, one packed row a commit.
 
 The law of this file: what is in the log and not sealed is a few thousand entries at most, so all of it may be read.
+A row of the file has entries whose times stand, or those of one boot that move when its clock is set.
 """
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
 import msgspec
 
 from outstation.core.readings import Millis
+from outstation.store import left_out
+
+TABLE = "entry_log"
 
 FIELDS = 8
 
@@ -29,7 +34,10 @@ _LONGEST = 64 << 20
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):
-    """One entry. number: 0: the next one. sender_stamped: the board gave its time; not kept."""
+    """One entry. number: 0: the next one. sender_stamped: the board gave its time; not kept.
+
+    offset: UTC minus boot time when this node gave it its time; None: nobody knows; not kept.
+    """
 
     channel: int
     at: Millis
@@ -40,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_default
     elevation: str | None = None
     number: int = 0
     sender_stamped: bool = False
+    offset: Millis | None = None
 
     @property
     def texts(self) -> Texts:
@@ -47,11 +56,14 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_default
         return (*self.fields, self.status, self.latitude, self.longitude, self.elevation)
 
 
-Row = tuple[int, int, Millis, dict[int, str]]
-"""Channel, number, UTC, and the texts that there are by their place in `Entry.texts`."""
+Row = tuple[int, int, Millis, dict[int, str], int]
+"""Channel, number, UTC, the texts that there are by their place in `Entry.texts`, and the boot whose clock was not set
+when it gave that time; 0: the time stands."""
+
+_Packed = tuple[int, int, Millis, dict[int, str]]
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Row]).decode
+_decode = msgspec.msgpack.Decoder(list[_Packed]).decode
 
 
 def entry(channel: int, number: int, at: Millis, texts: Sequence[str | None]) -> Entry:
@@ -60,23 +72,44 @@ def entry(channel: int, number: int, at: Millis, texts: Sequence[str | None]) ->
     return Entry(channel, at, tuple(texts[:FIELDS]), status, latitude, longitude, elevation, number)
 
 
-def row(one: Entry, number: int) -> Row:
+def row(one: Entry, number: int, at: Millis, boot: int) -> Row:
     """Return an entry as it is kept in the log."""
     said = {place: text for place, text in enumerate(one.fields) if text is not None}
     if one.status or one.latitude or one.longitude or one.elevation:
         said = {place: text for place, text in enumerate(one.texts) if text is not None}
-    return one.channel, number, one.at, said
+    return one.channel, number, at, said, boot
 
 
-def pack(rows: Sequence[Row]) -> bytes:
+def put(connection: apsw.Connection, after: int, rows: Sequence[Row]) -> int:
+    """Write entries behind a row of the log; return the last row. In a transaction."""
+    for boot in sorted({one[4] for one in rows}):
+        after += 1
+        alike = [one[:4] for one in rows if one[4] == boot]
+        connection.execute("INSERT INTO entry_log (id, body, boot) VALUES (?, ?, ?)", (after, pack(alike), boot))
+    return after
+
+
+def stamped_anew(connection: apsw.Connection, boot: int, by: Millis) -> None:
+    """Move the entries of a boot whose clock was set just now. In a transaction."""
+    rows: Any = connection.execute("SELECT id, body FROM entry_log WHERE boot = ? AND boot > 0", (boot,)).fetchall()
+    for number, body in rows:
+        with contextlib.suppress(msgspec.DecodeError):  # whoever reads it notes it
+            moved = pack([(channel, one, at + by, texts) for channel, one, at, texts in unpack(body)])
+            connection.execute("UPDATE entry_log SET body = ? WHERE id = ?", (moved, number))
+
+
+def pack(rows: Sequence[_Packed]) -> bytes:
     """Return the body of a row of the log."""
     body = _encode(rows)
     return body if len(body) <= _SHORT else min(zlib.compress(body, 1), body, key=len)
 
 
-def unpack(body: bytes) -> list[Row]:
+def unpack(body: bytes) -> list[_Packed]:
     """Return the entries of a row of the log. Raises msgspec.DecodeError."""
-    return _decode(inflated(body) if body[:1] == _DEFLATED else body)
+    try:
+        return _decode(inflated(body) if body[:1] == _DEFLATED else body)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def inflated(body: bytes) -> bytes:
@@ -88,10 +121,15 @@ def inflated(body: bytes) -> bytes:
 
 
 def walk(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, list[Row]]]:
-    """Return the rows of the log behind one, with their numbers."""
-    found: Any = connection.execute("SELECT id, body FROM entry_log WHERE id > ? ORDER BY id", (after,))
-    for number, body in found:
-        yield number, unpack(body)
+    """Return the rows of the log behind one, with their numbers. What is damaged is noted, and left out."""
+    found: Any = connection.execute("SELECT id, body, boot FROM entry_log WHERE id > ? ORDER BY id", (after,))
+    for number, body, boot in found:
+        try:
+            rows = unpack(body)
+        except msgspec.DecodeError as error:
+            left_out.note(connection, TABLE, number, error)
+            continue
+        yield number, [(*one, boot) for one in rows]
 
 
 def unsealed(connection: apsw.Connection) -> tuple[dict[int, list[Row]], int]:
@@ -111,6 +149,23 @@ def fresh(connection: apsw.Connection, channel: int) -> list[Row]:
     """Return what the log has of a channel and no block has."""
     sealed = connection.execute("SELECT sealed FROM channels WHERE id = ?", (channel,)).get or 0
     return [one for _, rows in walk(connection, sealed) for one in rows if one[0] == channel]
+
+
+def numbers(connection: apsw.Connection) -> dict[int, int]:
+    """Return the number that each channel has given last."""
+    found: dict[int, int] = dict(connection.execute("SELECT id, last_entry_id FROM channels"))
+    for _, rows in walk(connection):
+        found |= {row[0]: row[1] for row in rows if row[1] > found.get(row[0], 0)}
+    return found
+
+
+def skip(connection: apsw.Connection, given: Mapping[int, int]) -> None:
+    """Go on behind these numbers: they were given, and what they were given to is not here. In a transaction."""
+    connection.executemany(
+        "INSERT INTO channels (id, last_entry_id) VALUES (?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET last_entry_id = max(last_entry_id, excluded.last_entry_id)",
+        given.items(),
+    )
 
 
 def forget(connection: apsw.Connection, upto: int) -> None:

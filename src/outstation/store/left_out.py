@@ -14,7 +14,7 @@ import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """A row that cannot be unpacked. table: "blocks" or "packs"."""
+    """A row that cannot be unpacked. table: "blocks", "packs", "entry_blocks" or "entry_log"."""
 
     table: str
     id: int

@@ -13,7 +13,7 @@ import msgspec
 
 from outstation.core.readings import Millis, Reading
 from outstation.core.windows import WIDTHS, Tier
-from outstation.store import blocks, boots, chunks, damaged, forgetting, left_out, newest
+from outstation.store import blocks, boots, chunks, damaged, entry_blocks, forgetting, left_out, newest
 from outstation.store.boots import Boot
 from outstation.store.chunks import Chunk
 from outstation.store.columns import Column
@@ -67,6 +67,7 @@ class Log:
             self._boot = boots.restamp(self._connection, before, boot)
             if self._boot.offset != before.offset:
                 self.summarising.stamped_anew(self._boot.id, before.offset, self._boot.offset)
+                entry_blocks.stamped_anew(self._connection, self._boot.id, self._boot.offset - before.offset)
         else:
             if self._tail.rows:
                 self._close_tail()
@@ -79,6 +80,11 @@ class Log:
     def offset(self) -> Millis:
         """UTC minus boot time, as the boot in force has it."""
         return self._boot.offset
+
+    @property
+    def known_boot(self) -> boots.Known:
+        """The boot in force."""
+        return self._boot
 
     @property
     def sensors(self) -> int:
@@ -161,8 +167,8 @@ class Log:
 
     def move_damaged(self, row: left_out.Row, at: Millis) -> Lost | None:
         """Move a block or pack out of the way, if it is damaged; return what is lost. Inside a transaction."""
-        if (lost := damaged.move(self._connection, row, at)) is None:
-            return None
+        if (lost := damaged.move(self._connection, row, at)) is None or lost.of_entries:
+            return lost
         if lost.tier is not Tier.RAW:
             width = WIDTHS[lost.tier]
             self.summarising.lost(lost.sensor, width, range(lost.start, lost.end, width))

@@ -18,7 +18,7 @@ from outstation.core import retention
 from outstation.core.readings import Millis
 from outstation.core.retention import Frontier, Growth, Limits, Now, What
 from outstation.core.windows import DAY, FIVE_MINUTES, HOUR, Tier
-from outstation.store import chunks, file, packs, unsent
+from outstation.store import chunks, entry_blocks, file, packs, unsent
 from outstation.store.forgetting import BLOCK_ROW, Old, OldSummaries
 
 _TIERS = {
@@ -144,8 +144,14 @@ class Stock:
         newest = ((boot, self._connection.execute(_NEWEST, (boot.id,)).get) for boot in self._boots.values())
         recent = [boot for boot, end in newest if end is not None and end + boot.offset >= at - _RECENT]
         found = {sensor: sum(self._measured(sensor, boot, at) for boot in recent) for sensor in self.names}
-        of_each = (self._growth(sensor, a_day, limits) for sensor, a_day in found.items() if a_day)
-        return [growth for growths in of_each for growth in growths]
+        of_each = [self._growth(sensor, a_day, limits) for sensor, a_day in found.items() if a_day]
+        return [growth for growths in [*of_each, self._entries_growth(limits, at)] for growth in growths]
+
+    def _entries_growth(self, limits: Limits, at: Millis) -> Iterator[Growth]:
+        """Return what the entries of each channel of the last week add in a day."""
+        for size, start, end in self._connection.execute(entry_blocks.SINCE, (BLOCK_ROW, at - _RECENT)):
+            a_day = size * DAY / max(max(end, at - DAY) - start, HOUR)
+            yield Growth(a_day, None if limits.keep is None else start + limits.keep)
 
     def since(self) -> Millis | None:
         """Return since when there are readings, sealed or not."""

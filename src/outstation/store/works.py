@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import apsw
 
@@ -19,8 +18,20 @@ OnDisk = Callable[[apsw.Connection], T]
 """Work for the writer's thread."""
 
 
+class AllOrNothing(Generic[T]):
+    """Work with which the whole commit fails: what the log knows has moved on with it."""
+
+    def __init__(self, work: OnDisk[T]) -> None:
+        self._work = work
+
+    def __call__(self, connection: apsw.Connection) -> T:
+        return self._work(connection)
+
+
 def do(connection: apsw.Connection, work: OnDisk[Any]) -> Done:
-    """Do one piece of work; one that fails is undone and does not touch its neighbours."""
+    """Do one piece of work; one that fails is undone and does not touch its neighbours, unless it is AllOrNothing."""
+    if isinstance(work, AllOrNothing):  # nothing of it is undone alone, so no savepoint: each statement costs here
+        return work(connection), None
     connection.execute("SAVEPOINT work")
     try:
         result = work(connection)
@@ -31,20 +42,6 @@ def do(connection: apsw.Connection, work: OnDisk[Any]) -> Done:
         return None, error
     connection.execute("RELEASE work")
     return result, None
-
-
-def all_or_nothing(work: OnDisk[T]) -> OnDisk[T]:
-    """Return the work as one with which the whole commit fails: what the log knows has moved on with it."""
-
-    def whole(connection: apsw.Connection) -> T:
-        try:
-            return work(connection)
-        except Exception:
-            with contextlib.suppress(apsw.Error):
-                connection.execute("ROLLBACK")
-            raise
-
-    return whole
 
 
 def noting(subject: str, text: str) -> OnDisk[None]:

@@ -116,7 +116,7 @@ class Writer:
 
     def record(self, columns: Sequence[Column]) -> Callable[[apsw.Connection], Recorded]:
         """Return the work of storing columns. When it fails the whole commit does: what the log knows has moved on."""
-        return works.all_or_nothing(lambda _: self.log.record(columns))
+        return works.AllOrNothing(lambda _: self.log.record(columns))
 
     def record_with(
         self, calls: Sequence[Sequence[Reading]], work: Callable[[apsw.Connection], T]
@@ -127,7 +127,7 @@ class Writer:
             self.log.append(self.log.sort(calls))
             return work(connection)
 
-        return works.all_or_nothing(whole)
+        return works.AllOrNothing(whole)
 
     def relearn(self, work: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:
         """Return the work, in a transaction of its own, of changing what the log knows: it reads that anew."""
@@ -194,11 +194,13 @@ class Writer:
         while not (self._is_asked() or self._closing):
             self.asleep = True  # first: whoever comes after this line rings
             wait = self._until_due()
-            if (wait is not None and wait <= 0) or self._is_gone():
+            if (wait is not None and wait <= 0) or self._is_asked() or self._closing:
                 break
-            if not (self._is_asked() or self._closing):
-                with contextlib.suppress(queue.Empty):
-                    self._bell.get(timeout=min(_LOOK_EVERY if wait is None else wait, _LOOK_EVERY) / 1000)
+            try:
+                self._bell.get(timeout=min(_LOOK_EVERY if wait is None else wait, _LOOK_EVERY) / 1000)
+            except queue.Empty:
+                if self._is_gone():
+                    break
         self.asleep = False
 
     def _until_due(self) -> Millis | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from outstation.wire import RefusedError, kernel, simulated
+from outstation.wire import RefusedError, kernel, pwm, simulated
 from outstation.wire.outputs import Output
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ _GONE = (errno.ENODEV, errno.EPIPE, errno.ECONNRESET)
 
 
 class Pin:
-    """One output line of this machine."""
+    """One output line of this machine, or a channel of PWM."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -39,6 +39,8 @@ class Pin:
                 wanted.chip, wanted.pin, level=wanted.safe, active_low=wanted.active_low, holder=name
             )
             self._line = self._chip.fileno()
+        elif wanted.kind == "pwm":
+            self._line = pwm.request(wanted.chip, wanted.pin, level=wanted.safe, active_low=wanted.active_low)
         else:
             chip = wanted.chip or kernel.header_chip(kernel.chips())
             self._line = kernel.request_output(
@@ -70,6 +72,8 @@ class Pin:
     def _set(self, level: bool) -> None:
         if self._chip is not None:
             simulated.ask(self._chip, "set", str(int(level)))
+        elif self.output.kind == "pwm":
+            pwm.drive(self.output.chip, self.output.pin, level=level, active_low=self.output.active_low)
         elif self._line is not None:
             kernel.set_level(self._line, level)
 
@@ -82,6 +86,8 @@ class Pin:
         try:
             if self._chip is not None:
                 simulated.ask(self._chip, "get")
+            elif self.output.kind == "pwm":
+                return pwm.is_there(self.output.chip, self.output.pin)
             elif self._line is not None:
                 kernel.get(self._line)
         except (RefusedError, OSError):

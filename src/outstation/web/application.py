@@ -150,7 +150,7 @@ def _own_routes(site: Site) -> list[Route]:
 def _forget_unheard(node: Node, names: Sequence[str]) -> None:
     """Forget the sensors of a board that never said anything: nobody could delete them."""
     for name in names:
-        if (state := node.sensors.get(name)) and state.newest is None and not node.decisions.looks_at(name):
+        if (state := node.sensors.get(name)) and state.newest is None and not node.looks_at(name):
             node.forget(name)
 
 

@@ -142,8 +142,8 @@ class Protocol(HttpToolsProtocol):
         if self.reading is not None:
             return  # What follows a chunked body was not before the gate: it is no header.
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+        if name == b"expect" and value.lower() == b"100-continue" and self.parser.get_http_version() != "1.0":
+            self.expect_100_continue = True  # HTTP/1.0 knows none (RFC 9110, section 10.1.1)
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -237,8 +237,10 @@ class Protocol(HttpToolsProtocol):
             and sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS
         ):
             return _too_many_headers()
-        if (known := self.gate.known_urls.get(url)) is not None and not self.parser.should_upgrade():
-            return Pending(self.parser.get_method().decode("ascii"), known, b"", self.headers, self.peer)
+        start, _, query = url.partition(b"?")
+        known = self.gate.known_paths.get(start)
+        if known is not None and b"#" not in query and not self.parser.should_upgrade():
+            return Pending(self.parser.get_method().decode("ascii"), known, query, self.headers, self.peer)
         try:
             parsed = httptools.parse_url(url)
             path = parsed.path.decode("ascii")
@@ -335,9 +337,8 @@ class Protocol(HttpToolsProtocol):
         if answer.status >= _REFUSED:
             self.gate.refusals.note(pending, answer.status)
         admitted = pending.admitted
-        if shared := self.gate.cors(pending, admitted.route if type(admitted) is Admission else None):
-            answer = Response(answer.body, answer.status, answer.content_type, (*answer.headers, *shared))
-        transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD"))
+        shared = self.gate.cors(pending, admitted.route if type(admitted) is Admission else None)
+        transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD", more=shared))
         if not pending.keep_alive:
             self._hang_up()
 

@@ -6,11 +6,9 @@ suffers for its neighbours; and nothing that came in is sent back.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import msgspec
 
-from outstation import clock
+from outstation.engine.guesses import WAIT, Guesses
 from outstation.http import JSON, NOBODY, Principal, Request, Response, problem
 from outstation.routes import SCOPES, Route, Scope, Table
 from outstation.store.keys import Key, Keys
@@ -21,12 +19,6 @@ from outstation.web.refusals import Refusals
 
 CONTROL_SOCKET = Principal("control socket", frozenset(SCOPES))
 READER = Principal("anonymous", frozenset({"read"}))
-
-GUESSES, GUESSES_AN_ADDRESS, GUESS_SPAN = 10, 60, 60_000
-"""Wrong keys in a minute before 429: with one beginning from one address, and from one address at all."""
-
-_REMEMBERED = 4_096
-"""Guessers remembered at once: past these the oldest are forgotten, so that guessing cannot fill the memory."""
 
 _KEYS = (b"x-api-key", b"authorization")
 _ANY_ORIGIN = ((b"Access-Control-Allow-Origin", b"*"),)
@@ -63,14 +55,14 @@ class Gate:
         sessions: Sessions | None = None,
         cookie: str = "",
     ) -> None:
-        self.known_urls = {path.encode(): path for path in table.fixed}
+        self.known_paths = {path.encode(): path for path in table.fixed}
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
         self.refusals = Refusals(table)
         self._sessions, self._cookie = sessions, cookie.encode()
         self._public = frozenset(public)
         self._origins = frozenset(origin.encode() for origin in origins)
         self._has_open_routes = any(route.any_origin for route in table.routes)
-        self._guesses: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+        self._guesses = Guesses()
 
     def admit(self, request: Request) -> Admission | Response:
         """Return the admission, or the refusal to send."""
@@ -182,19 +174,9 @@ class Gate:
 
     def _wrong_key(self, address: str, text: str, scope: str) -> Response:
         """Refuse a wrong key, and after too many guesses say so; only wrong keys ever come here."""
-        many = self._guess((address, text[:8]), GUESSES) | self._guess((address, ""), GUESSES_AN_ADDRESS)
-        if many:
-            wait = ((b"Retry-After", b"%d" % (GUESS_SPAN // 1000)),)
-            return problem(429, "Too many wrong keys from this address; wait a minute.", headers=wait)
+        if self._guesses.are_too_many(address, text):
+            return problem(429, "Too many wrong keys from this address; wait a minute.", headers=WAIT)
         return _unauthorised(f"This key is not known or was revoked; {_how_to_make(scope)}.")
-
-    def _guess(self, guesser: tuple[str, str], most: int) -> bool:
-        now = clock.now()
-        guesses = [time for time in self._guesses.pop(guesser, []) if now - time < GUESS_SPAN]
-        self._guesses[guesser] = [*guesses, now][-most - 1 :]
-        while len(self._guesses) > _REMEMBERED:
-            self._guesses.popitem(last=False)
-        return len(guesses) >= most
 
 
 _LOOKING = ("GET", "HEAD")
@@ -268,7 +250,8 @@ def _is_a_browsers_doing(headers: dict[bytes, bytes]) -> bool:
     """Tell whether a page of another site, or a browser that looks ahead, sent this (Fetch Metadata)."""
     if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
         return True
-    return b"prefetch" in headers.get(b"sec-purpose", b"") or b"prefetch" in headers.get(b"purpose", b"")
+    purpose = headers.get(b"sec-purpose", b"") + headers.get(b"purpose", b"")
+    return bool(purpose) and b"prefetch" in purpose
 
 
 def too_large(route: Route) -> Response:

@@ -1,7 +1,8 @@
 """The small file of its own, DATA/outputs, from which every output can be made safe without the data file or a config.
 
-One line an output, fields split by tabs: kind (gpio, simulated or driver), name, chip, pin, active low, safe level.
-chip: a device such as /dev/gpiochip0, empty for the header's; for a simulated one its socket. Written by
+One line an output, fields split by tabs: kind (gpio, simulated, pwm, driver), name, chip, pin, active low, safe level.
+chip: a device such as /dev/gpiochip0, empty for the header's; for a simulated one its socket; for PWM its folder, and
+the pin is its channel. Written by
 `outstation run` before the first line is requested, replaced as a whole, never changed in between.
 """
 
@@ -12,7 +13,7 @@ import os
 
 NAME = "outputs"
 
-_KINDS = ("gpio", "simulated", "driver")
+_KINDS = ("gpio", "simulated", "pwm", "driver")
 
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"))
 

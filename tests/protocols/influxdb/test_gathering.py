@@ -39,13 +39,18 @@ PLAIN = st.builds(
 BODIES = st.lists(PLAIN | st.sampled_from(["", "# no", "x"]) | MESSY, max_size=8) | st.lists(PLAIN, max_size=12)
 
 
+def sensor(measurement: str, tags: dict[str, str], field: str, device: str | None = None) -> str:
+    """The name of a series, whoever else has it."""
+    return naming._sensor(measurement, tuple(tags.items()), field, device)[0]
+
+
 def said(gathered: Gathered) -> str:
     """Everything, with its types, whichever sensor came first."""
     return repr((sorted(gathered.columns.items()), sorted(gathered.now.items()), gathered.bad))
 
 
 def carefully(text: str, precision: str) -> Gathered:
-    found = gathering._careful(text, PRECISIONS[precision], naming.sensor)
+    found = gathering._careful(text, PRECISIONS[precision], sensor)
     return gathering._in_order(found)
 
 
@@ -59,7 +64,7 @@ def carefully(text: str, precision: str) -> Gathered:
 @example("b,x=1,y=2 f=1 1\nb,y=2,x=1 f=2 1\nb,x=1,y=2 f=3 1", "ms")
 @settings(max_examples=300, deadline=None)
 def test_a_body_says_the_same_however_it_is_read(text: str, precision: str) -> None:
-    quickly = gathering._plain(text, PRECISIONS[precision], naming.sensor)
+    quickly = gathering._plain(text, PRECISIONS[precision], sensor)
     if quickly is not None:
         assert said(gathering._in_order(quickly)) == said(carefully(text, precision))
 
@@ -68,14 +73,14 @@ def test_a_body_says_the_same_however_it_is_read(text: str, precision: str) -> N
 @settings(max_examples=50, deadline=None)
 def test_plain_lines_go_the_quick_way(text: str) -> None:
     heads = [line.partition(" ")[0] for line in text.split("\n")]
-    found = gathering._plain(text, (1, 1), naming.sensor)
+    found = gathering._plain(text, (1, 1), sensor)
     assert found is not None or len(set(heads)) < len(heads), "only a sensor of two shapes needs care"
 
 
 @given(BODIES.map("\n".join))
 @settings(max_examples=80, deadline=None)
 def test_whatever_is_taken_can_be_stored(text: str) -> None:
-    gathered = gather(text, "ns", naming.sensor)
+    gathered = gather(text, "ns", sensor)
     for times, values in gathered.columns.values():
         assert times == sorted(set(times))
         assert len(times) == len(values) > 0
@@ -83,7 +88,7 @@ def test_whatever_is_taken_can_be_stored(text: str) -> None:
 
 
 def test_of_two_lines_for_one_time_the_last_counts() -> None:
-    gathered = gather("a f=1 2\na f=2 1\na f=3 2", "ms", naming.sensor)
+    gathered = gather("a f=1 2\na f=2 1\na f=3 2", "ms", sensor)
     assert gathered.columns == {"a/f": ([1, 2], [2.0, 3.0])}
 
 
@@ -95,7 +100,7 @@ def test_lines_of_a_whole_machine_go_the_quick_way_too() -> None:
         "system,host=pi load1=1",
     ]
     text = "\n".join(f"{shape} {at}" for at in range(5) for shape in shapes)
-    found = gathering._plain(text, (1, 1), naming.sensor)
+    found = gathering._plain(text, (1, 1), sensor)
     assert found is not None
     assert len(found.columns) == 5
     assert found.columns["pi-mem/used"] == ([0, 1, 2, 3, 4], [7] * 5)
@@ -120,7 +125,7 @@ def test_measurement_tags_and_field_are_a_name(line: str, device: str | None, na
     (read,) = wire.read(line)
     assert isinstance(read, wire.Line)
     (field,) = read.fields
-    assert naming.sensor(read.measurement, read.tags, field, device) == name
+    assert sensor(read.measurement, read.tags, field, device) == name
 
 
 @given(st.text(min_size=1), st.dictionaries(st.text(min_size=1), st.text(min_size=1), max_size=3), st.text(min_size=1))
@@ -129,10 +134,10 @@ def test_whatever_it_is_called_it_gets_a_name_that_the_api_knows(
 ) -> None:
     from outstation.web.api.incoming import _NAME
 
-    assert _NAME.fullmatch(naming.sensor(measurement, tags, field))
+    assert _NAME.fullmatch(sensor(measurement, tags, field))
 
 
 def test_long_names_that_differ_at_their_end_stay_apart() -> None:
-    one, two = (naming.sensor("m" * 70, {"device": "d" * 70}, f"f{number}") for number in (1, 2))
+    one, two = (sensor("m" * 70, {"device": "d" * 70}, f"f{number}") for number in (1, 2))
     assert one != two
     assert max(map(len, one.split("/"))) == 64

@@ -28,6 +28,12 @@ clock = "trust"
 name = "hot"
 when = "oven/temperature > 200"
 alert = { message = "hot" }
+
+[[devices]]
+name = "hut"
+channel = 7
+write_key = "Q7WK2ZB9XHT4RM6C"
+fields = ["temperature"]
 """
 
 V1, V2 = "/write?db=garden", "/api/v2/write?org=home&bucket=garden"
@@ -174,6 +180,15 @@ def test_a_key_that_may_only_read_is_forbidden_and_one_of_a_device_writes_for_it
     assert newest(node, "cellar/wine_attic") == 12.0
 
 
+def test_it_is_known_when_a_board_with_a_key_was_heard_and_who_was_refused(node: Running) -> None:
+    key = make_key(node, "write", device="hut")
+    assert write(node, "hut temperature=1", V1, {"Authorization": f"Token {key}"}).status == 204
+    assert write(node, "hut temperature=1", V1, {"Authorization": "Token u:GuessedKey"}).status == 401
+    seen = node.get("/api/devices", {"X-API-Key": KEY}).json
+    assert [device["last_heard"] is not None for device in seen["devices"]] == [True]
+    assert "Gue" in str(seen["refusals"])
+
+
 def test_telegraf_creates_its_database_at_every_start(node: Running) -> None:
     form = {**TOKEN, "Content-Type": "application/x-www-form-urlencoded"}
     answer = node.request("POST", "/query", "q=CREATE+DATABASE+%22telegraf%22", form)
@@ -188,6 +203,10 @@ def test_clients_look_whether_somebody_is_here(node: Running) -> None:
     for method in ("GET", "HEAD", "POST"):
         answer = node.request(method, "/ping", headers={"Host": "influx.example"})
         assert (answer.status, answer.headers["x-influxdb-version"]) == (204, "1.8.10")
+    verbose = node.get("/ping?verbose=true&u=a&p=b")  # InfluxDB-Client-for-Arduino takes nothing but 200
+    assert (verbose.status, verbose.json) == (200, {"version": "1.8.10"})
+    for path in ("/ping", "/query?q=CREATE+DATABASE+x"):  # the Python client of version 1, with gzip=True
+        assert node.get(path, TOKEN | GZIP).status in (200, 204)
     health = node.get("/health").json
     assert (health["name"], health["status"], health["version"][:2]) == ("influxdb", "pass", "v2")
 
@@ -200,6 +219,9 @@ def test_clients_look_whether_somebody_is_here(node: Running) -> None:
         (f"{V2}&precision=h", b"a b=1", {}, 400),
         (V1, b"a b=1", GZIP, 400),
         (V1, gzip.compress(b"a b=1", mtime=0)[:-4], GZIP, 400),
+        (V1, gzip.compress(b"a b=1\n", mtime=0) + b"a c=1", GZIP, 400),
+        (V1, gzip.compress(b"a b=1\n", mtime=0) + gzip.compress(b" " * 2**21, mtime=0), GZIP, 413),
+        (V1, b"x\n" * 50_001, {}, 413),
         (V1, gzip.compress(b" " * 2**21, mtime=0), GZIP, 413),
         (V1, b"a " + b"b=1," * 50_000 + b"b=1", {}, 413),
         (V1, b"a b=\xff", {}, 400),
@@ -213,6 +235,36 @@ def test_what_cannot_be_read_is_refused_in_json(
     assert answer.status == status
     assert answer.headers["content-type"] == "application/json"
     assert set(answer.json) in ({"error"}, {"code", "message"})
+
+
+def test_a_body_may_be_packed_in_parts(node: Running) -> None:
+    """As `cat a.gz b.gz` makes it; influxd 1.6.7 reads all of it."""
+    body = b"".join(gzip.compress(f"parts f{part}={part}\n".encode()) for part in range(3))
+    assert write(node, body, V1, TOKEN | GZIP).status == 204
+    assert [newest(node, f"parts/f{part}") for part in range(3)] == [0.0, 1.0, 2.0]
+
+
+def test_a_body_whose_length_is_not_said_is_not_called_written(node: Running) -> None:
+    answer = node.raw(f"POST {V1} HTTP/1.0\r\nAuthorization: Token {KEY}\r\n\r\nunsaid value=1".encode())
+    assert answer.startswith(b"HTTP/1.1 411 ")
+
+
+def test_series_that_would_have_one_name_are_two_sensors(node: Running) -> None:
+    assert write(node, "net,port=a in=1 1000\nnet,wall=a in=2 1000", f"{V1}&precision=s").status == 204
+    apart = [name for name in node.get("/api/status").json["sensors"] if name.startswith("net/")]
+    assert sorted(stored_since_1970(node, name) for name in apart) == [[1.0], [2.0]]
+
+
+def stored_since_1970(node: Running, sensor: str) -> list[float]:
+    answer = node.get(f"/api/readings?sensor={sensor}&start=1970-01-01T00:00:00Z")
+    return [each["value"] for each in answer.json["readings"]]
+
+
+def test_a_device_that_is_full_keeps_no_other_out(node: Running) -> None:
+    fields = ",".join(f"f{number:02}=1" for number in range(66))
+    answer = write(node, f"full {fields}\nwide y=1")
+    assert (answer.status, error(answer)[-9:]) == (400, "dropped=2")
+    assert (newest(node, "full/f63"), newest(node, "full/f64"), newest(node, "wide/y")) == (1.0, None, 1.0)
 
 
 def test_an_empty_body_is_nothing_to_complain_about(node: Running) -> None:

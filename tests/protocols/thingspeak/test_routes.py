@@ -52,6 +52,12 @@ def test_an_old_board_says_get_and_http_1_0_and_reads_until_the_end(node: Runnin
     assert answer.endswith(b"\r\n\r\n20.5")
 
 
+@pytest.mark.parametrize("query", ["field1=4?2&x=/", "x=%20&field1=4?2", "field1=4?2#field1=9", "?&field1=4?2"])
+def test_a_query_ends_where_a_fragment_begins_and_nowhere_else(node: Running, query: str) -> None:
+    node.raw(f"GET /update?api_key={WRITE}&{query} HTTP/1.0\r\n\r\n".encode())
+    assert last(node, 1, 1, READ) == "4?2"
+
+
 def test_the_arduino_library_posts_unencoded_under_a_foreign_host(node: Running) -> None:
     body = b"field1=21.5 C&field2=+55&lat=51.5&long=-0.1&status=caf\xc3\xa9 & co&headers=false"
     request = b"".join(

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from urllib.parse import urlencode
+import re
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,26 @@ def test_any_text_has_a_value_that_can_be_stored(text: str) -> None:
         assert value == text
 
 
+_SHAPES = (
+    (r"[+-]?\d{1,19}", int),
+    (r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", float),
+    (r"[+-]?\d+,\d+", lambda text: float(text.replace(",", "."))),
+)
+
+
+@given(st.text(st.sampled_from("0019+-.,eE _x"), max_size=24))
+def test_one_look_at_a_text_tells_what_three_would(text: str) -> None:
+    made = [make(text.strip()) for shape, make in _SHAPES if re.fullmatch(shape, text.strip(), re.ASCII)]
+    fits = [one for one in made if isinstance(one, float) or -(2**63) <= one < 2**63]
+    expected = fits[0] if fits and math.isfinite(fits[0]) else text
+    assert repr(wire.value(text)) == repr(expected)
+
+
+@given(st.text(st.sampled_from("ab1=&;. ?/"), max_size=40))
+def test_what_needs_no_decoding_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    assert wire.parameters(text.encode()) == dict(parse_qsl(text, keep_blank_values=True))
+
+
 @given(st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=50), max_size=20))
 def test_what_a_form_says_is_what_is_read(params: dict[str, str]) -> None:
     assert wire.parameters(urlencode(params).encode()) == params
@@ -71,7 +92,7 @@ def test_any_bytes_are_parameters_or_refused(query: bytes, body: bytes) -> None:
         params = wire.parameters(query, bytearray(body))
         wire.key([], params)
         wire.created_at(params)
-        for text in wire.texts(params, ADDRESS).values():
+        for text in filter(None, wire.fields(params, ADDRESS)):
             assert 0 < len(text.encode()) <= MAX_TEXT
     except RefusedError:
         pass
@@ -111,7 +132,7 @@ def test_the_key_is_in_a_header_or_else_in_a_parameter(
 
 def test_fields_are_kept_as_they_were_sent() -> None:
     params = {"field1": "72.30", "2": "x", "field3": "", "field8": " 1", "field9": "no field", "field0": "no field"}
-    assert wire.texts(params, ADDRESS) == {1: "72.30", 2: "x", 8: " 1"}
+    assert wire.fields(params, ADDRESS) == ("72.30", "x", None, None, None, None, None, " 1")
 
 
 @pytest.mark.parametrize(
@@ -119,17 +140,17 @@ def test_fields_are_kept_as_they_were_sent() -> None:
     [("1\\n", "1"), ("1\\r\\n", "1"), ("1\\r", "1"), ("1\\n\\n", "1\\n"), ("1\r\n", "1\r\n"), ("\\n", None)],
 )
 def test_a_line_end_that_was_sent_as_two_characters_is_taken_off(sent: str, kept: str | None) -> None:
-    assert wire.texts({"field1": sent}, ADDRESS).get(1) == kept
+    assert wire.fields({"field1": sent}, ADDRESS)[0] == kept
 
 
 def test_the_senders_address_has_a_word_of_its_own() -> None:
-    assert wire.texts({"field1": "ip_address"}, ADDRESS) == {1: ADDRESS}
+    assert wire.fields({"field1": "ip_address"}, ADDRESS)[0] == ADDRESS
 
 
 @pytest.mark.parametrize("text", ["x" * 256, "é" * 128, "a\0b"])
 def test_a_text_that_is_too_long_or_has_a_nul_is_refused(text: str) -> None:
     with pytest.raises(RefusedError, match="field2"):
-        wire.texts({"field2": text}, ADDRESS)
+        wire.fields({"field2": text}, ADDRESS)
 
 
 @pytest.mark.parametrize(

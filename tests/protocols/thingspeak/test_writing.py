@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from outstation import clock
+from outstation.protocols.thingspeak import shapes
+from outstation.store.database import Boot, Store
+from outstation.store.entries import Entries
 from tests.protocols.thingspeak.given import OTHER, READ, WRITE, config
 from tests.running import KEY, Answer, Running
+from tests.store.given import DAY, in_store
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,9 @@ def test_a_body_may_be_json_and_its_numbers_stay_as_they_were_written(node: Runn
     assert answer.json["created_at"].endswith("Z")
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{", '{"field1":"\\ud800"}', '{"field1":"a\\u0000"}', "\xff"])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{", '{"field1":' + "[" * 9_000, '{"field1":"\\ud800"}', '{"field1":"a\\u0000"}', "\xff"]
+)
 def test_what_is_no_entry_is_refused_as_json(node: Running, body: str) -> None:
     headers = {"Content-Type": "application/json", "X-THINGSPEAKAPIKEY": WRITE}
     answer = node.request("POST", "/update.json", body.encode("latin-1"), headers)
@@ -109,7 +119,12 @@ def test_what_is_refused_in_bulk_is_refused_whole_and_with_a_reason(node: Runnin
     assert error(bulk(node, [good] * 10_001)) == (413, "413", "error_request_too_large")
     for wrong in ({"created_at": "soon"}, {"delta_t": -1}, {"delta_t": 1e99}, {"field1": "x" * 256}):
         assert error(bulk(node, [good, wrong])) == (400, "400", "error_bad_request")
-    for body in ("{", '{"updates":[]}', '{"write_api_key":"x","updates":[1]}'):
+    for body in (
+        "{",
+        '{"write_api_key":"x","updates":[{"a":' + "[" * 500_000,
+        '{"updates":[]}',
+        '{"write_api_key":"x","updates":[1]}',
+    ):
         answer = node.request("POST", "/channels/1/bulk_update.json", body)
         assert error(answer) == (400, "400", "error_bad_request")
     assert len(feeds(node, 1, "results=8000")) == before
@@ -142,6 +157,56 @@ def test_twenty_boards_behind_one_address_lose_nothing_though_one_has_a_wrong_ke
     found = feeds(node, 2, "results=95")
     assert sorted(one["entry_id"] for one in found) == list(range(before + 1, before + 96))
     assert {one["field1"] for one in found} == {f"{number}.{one}0" for number in range(1, 20) for one in range(5)}
+
+
+def test_guessing_is_429_and_neither_neighbours_nor_the_owner_suffer(node: Running) -> None:
+    """A key of each kind is tried eleven times: the last is told to wait, whatever it asks for."""
+    mac = "/mac=6c:ef:7f:3b:9d:e8/field=1/data=1"
+    paths = {
+        "/update?field1=1&api_key=GUESSED1": (400, b"0"),
+        "/channels/1/feeds.json?api_key=GUESSED2": (400, b"-1"),
+        "/channels/1/fields/1/last.txt?api_key=GUESSED3": (200, b"-1"),
+        f"/update/API_key=GUESSED{mac}": (403, b"No station with this address writes with this key.\n"),
+    }
+    for path, said in paths.items():
+        answers = [node.get(f"{path}{number}" if "field1=" in path else path) for number in range(10, 21)]
+        assert {(answer.status, answer.body) for answer in answers[:10]} == {said}
+        assert (answers[10].status, answers[10].headers["retry-after"]) == (429, "60")
+    assert error(bulk(node, [{}], key="GUESSED1")) == (429, "429", "error_too_many_requests")
+    answers = [node.get(f"/update?field1=1&api_key={number:016}") for number in range(70)]  # always another one
+    assert (answers[-1].status, answers[-1].body) == (429, b"0")
+    assert node.get(f"/update?api_key={OTHER}&field1=0").status == 200
+    assert node.get(f"/channels/1/feeds.json?api_key={READ}").status == 200
+    assert node.get("/api/devices", key=KEY).json["refusals"][0]["count"] >= 1
+
+
+def test_no_spreadsheet_runs_what_a_board_sends_and_numbers_stay_to_the_letter(node: Running) -> None:
+    sent = ["=1+1", "@SUM(A1)", "-5.0", "+1,5", "\t=x", "'=x", "'fine'", "-"]
+    for text in sent:
+        assert node.get(f"/update?api_key={OTHER}&field1={quote(text)}").status == 200
+    answer = node.get(f"/channels/2/feeds.csv?results={len(sent)}").body.decode()
+    cells = [row["field1"] for row in csv.DictReader(answer.splitlines())]
+    assert cells == ["'=1+1", "'@SUM(A1)", "-5.0", "+1,5", "'\t=x", "''=x", "'fine'", "'-"]
+    assert [shapes.said(cell) for cell in cells] == sent
+    assert [one["field1"] for one in feeds(node, 2, f"results={len(sent)}")] == sent
+
+
+def test_entries_of_a_clock_that_is_set_later_are_put_right(tmp_path: Path) -> None:
+    board = f'name = "b"\nchannel = 9\nwrite_key = "{WRITE}"\nmac = "6c:ef:7f:3b:9d:e8"\nfields = ["a"]\n'
+    with Running(tmp_path / "data", f"[[devices]]\n{board}", module="tests.web.unset_clock") as node:
+        assert node.get(f"/update?api_key={WRITE}&field1=1").body == b"1"
+        assert node.get(f"/update/API_key={WRITE}/mac=6c:ef:7f:3b:9d:e8/field=1/data=2").body == b"ok\n"
+        assert bulk(node, [{"delta_t": 0, "field1": 3}], channel=9).status == 202
+        assert node.get(f"/update?api_key={WRITE}&field1=4&created_at=2018-01-30T10:26:21Z").body == b"4"
+
+    async def times(store: Store) -> list[float]:
+        return [(one.at - clock.at()) / DAY for one in Entries(store).of_channel(9)]
+
+    moment = clock.moment()
+    later = Boot(clock.boot_id(), moment.at - moment.now + 900 * DAY, clock.Trust.SYNCHRONISED)
+    given, *ours = in_store(tmp_path / "data", times, later)
+    assert ours == pytest.approx([900] * 3, abs=0.01)
+    assert given < 0
 
 
 def test_bulk_is_spoken_on_a_raw_socket_by_http_1_0(node: Running) -> None:

@@ -7,14 +7,16 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from outstation.core.conditions.evaluation import constant
+from outstation.core.conditions.formulas import ALIKE, FORMULAS
 from outstation.core.conditions.mistakes import Mistake, nearest
 from outstation.core.conditions.tree import (
     Age,
     Arithmetic,
     Between,
+    Call,
     Compare,
-    Condition,
     Duration,
+    Expression,
     Function,
     Minus,
     Node,
@@ -24,6 +26,7 @@ from outstation.core.conditions.tree import (
     Span,
     State,
     Sun,
+    Whole,
     walk,
 )
 from outstation.core.conditions.writing import written
@@ -49,12 +52,20 @@ class Known(msgspec.Struct, frozen=True):
     place: bool = False
 
 
-def check(condition: Condition, known: Known) -> list[Mistake]:
-    """Return all that is wrong with a condition on a node, in the order of the text."""
+def check(condition: Whole, known: Known) -> list[Mistake]:
+    """Return all that is wrong with a condition, or a value, on a node, in the order of the text."""
     checker = _Checker(condition.text, known)
     for node in walk(condition.root):
         checker.look_at(node)
+    if isinstance(condition, Expression):
+        checker.look_at_value(condition.root)
     return sorted(checker.mistakes, key=lambda mistake: mistake.start)
+
+
+def unit_of(value: Expression, known: Known) -> str:
+    """Return the unit of a value; empty where it has none, or nobody knows it."""
+    kind = _Checker(value.text, known).kind(value.root)
+    return _ANY if kind in (_DURATION, _READINGS) else kind
 
 
 class _Checker:
@@ -78,12 +89,21 @@ class _Checker:
                 self._changing(node, node.left, node.right)
             case Between():
                 self._range(node)
+            case Call():
+                self._arguments(node)
             case Arithmetic(sign="+" | "-"):
                 self._alike(node.left, node.right)
             case Arithmetic(sign="*"):
                 self._factors(node)
             case Arithmetic():
                 self._divisor(node)
+
+    def look_at_value(self, node: Quantity) -> None:
+        """Look at a quantity that stands by itself."""
+        if self.kind(node) == _DURATION:
+            self._wrong(node, "expected a number, found a duration; divide it by one, such as age(x) / 1s.")
+        elif not any(isinstance(part, Sensor) for part in walk(node)):
+            self._wrong(node, "expected a sensor in it: this one never changes.")
 
     def _sensor(self, node: Sensor) -> None:
         name, known = node.name, self._known
@@ -97,7 +117,7 @@ class _Checker:
 
     # Kinds.
 
-    def _kind(self, node: Quantity) -> str:
+    def kind(self, node: Quantity) -> str:
         """Return the kind of a quantity, be it right or wrong inside."""
         match node:
             case Duration() | Age():
@@ -107,16 +127,20 @@ class _Checker:
             case Setting():
                 return self._known.settings.get(node.name, _ANY)
             case Span():
-                return _of_statistic(node.function, self._kind(node.sensor))
+                return _of_statistic(node.function, self.kind(node.sensor))
             case Minus():
-                return self._kind(node.part)
+                return self.kind(node.part)
+            case Call():
+                gives = FORMULAS[node.formula].gives
+                kinds = filter(None, map(self.kind, node.arguments))
+                return next(kinds, _ANY) if gives == ALIKE else gives
             case Arithmetic():
-                return _of_arithmetic(node.sign, self._kind(node.left), self._kind(node.right))
+                return _of_arithmetic(node.sign, self.kind(node.left), self.kind(node.right))
         return _ANY
 
     def _alike(self, left: Quantity, right: Quantity) -> None:
         """Expect two quantities of which one can be compared with the other, or added to it."""
-        one, other = self._kind(left), self._kind(right)
+        one, other = self.kind(left), self.kind(right)
         if one == other or (_DURATION not in (one, other) and _ANY in (one, other)):
             return
         cure = f"; {written(right)} is a time, and numbers have no unit" if isinstance(right, Duration) else ""
@@ -137,14 +161,23 @@ class _Checker:
         if changing and low is not None and high is not None and low > high:
             self._wrong(node.low, "expected the lower bound first: nothing lies between these two.")
 
+    def _arguments(self, node: Call) -> None:
+        """Expect each argument in the unit that the formula is for, or like the first."""
+        for unit, argument in zip(FORMULAS[node.formula].takes, node.arguments, strict=True):
+            kind = self.kind(argument)
+            if unit == ALIKE:
+                self._alike(node.arguments[0], argument)
+            elif kind == _DURATION or (unit and kind not in (_ANY, unit)):
+                self._wrong(argument, f"expected {_told(unit)} in {node.formula}(...), found {_told(kind)}.")
+
     def _factors(self, node: Arithmetic) -> None:
-        left, right = self._kind(node.left), self._kind(node.right)
+        left, right = self.kind(node.left), self.kind(node.right)
         other = right if left == _DURATION else left
         if _DURATION in (left, right) and other not in _PLAIN:
             self._wrong(node, f"expected a plain number to multiply a duration by, found {_told(other)}.")
 
     def _divisor(self, node: Arithmetic) -> None:
-        left, right = self._kind(node.left), self._kind(node.right)
+        left, right = self.kind(node.left), self.kind(node.right)
         if left == _DURATION and right not in (_DURATION, *_PLAIN):
             self._wrong(node.right, f"expected a plain number to divide a duration by, found {_told(right)}.")
         if constant(node.right) == 0:

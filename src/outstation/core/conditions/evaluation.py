@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from outstation.core.conditions.formulas import FORMULAS
 from outstation.core.conditions.tree import (
     Age,
     And,
     Arithmetic,
     Between,
+    Call,
     Clock,
     Compare,
     Condition,
@@ -151,14 +153,16 @@ def measurer(node: Quantity) -> Measure:
             return _span(node)
         case Age():
             return _age(node.sensor.name)
+        case Call():
+            return _call(FORMULAS[node.formula].work_out, [measurer(part) for part in node.arguments])
         case Minus():
             return _minus(measurer(node.part))
     return _arithmetic(_SIGNS[node.sign], measurer(node.left), measurer(node.right))
 
 
 def constant(node: Quantity) -> float | None:
-    """Return a quantity that is the same whatever happens; None for any other, and for a division by zero."""
-    if not all(isinstance(part, Number | Duration | Minus | Arithmetic) for part in walk(node)):
+    """Return a quantity that is the same whatever happens; None for any other, and for one that has no answer."""
+    if not all(isinstance(part, Number | Duration | Call | Minus | Arithmetic) for part in walk(node)):
         return None
     nobody: Any = None  # Nothing in it looks at anything.
     return measurer(node)(nobody)
@@ -320,6 +324,14 @@ def _span(node: Span) -> Measure:
     return measure
 
 
+def _call(formula: Callable[..., float], arguments: Sequence[Measure]) -> Measure:
+    def measure(view: View) -> float | None:
+        found = [argument(view) for argument in arguments]
+        return None if None in found else _worked_out(formula, *found)
+
+    return measure
+
+
 def _minus(part: Measure) -> Measure:
     def measure(view: View) -> float | None:
         value = part(view)
@@ -331,13 +343,15 @@ def _minus(part: Measure) -> Measure:
 def _arithmetic(sign: Callable[[Any, Any], Any], left: Measure, right: Measure) -> Measure:
     def measure(view: View) -> float | None:
         one, two = left(view), right(view)
-        if one is None or two is None:
-            return None
-        try:
-            result: float = sign(one, two)
-            # Infinity less itself is no number; infinity alone is an age without end.
-            return None if math.isnan(result) else result
-        except (ZeroDivisionError, OverflowError):
-            return None
+        return None if one is None or two is None else _worked_out(sign, one, two)
 
     return measure
+
+
+def _worked_out(formula: Callable[..., Any], *numbers: Any) -> float | None:
+    try:
+        result: float = formula(*numbers)
+        # Infinity less itself is no number; infinity alone is an age without end.
+        return None if math.isnan(result) else result
+    except (ArithmeticError, ValueError):
+        return None

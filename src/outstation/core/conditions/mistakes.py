@@ -52,13 +52,18 @@ def printable(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean "x"?` for the known word that is closest, if one is close; else nothing."""
+    """Return `; did you mean "x"?` for the known word that is closest, if one is close; else nothing.
+
+    Close is also one of several sensors that a chip was made into: `air_temperature` to `air`.
+    """
     allowed = max(1, len(word) // 3)
-    near = [one for one in known if abs(len(one) - len(word)) <= allowed]
+    words = list(known)
+    near = [one for one in words if abs(len(one) - len(word)) <= allowed]
     measured = sorted((_distance(word.lower(), one.lower()), one) for one in near)
-    if not measured or measured[0][0] > allowed:
-        return ""
-    return f'; did you mean "{measured[0][1]}"?'
+    if measured and measured[0][0] <= allowed:
+        return f'; did you mean "{measured[0][1]}"?'
+    longer = min((one for one in words if one.startswith(f"{word}_")), default="")
+    return longer and f'; did you mean "{longer}"?'
 
 
 def _distance(one: str, other: str) -> int:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from outstation.core.conditions.formulas import FORMULAS
 from outstation.core.readings import Millis
 
 Sign = Literal["<", "<=", ">", ">=", "==", "!="]
@@ -19,7 +20,7 @@ Function = Literal["mean", "min", "max", "stdev", "rate", "change", "count"]
 
 SIGNS: tuple[Sign, ...] = ("<", "<=", ">", ">=", "==", "!=")
 SPAN_FUNCTIONS: tuple[Function, ...] = ("mean", "min", "max", "stdev", "rate", "change", "count")
-FUNCTIONS = (*SPAN_FUNCTIONS, "age", "quality")
+FUNCTIONS = (*dict.fromkeys((*SPAN_FUNCTIONS, "age", "quality", *FORMULAS)),)
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 """In the order of their numbers, from 0."""
 
@@ -81,6 +82,13 @@ class Age(Node, frozen=True):
     """How long ago a sensor was measured: a duration, without end if it never was."""
 
     sensor: Sensor
+
+
+class Call(Node, frozen=True):
+    """A formula over quantities: `max(x - 10, 0)`."""
+
+    formula: str
+    arguments: tuple[Quantity, ...]
 
 
 class Minus(Node, frozen=True):
@@ -174,7 +182,7 @@ class Daily(Node, frozen=True):
 
 
 Moment = Clock | Sun
-Quantity = Number | Duration | Sensor | Setting | Span | Age | Minus | Arithmetic
+Quantity = Number | Duration | Sensor | Setting | Span | Age | Call | Minus | Arithmetic
 Leaf = Sensor | Setting | Span | Age
 Decision = And | Or | Not | Compare | Between | State | QualityIs | Days | Daily
 
@@ -184,6 +192,16 @@ class Condition(msgspec.Struct, frozen=True):
 
     text: str
     root: Decision
+
+
+class Expression(msgspec.Struct, frozen=True):
+    """A quantity that stands by itself: its text, and the tree that points into it."""
+
+    text: str
+    root: Quantity
+
+
+Whole = Condition | Expression
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -203,32 +221,34 @@ def leaves(node: Quantity) -> list[Leaf]:
             return [node]
         case Minus():
             return leaves(node.part)
+        case Call():
+            return [leaf for argument in node.arguments for leaf in leaves(argument)]
         case Arithmetic():
             return [*leaves(node.left), *leaves(node.right)]
     return []
 
 
-def sensors(condition: Condition) -> frozenset[str]:
+def sensors(condition: Whole) -> frozenset[str]:
     """Return the sensors that a condition looks at."""
     return frozenset(node.name for node in walk(condition.root) if isinstance(node, Sensor))
 
 
-def actuators(condition: Condition) -> frozenset[str]:
+def actuators(condition: Whole) -> frozenset[str]:
     """Return the outputs that a condition looks at."""
     return frozenset(node.name for node in walk(condition.root) if isinstance(node, Actuator))
 
 
-def settings(condition: Condition) -> frozenset[str]:
+def settings(condition: Whole) -> frozenset[str]:
     """Return the settings that a condition looks at."""
     return frozenset(node.name for node in walk(condition.root) if isinstance(node, Setting))
 
 
-def asks_for_the_sun(condition: Condition) -> bool:
+def asks_for_the_sun(condition: Whole) -> bool:
     """Tell whether a condition looks at sunrise or sunset."""
     return any(isinstance(node, Sun) for node in walk(condition.root))
 
 
-def spans(condition: Condition) -> dict[str, tuple[Millis, ...]]:
+def spans(condition: Whole) -> dict[str, tuple[Millis, ...]]:
     """Return the spans over which a condition looks at each sensor, the longest last."""
     found: dict[str, set[Millis]] = {}
     for node in walk(condition.root):

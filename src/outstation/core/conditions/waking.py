@@ -15,6 +15,7 @@ from outstation.core.conditions.tree import (
     Age,
     Arithmetic,
     Between,
+    Call,
     Clock,
     Compare,
     Condition,
@@ -180,6 +181,8 @@ def _course(node: Quantity) -> Course:
             return _course_of_minus(_course(node.part))
         case Arithmetic():
             return _course_of_arithmetic(node.sign, _course(node.left), _course(node.right))
+        case Call() if any(isinstance(part, Age) for part in leaves(node)):
+            return _course_of_formula(measurer(node))
     return _level_course(measurer(node))
 
 
@@ -197,6 +200,10 @@ def _level_course(measure: Measure) -> Course:
         return None if value is None else _Line(float(value), 0.0)
 
     return course
+
+
+def _course_of_formula(measure: Measure) -> Course:
+    return lambda outlook: None if measure(outlook) is None else _Line(math.nan, math.nan)
 
 
 def _course_of_minus(part: Course) -> Course:

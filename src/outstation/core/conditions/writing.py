@@ -13,6 +13,7 @@ from outstation.core.conditions.tree import (
     And,
     Arithmetic,
     Between,
+    Call,
     Clock,
     Compare,
     Days,
@@ -115,6 +116,8 @@ def _quantity(node: Quantity) -> str:
             return f"{node.function}({_name(node.sensor.name)}, {duration(node.millis)})"
         case Age():
             return f"age({_name(node.sensor.name)})"
+        case Call():
+            return f"{node.formula}({', '.join(map(_quantity, node.arguments))})"
         case Minus():
             part = _quantity(node.part)
             return f"-({part})" if isinstance(node.part, Arithmetic) else f"-{part}"

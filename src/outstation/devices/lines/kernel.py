@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outstation.devices.lines.line import CONSUMER_BYTES, Edge, Line, Wanted
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, to_install
 from outstation.wire import RefusedError
 from outstation.wire import kernel as wire
 
@@ -45,19 +45,22 @@ def board() -> str:
         return ""
 
 
-def open_line(chip: str | None, wanted: Wanted) -> KernelLine:
-    """Request a line of `chip`, by default the header's. Raises DeviceError, MissingDeviceError."""
+def open_line(chip: str | None, wanted: Wanted, *, events: int | None = None) -> KernelLine:
+    """Request a line of `chip`, by default the header's. Raises DeviceError, MissingDeviceError.
+
+    events: edges that the kernel keeps for a slow reader; 16 unless told otherwise.
+    """
     try:
         import gpiod  # noqa: PLC0415
     except ImportError as error:
         raise MissingDeviceError(
             f"Pin {wanted.pin} needs the Python library gpiod: {error}.",
-            cure="Install it with: pip install gpiod",
+            cure=to_install("gpiod"),
         ) from error
     path = Path(chip) if chip is not None else _header_chip()
     try:
         with gpiod.Chip(str(path)) as opened:
-            return KernelLine(_request(opened, path, wanted), wanted.pin)
+            return KernelLine(_request(opened, path, wanted, events), wanted.pin)
     except _FAULTS as error:
         raise _no_chip(path, wanted, *_why(error)) from error
 
@@ -102,12 +105,21 @@ class KernelLine(Line):
         except _FAULTS as error:
             raise self._fault("set", error) from error
 
+    def listen(self, wanted: Wanted) -> None:
+        """Drive it no longer: from now on it is an input. Raises DeviceError."""
+        try:
+            self._request.reconfigure_lines({self._pin: _settings(wanted)})
+        except _FAULTS as error:
+            raise self._fault("let go of", error) from error
+
     def edges(self) -> list[Edge]:
         try:
             events = self._request.read_edge_events()
         except _FAULTS as error:
             raise self._fault("watched", error) from error
-        return [Edge(event.event_type is event.Type.RISING_EDGE, event.timestamp_ns) for event in events]
+        return [
+            Edge(event.event_type is event.Type.RISING_EDGE, event.timestamp_ns, event.line_seqno) for event in events
+        ]
 
     def close(self) -> None:
         self._request.release()
@@ -152,13 +164,13 @@ def _header_chip() -> Path:
     return Path(wire.header_chip([str(path) for path in chips()]))
 
 
-def _request(chip: gpiod.Chip, path: Path, wanted: Wanted) -> gpiod.LineRequest:
+def _request(chip: gpiod.Chip, path: Path, wanted: Wanted, events: int | None) -> gpiod.LineRequest:
     lines = chip.get_info().num_lines
     if wanted.pin >= lines:
         raise _no_pin(path, wanted, lines)
     holder = wanted.holder.encode()[:CONSUMER_BYTES].decode(errors="ignore")
     try:
-        return chip.request_lines({wanted.pin: _settings(wanted)}, consumer=holder)
+        return chip.request_lines({wanted.pin: _settings(wanted)}, consumer=holder, event_buffer_size=events)
     except _FAULTS as error:
         raise _refused(chip, path, wanted, error) from error
 

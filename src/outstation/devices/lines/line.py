@@ -29,10 +29,14 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """A change of an input: its new level, and CLOCK_MONOTONIC in nanoseconds."""
+    """A change of an input: its new level, and CLOCK_MONOTONIC in nanoseconds.
+
+    number: counted from 1 since the request; a gap is what a slow reader has missed.
+    """
 
     level: bool
     at_ns: int
+    number: int
 
 
 class Line(abc.ABC):

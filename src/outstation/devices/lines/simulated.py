@@ -116,12 +116,12 @@ class SimulatedLine(Line):
 
     def _receive(self) -> Edge:
         try:
-            level, at_ns, _ = self._connection.recv(256, socket.MSG_DONTWAIT).split(b"\t")
+            level, at_ns, number = self._connection.recv(256, socket.MSG_DONTWAIT).split(b"\t")
         except BlockingIOError:
             raise
         except (OSError, ValueError) as error:
             raise DeviceError("The simulated GPIO chip is gone.") from error
-        return Edge(level == b"1", int(at_ns))
+        return Edge(level == b"1", int(at_ns), int(number))
 
 
 class SimulatedChip:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from outstation.core.readings import Millis, Value
 from outstation.protocols.influxdb import wire
+from outstation.protocols.influxdb.naming import Naming
 from outstation.store.columns import is_rising
-
-Naming = Callable[[str, dict[str, str], str], str]
-"""Measurement, tags and field to a sensor's name."""
 
 PRECISIONS: dict[str, tuple[int, int]] = {
     "n": (1, 1_000_000),
@@ -42,6 +40,9 @@ _SHORT = 500
 _PLAIN_LINE = re.compile(r"[^ \n]++ ([^ \n]++) [0-9]++")
 _KINDS = {False: "([0-9.eE+-]++)", True: "(-?[0-9]++)i"}
 """A value with a point or an exponent, perhaps, and a whole number: which of them a field is, its first line says."""
+
+_LONGEST_FIELDS = 2_000
+"""Characters: a pattern takes twenty times that in memory, and is kept; forty fields of a machine have half of it."""
 
 _SHAPES_AT_MOST = 16
 """A machine that tells of itself has about ten; each costs a look at the whole body."""
@@ -122,7 +123,7 @@ class _Shape(msgspec.Struct, frozen=True):
 def _shape(line: str) -> _Shape | None:
     """Return the shape of a line; None: it is not plain."""
     found = _PLAIN_LINE.fullmatch(line)
-    if found is None:
+    if found is None or len(found[1]) > _LONGEST_FIELDS:
         return None
     pairs = [pair.partition("=") for pair in found[1].split(",")]
     fields = tuple((name, value.endswith("i")) for name, _, value in pairs)
@@ -131,7 +132,7 @@ def _shape(line: str) -> _Shape | None:
     return _shape_of(fields)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _shape_of(fields: tuple[tuple[str, bool], ...]) -> _Shape:
     values = ",".join(f"{re.escape(name)}={_KINDS[is_whole]}" for name, is_whole in fields)
     return _Shape(re.compile(rf"^([^ \n]++) {values} ([0-9]{{1,19}}+)$", re.MULTILINE), fields)

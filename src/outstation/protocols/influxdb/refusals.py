@@ -22,6 +22,7 @@ _CODES = {
     403: "forbidden",
     404: "not found",
     405: "method not allowed",
+    411: "length required",
     413: "request too large",
     415: "unsupported media type",
     422: "unprocessable entity",
@@ -53,3 +54,6 @@ def _done(version: str) -> Response:
 
 DONE_1, DONE_2 = _done(VERSION_1), _done(VERSION_2)
 """All is on disk, or somebody is here."""
+
+HERE_1 = Response(b'{"version":"%b"}' % VERSION_1.encode(), 200, JSON, _headers(200, VERSION_1))
+"""Somebody is here, in words: InfluxDB-Client-for-Arduino, validateConnection, takes for version 1 nothing but 200."""

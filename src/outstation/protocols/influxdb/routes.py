@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
+import io
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from outstation import clock
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import JSON, Answer, Later, Request, Response, json
@@ -32,7 +35,6 @@ _VALUES_AT_MOST = 50_000
 _TOLD_AT_MOST, _SHOWN = 5, 120
 """Lines that are told to be wrong, and so much of each."""
 
-_GZIP = 16 + zlib.MAX_WBITS
 _CREATE = re.compile(r"\s*CREATE\s+DATABASE\s.*", re.IGNORECASE | re.DOTALL)
 
 _WRITE = "Lines as for InfluxDB {} (key in p, Authorization); on disk when it is answered"
@@ -42,11 +44,12 @@ _HERE = "Tells a client of InfluxDB that somebody is here"
 def routes(site: Site) -> list[Route]:
     """Return what the dialect needs of the table of routes."""
     lines = Lines(site)
-    one = partial(Route, scope=None, any_host=True, refuse=refusals.one)
+    # The client of version 1 for Python that packs its bodies says so of every request, with a body or without.
+    one = partial(Route, scope=None, any_host=True, gzip=True, refuse=refusals.one)
     two = partial(Route, scope=None, any_host=True, refuse=refusals.two)
     make = "Takes CREATE DATABASE, and does nothing: every database is there"
     return [
-        one("POST", "/write", handler=lines.one, body=BATCH, gzip=True, summary=_WRITE.format(1)),
+        one("POST", "/write", handler=lines.one, body=BATCH, summary=_WRITE.format(1)),
         one("GET", "/query", handler=lines.query, summary=make),
         one("POST", "/query", handler=lines.query, body=SMALL, summary=make),
         one("GET", "/ping", handler=_ping, summary=_HERE),
@@ -61,6 +64,7 @@ class Lines:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._names = naming.Names(site.node.sensors)
 
     def one(self, request: Request) -> Answer:
         """Handle POST /write. Raises RefusedError, StoreError."""
@@ -99,7 +103,7 @@ class Lines:
 
     def query(self, request: Request) -> Answer:
         """Handle GET and POST /query: Telegraf creates its database at every start."""
-        params = {**_of_address(request.query), **_parameters(bytes(request.body) if request.method == "POST" else b"")}
+        params = {**_of_address(request.query), **_parameters(bytes(_unpacked(request)))}
         key = self._writer(request, params, refusals.one)
         if isinstance(key, Response):
             return key
@@ -115,38 +119,42 @@ class Lines:
         if text is None:
             return refuse(401, _WRONG[refuse])
         # Some clients put a user before the key also where there is none.
-        key = self._site.keys.check(text) or self._site.keys.check(text.rpartition(":")[2])
+        bare, boards, address = text.rpartition(":")[2], self._site.boards, request.peer.address
+        key = self._site.keys.check(text) or self._site.keys.check(bare)
         if key is None:
+            boards.refused(bare, address, clock.moment())
             return refuse(401, _WRONG[refuse])
         if "write" not in key.scopes:
             return refuse(403, "The key is without the scope write: outstation keys create NAME --scope write")
+        if key.device is not None and (board := boards.by_name(key.device)) is not None:
+            boards.heard(board, address, clock.moment())
         return key
 
     def _gathered(self, request: Request, precision: str, key: Key, refuse: Refuse) -> Gathered | Response:
-        body = request.body
-        if request.header(b"content-encoding") == b"gzip":
-            body = _unpacked(body)
-        if len(body) > BATCH or body.count(b"=") > _VALUES_AT_MOST:
-            return refuse(413, f"Request Entity Too Large: {BATCH} bytes, {_VALUES_AT_MOST} values at most")
+        if request.header(b"content-length") is request.header(b"transfer-encoding") is None:
+            return refuse(411, "The header Content-Length is missing, so no line was read.")
+        body = _unpacked(request)
+        if len(body) > BATCH or max(body.count(b"="), body.count(b"\n")) > _VALUES_AT_MOST:
+            return refuse(413, f"Request Entity Too Large: {BATCH} bytes, {_VALUES_AT_MOST} lines and values at most")
         try:
             text = body.decode()
         except UnicodeDecodeError:
             return refuse(400, "The body is not UTF-8.")
-        return gather(text, precision if precision in PRECISIONS else "ns", _namer(key.device))
+        return gather(text, precision if precision in PRECISIONS else "ns", self._names.of_body(key.device))
 
 
 def _answer_one(gathered: Gathered, refused: Refused) -> Response:
     if not (gathered.bad or refused.count):
         return refusals.DONE_1
     reasons = [_unread(gathered)] if gathered.bad else []
-    reasons += refused.reasons[:_TOLD_AT_MOST]
+    reasons += refused.reasons
     return refusals.one(400, f"partial write: {'; '.join(reasons)} dropped={refused.count}")
 
 
 def _answer_two(refused: Refused) -> Response:
     if not refused.count:
         return refusals.DONE_2
-    reasons = "; ".join(refused.reasons[:_TOLD_AT_MOST])
+    reasons = "; ".join(refused.reasons)
     return refusals.two(422, f"partial write has occurred: {reasons} dropped={refused.count}")
 
 
@@ -157,8 +165,9 @@ def _unread(gathered: Gathered) -> str:
     return "; ".join([*told, f"and {more} lines more"] if more else told)
 
 
-def _ping(_: Request) -> Answer:
-    return refusals.DONE_1
+def _ping(request: Request) -> Answer:
+    is_brief = _of_address(request.query).get("verbose", "0") in ("0", "false")
+    return refusals.DONE_1 if is_brief else refusals.HERE_1
 
 
 def _health(_: Request) -> Answer:
@@ -196,18 +205,14 @@ def _credentials(request: Request, params: Mapping[str, str]) -> str | None:
     return params.get("p") if named is None else named.decode("ascii", "replace")
 
 
-def _unpacked(body: bytes | bytearray) -> bytes:
-    """Undo gzip, as far as it is worth it. Raises RefusedError."""
-    unpacker = zlib.decompressobj(_GZIP)
+def _unpacked(request: Request) -> bytes | bytearray:
+    """Undo gzip, all members of it (RFC 1952, section 2.2), as far as it is worth it. Raises RefusedError."""
+    if not request.body or request.header(b"content-encoding") != b"gzip":
+        return request.body
     try:
-        found = unpacker.decompress(body, BATCH + 1)
-    except zlib.error as error:
+        with gzip.open(io.BytesIO(request.body)) as file:
+            return file.read(BATCH + 1)
+    except EOFError as error:
+        raise RefusedError("unexpected EOF") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
         raise RefusedError("The body is not gzip, though its Content-Encoding says so.") from error
-    if len(found) <= BATCH and not unpacker.eof:
-        raise RefusedError("unexpected EOF")
-    return found
-
-
-@lru_cache(maxsize=64)
-def _namer(device: str | None) -> Callable[[str, dict[str, str], str], str]:
-    return lambda measurement, tags, field: naming.sensor(measurement, tags, field, device)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from outstation import clock
 from outstation.core.readings import MAX_TEXT, Millis, Reading, Value
-from outstation.core.sensors import MAX_AHEAD
+from outstation.core.sensors import MAX_AHEAD, device
 from outstation.engine import columns
 from outstation.engine.site import Site
 from outstation.errors import RefusedError
@@ -22,6 +23,9 @@ from outstation.protocols.influxdb.gathering import Gathered
 from outstation.store.rows import LATEST
 
 _BEYOND = 2**63
+
+_TOLD_AT_MOST = 5
+"""Reasons that are told: a body may have one for each of its lines."""
 
 
 class Refused(msgspec.Struct):
@@ -33,7 +37,7 @@ class Refused(msgspec.Struct):
     def add(self, reason: str, count: int) -> None:
         """Count readings that are refused for a reason."""
         self.count += count
-        if reason not in self.reasons:
+        if len(self.reasons) < _TOLD_AT_MOST and reason not in self.reasons:
             self.reasons.append(reason)
 
 
@@ -59,26 +63,26 @@ def take(site: Site, gathered: Gathered) -> tuple[asyncio.Future[Any], Refused]:
 
 
 def _admitted(site: Site, gathered: Gathered, refused: Refused) -> set[str]:
-    """Return the sensors that may send, with room made for the new ones."""
+    """Return the sensors that may send, with room made for the new ones: a device that is full keeps no other out."""
     names = gathered.columns.keys() | gathered.now.keys()
-    new = names - site.node.sensors.keys()
-    why = _refuse_new(site, sorted(new)) if new else ""
-    if not why:
-        return names
-    for name in new:
-        refused.add(why, len(gathered.columns.get(name, ((), ()))[0]) + (name in gathered.now))
-    return names - new
+    for _, new in groupby(sorted(names - site.node.sensors.keys()), device):
+        left_out, why = _refused_new(site, list(new))
+        for name in left_out:
+            refused.add(why, len(gathered.columns.get(name, ((), ()))[0]) + (name in gathered.now))
+        names.difference_update(left_out)
+    return names
 
 
-def _refuse_new(site: Site, names: list[str]) -> str:
-    """Make room for new sensors, or say why there is none."""
+def _refused_new(site: Site, names: list[str]) -> tuple[list[str], str]:
+    """Make room for the new sensors of a device; return those that there is none for, and why."""
     if not site.config.web.accept_new_sensors:
-        return f"Unknown here: {', '.join(names[:5])}. [web] accept_new_sensors = true lets them in."
-    try:
-        site.node.admit_all(names)
-    except RefusedError as error:
-        return str(error)
-    return ""
+        return names, f"Unknown here: {', '.join(names[:5])}. [web] accept_new_sensors = true lets them in."
+    for place, name in enumerate(names):
+        try:
+            site.node.admit_all([name])
+        except RefusedError as error:
+            return names[place:], str(error)
+    return [], ""
 
 
 def _latest(site: Site, gathered: Gathered, moment: clock.Moment) -> Millis:

@@ -7,7 +7,7 @@ an answer is made in a thread, a few at once: a plot of 8,000 entries must hold 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
@@ -19,7 +19,7 @@ from outstation.engine.site import Site
 from outstation.http import Answer, Later, Request, Response
 from outstation.protocols.thingspeak import query, shapes, slices, wire
 from outstation.protocols.thingspeak.query import Asked, Query
-from outstation.protocols.thingspeak.refusals import JSON_UTF8, in_words, not_shown
+from outstation.protocols.thingspeak.refusals import JSON_UTF8, TOO_MANY, in_words, not_shown
 from outstation.routes import Route
 from outstation.store.entries import Entries, Entry
 
@@ -65,8 +65,9 @@ class Reading:
         if asked is None or board is None:
             return _unknown(request.path)
         params = wire.parameters(request.query)
-        if not self._may_read(request, board, params):
-            return Response(shapes.NONE, 400, JSON_UTF8) if _is_many(asked) else shapes.nothing(asked)
+        key = wire.key(request.headers, params)
+        if not self._boards.may_read(board, key):
+            return self._refuse(request, asked, board, key)
         wanted = query.read(params, clock.at())
         if asked.what == "channel":
             return shapes.document(self._about(board, asked, wanted))
@@ -79,13 +80,10 @@ class Reading:
             return self._short.later(lambda: self._made_one(board, asked, wanted, of))
         return self._short.later(lambda: self._single(board, asked, wanted))
 
-    def _may_read(self, request: Request, board: Board, params: Mapping[str, str]) -> bool:
-        key = wire.key(request.headers, params)
-        if self._boards.may_read(board, key):
-            return True
-        if key:
-            self._boards.refused(key, request.peer.address, clock.moment(), board)
-        return False
+    def _refuse(self, request: Request, asked: Asked, board: Board, key: str) -> Response:
+        if key and self._boards.refused(key, request.peer.address, clock.moment(), board):
+            return not_shown(429, TOO_MANY)
+        return Response(shapes.NONE, 400, JSON_UTF8) if _is_many(asked) else shapes.nothing(asked)
 
     def _about(self, board: Board, asked: Asked, wanted: Query) -> dict[str, shapes.Cell]:
         last = self._entries.last_number(board.channel)

@@ -1,7 +1,8 @@
 """How entries are written for clients of ThingSpeak: JSON, CSV, and plain text.
 
 Pure. Source of the shapes: traffic of the service, recorded in the tests of mchwalisz/thingspeak. JSON is compact and
-every value in it a string or null: the Arduino library looks for `"field1":"` and for nothing else.
+every value in it a string or null: the Arduino library looks for `"field1":"` and for nothing else. In CSV a text that
+a spreadsheet would run has an apostrophe before it, as in store/cells.py; a number never has.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -32,6 +34,9 @@ Row = Sequence[Cell]
 
 _encode = msgspec.json.Encoder().encode
 
+_RUN = re.compile(r"'*[=+\-@\t\r]")
+"""How a text begins that a spreadsheet would run (OWASP, "CSV Injection"), or that was written so that none does."""
+
 
 def fields_of(board: Board, asked: Asked) -> tuple[int, ...]:
     """Return the fields that are shown: the one that is asked for, or those that have a name."""
@@ -51,7 +56,8 @@ def columns(asked: Asked, query: Query, fields: Iterable[int]) -> tuple[str, ...
 def rows(entries: Sequence[Entry], names: Iterable[str], form: Form | None, zone: datetime.tzinfo) -> list[Row]:
     """Return what is shown of entries, by column."""
     write = _written_for_csv if form == "csv" else wire.created
-    return list(zip(*(_column(entries, name, lambda at: write(at, zone)) for name in names), strict=True))
+    columns = (_column(entries, name, lambda at: write(at, zone)) for name in names)
+    return list(zip(*(map(_cell, column) for column in columns) if form == "csv" else columns, strict=True))
 
 
 def channel(board: Board, asked: Asked, *, last: int, made_at: Millis, metadata: bool = False) -> dict[str, Cell]:
@@ -127,6 +133,17 @@ def lines(found: Iterable[Row]) -> bytes:
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows(found)
     return written.getvalue().encode()
+
+
+def said(cell: str) -> str:
+    """Return the text that a cell of CSV stands for."""
+    return cell[1:] if cell.startswith("'") and _RUN.match(cell) else cell
+
+
+def _cell(value: Cell) -> Cell:
+    if isinstance(value, str) and _RUN.match(value) and isinstance(wire.value(value), str):
+        return "'" + value
+    return value
 
 
 def _column(entries: Sequence[Entry], name: str, stamp: Callable[[Millis], str]) -> list[Cell]:

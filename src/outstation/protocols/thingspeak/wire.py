@@ -29,9 +29,8 @@ _MAX_PARAMETERS = 64
 """The dialect has about thirty."""
 
 _MAX_INT = 2**63
-_WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-_FRACTION = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_NUMBER = re.compile(r"(?P<whole>[+-]?\d{1,19})|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?\d+,\d+", re.ASCII)
+"""One look tells: whole, with a fraction, or with a comma for the decimal point."""
 
 _CLOCK_AND_OFFSET = re.compile(r"(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ([+-]?)(\d\d:?\d\d)$", re.ASCII)
 """A time of day, then an offset. Where it is sent as it stands, the plus sign of a form arrives as a space."""
@@ -59,7 +58,7 @@ def parameters(*forms: bytes | bytearray) -> dict[str, str]:
 def key(headers: Iterable[tuple[bytes, bytes]], params: Mapping[str, str]) -> str:
     """Return the key that came along, in a header first; empty when none did. Header names are lower-case."""
     for name, value in headers:
-        if _KEY_HEADER in name:
+        if name.find(_KEY_HEADER) >= 0:  # `in` looks first whether it is a number, which takes ten times as long
             return value.strip().decode("ascii", "replace")
     for parameter in _KEY_PARAMETERS:
         if found := params.get(parameter):
@@ -67,15 +66,15 @@ def key(headers: Iterable[tuple[bytes, bytes]], params: Mapping[str, str]) -> st
     return ""
 
 
-def texts(params: Mapping[str, str], address: str) -> dict[int, str]:
-    """Return the fields that came along, by number, as they were sent; empty ones did not. Raises RefusedError.
+def fields(params: Mapping[str, str], address: str) -> tuple[str | None, ...]:
+    """Return all eight fields as they were sent; None for those that were not, or were empty. Raises RefusedError.
 
     address: the sender's, for which the word IP_ADDRESS stands.
     """
-    found: dict[int, str] = {}
+    found: list[str | None] = [None] * FIELDS
     for name, sent in params.items():
-        number = _NUMBERS.get(name)
-        if number is None or (number in found and name.isdecimal()):
+        place = _PLACES_OF_FIELDS.get(name)
+        if place is None or (found[place] is not None and name.isdecimal()):
             continue
         # Clients that meant a line's end sent the two characters instead, and the server took them off.
         text = sent.removesuffix("\\n").removesuffix("\\r")
@@ -84,14 +83,9 @@ def texts(params: Mapping[str, str], address: str) -> dict[int, str]:
         if text.upper() == "IP_ADDRESS":
             text = address
         if len(text.encode()) > MAX_TEXT or "\0" in text:
-            raise RefusedError(f"field{number}: a text has at most {MAX_TEXT} bytes and no NUL.")
-        found[number] = text
-    return found
-
-
-def fields(params: Mapping[str, str], address: str) -> tuple[str | None, ...]:
-    """Return all eight fields as they were sent; None for those that were not. Raises RefusedError."""
-    return tuple(map(texts(params, address).get, _EACH))
+            raise RefusedError(f"field{place + 1}: a text has at most {MAX_TEXT} bytes and no NUL.")
+        found[place] = text
+    return tuple(found)
 
 
 def json_parameters(body: bytes | bytearray) -> dict[str, str]:
@@ -131,13 +125,13 @@ def status(params: Mapping[str, str]) -> str | None:
 def value(text: str) -> Value:
     """Return a field's text as the number that it is; any other text as it stands. A comma may be the decimal point."""
     plain = text.strip()
-    if _WHOLE.fullmatch(plain) and -_MAX_INT <= int(plain) < _MAX_INT:
-        return int(plain)
-    if _COMMA.fullmatch(plain):
-        plain = plain.replace(",", ".")
-    if _FRACTION.fullmatch(plain) and math.isfinite(number := float(plain)):
-        return number
-    return text
+    found = _NUMBER.fullmatch(plain)
+    if found is None:
+        return text
+    if found.lastgroup and -_MAX_INT <= (whole := int(plain)) < _MAX_INT:
+        return whole
+    number = float(plain.replace(",", "."))
+    return number if math.isfinite(number) else text
 
 
 def created_at(params: Mapping[str, str]) -> Millis | None:
@@ -188,8 +182,7 @@ def field(text: str) -> int | None:
 
 _NO_OFFSET = datetime.timedelta(0)
 
-_EACH = range(1, FIELDS + 1)
-_NUMBERS = {f"field{number}": number for number in _EACH} | {str(number): number for number in _EACH}
+_PLACES_OF_FIELDS = {f"{word}{place + 1}": place for word in ("field", "") for place in range(FIELDS)}
 
 _PLACE = (("lat", "latitude"), ("long", "longitude"), ("elevation", "elevation"))
 _PLACES = frozenset(name for names in _PLACE for name in names)

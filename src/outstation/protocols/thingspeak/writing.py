@@ -21,7 +21,7 @@ from outstation.engine.boards import Board
 from outstation.engine.site import Site
 from outstation.http import JSON, TEXT, Answer, Later, Request, Response
 from outstation.protocols.thingspeak import bulk, wire
-from outstation.protocols.thingspeak.refusals import JSON_UTF8, in_words, not_entered, not_entered_json
+from outstation.protocols.thingspeak.refusals import JSON_UTF8, TOO_MANY, in_words, not_entered, not_entered_json
 from outstation.routes import BATCH, Refuse, Route
 from outstation.store.entries import Entries, Entry
 
@@ -96,8 +96,8 @@ class Writing:
         moment, key = clock.moment(), wire.key(request.headers, params)
         board = self._boards.by_write_key(key)
         if board is None:
-            self._boards.refused(key, request.peer.address, moment)
-            return refuse(400, "No board writes with this key.")
+            is_guess = self._boards.refused(key, request.peer.address, moment)
+            return refuse(429, TOO_MANY) if is_guess else refuse(400, "No board writes with this key.")
         update = bulk.Update(params, wire.created_at(params))
         entry = self._entry(board, update, request.peer.address, moment)
         return Taken(self._enter(board, [entry], request, moment), entry, params)
@@ -109,7 +109,8 @@ class Writing:
         if board is None:
             return in_words(404, "There is no such channel.")
         if self._boards.by_write_key(key) is not board:
-            self._boards.refused(key, request.peer.address, moment, board)
+            if self._boards.refused(key, request.peer.address, moment, board):
+                return in_words(429, TOO_MANY)
             return in_words(401, "Please provide the write key of this channel.")
         if posted.size > bulk.MOST:
             return in_words(413, f"At most {bulk.MOST} values are taken at once; send the rest after.")
@@ -120,7 +121,9 @@ class Writing:
         self, board: Board, entries: Sequence[Entry], request: Request, moment: clock.Moment
     ) -> asyncio.Future[list[int]]:
         self._boards.heard(board, request.peer.address, moment)
-        readings = [reading for entry in entries for reading in readings_of(board, entry, moment)]
+        readings: list[Reading] = []
+        for entry in entries:
+            readings += readings_of(board, entry, moment)
         return self._entries.enter(entries, self._site.runner.decide(readings))
 
     def _entry(self, board: Board, update: bulk.Update, address: str, moment: clock.Moment) -> Entry:
@@ -136,6 +139,7 @@ class Writing:
             wire.status(params),
             *wire.place(params),
             sender_stamped=is_given,
+            offset=None if is_given else moment.at - moment.now,
         )
 
     def _is_wrong(self, board: Board) -> bool:
@@ -163,9 +167,9 @@ def _parameters(request: Request) -> dict[str, str] | None:
 
 def readings_of(board: Board, entry: Entry, moment: clock.Moment) -> list[Reading]:
     """Return the readings of the fields that have a name here; other fields belong to the entry alone."""
-    at, is_given = entry.at, entry.sender_stamped
+    at, now, arrived, is_given = entry.at, moment.now, moment.at, entry.sender_stamped
     return [
-        Reading(f"{board.name}/{name}", wire.value(text), at, moment.now, moment.at, sender_stamped=is_given)
+        Reading(f"{board.name}/{name}", wire.value(text), at, now, arrived, sender_stamped=is_given)
         for name, text in zip(board.fields, entry.fields, strict=False)
         if text is not None
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from outstation import clock
 from outstation.core.readings import Reading
 from outstation.engine.boards import Board
+from outstation.engine.guesses import WAIT
 from outstation.engine.site import Site
 from outstation.http import TEXT, Answer, Later, Request, Response
 from outstation.protocols.thingspeak import wire
@@ -42,7 +43,8 @@ class Stations:
         key, mac, said, text = parts
         moment, board = clock.moment(), self._boards.by_mac(mac)
         if board is None or not self._boards.may_report(board, key):
-            self._boards.refused(key if board else mac, request.peer.address, moment, board)
+            if self._boards.refused(key if board else mac, request.peer.address, moment, board):
+                return _refuse(429, "This was refused too often; wait a minute.")
             return _refuse(403, "No station with this address writes with this key.")
         field = wire.field(said)
         if field is None or isinstance(wire.value(text), str):
@@ -50,7 +52,8 @@ class Stations:
         self._boards.heard(board, request.peer.address, moment)
         readings = self._site.runner.decide(_readings(board, field, text, moment))
         texts = tuple(text if field == number else None for number in range(1, FIELDS + 1))
-        stored = self._entries.enter([Entry(board.channel, moment.at, texts)], readings)
+        entry = Entry(board.channel, moment.at, texts, offset=moment.at - moment.now)
+        stored = self._entries.enter([entry], readings)
         return Later(stored, lambda _: Response(b"ok\n", content_type=TEXT))
 
 
@@ -71,5 +74,5 @@ def _readings(board: Board, field: int, text: str, moment: clock.Moment) -> list
 def _refuse(status: int, reason: str) -> Response:
     """Refuse in a line of text: a station prints it. Never a redirect."""
     status = {422: 400, 507: 503}.get(status, status)
-    again = ((b"Retry-After", b"5"),) if status == 503 else ()
-    return Response(f"{reason}\n".encode(), status, TEXT, again)
+    later = {429: WAIT, 503: ((b"Retry-After", b"5"),)}
+    return Response(f"{reason}\n".encode(), status, TEXT, later.get(status, ()))

@@ -7,6 +7,7 @@ list. Of many boards that are let in together, all are or none is.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -18,13 +19,15 @@ from outstation.config.boards import built_in_key, fresh_key, plain_mac, times_a
 from outstation.config.values import DEVICE_NAME, NAME
 from outstation.core.readings import Millis
 from outstation.engine.boards import Board, Boards, Refusals
-from outstation.errors import RefusedError, UnknownNameError
+from outstation.errors import RefusedError, StoreError, UnknownNameError
 from outstation.http import Answer, Later, Request, json
 from outstation.store.database import Store
 from outstation.store.nodes import Nodes
 
 _AT_MOST = 1_000
 """Boards that are let in together: more is no class, it is a mistake."""
+
+_LAST_CHANNEL = 2**31 - 1
 
 Field = Annotated[str, msgspec.Meta(pattern=f"^{NAME}$")]
 
@@ -34,7 +37,7 @@ class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Annotated[str, msgspec.Meta(pattern=f"^{DEVICE_NAME}$")]
     fields: Annotated[list[Field], msgspec.Meta(min_length=1, max_length=8)]
-    channel: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    channel: Annotated[int, msgspec.Meta(ge=1, le=_LAST_CHANNEL)] | None = None
     write_key: str = ""
     read_key: str = ""
     key: str = ""
@@ -103,12 +106,19 @@ class DevicesApi:
         if len(asked) > _AT_MOST:
             raise RefusedError(f"At most {_AT_MOST} boards are let in at once.")
         taken = {one.name for one in await asyncio.to_thread(self._nodes.all)}
-        last = await asyncio.to_thread(self._boards.last_channel)
+        stored = await asyncio.to_thread(self._boards.last_channel)
+        last = max(stored, *(board.channel for board in self._boards), 0)  # others may have been let in meanwhile
         brought = [one.channel for one in asked if one.channel]
-        free = iter(range(max(last, *brought, 0) + 1, 2**31))
+        free = itertools.count(max(last, *brought, 0) + 1)
         boards = [_board(one, one.channel or next(free), taken) for one in asked]
+        if any(board.channel > _LAST_CHANNEL for board in boards):
+            raise RefusedError("The highest number of a channel is taken.", cure="Name one that is free: --channel N.")
         self._admit([name for board in boards for name in board.sensors])
-        await self._boards.add(boards)
+        try:
+            await self._boards.add(boards)
+        except (RefusedError, StoreError):
+            self._forget([name for board in boards if board.name not in self._boards for name in board.sensors])
+            raise
         moment = clock.moment()
         documents = [board_document(board, self._boards, moment) | _secrets(board) for board in boards]
         return {"count": len(boards), "devices": documents, "urls": self._urls}

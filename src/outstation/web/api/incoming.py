@@ -5,6 +5,7 @@ This is the hot route: one decode, one look at each reading, one future.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import math
 import re
@@ -19,7 +20,7 @@ from outstation.config.values import DEVICE_NAME, NAME
 from outstation.core.readings import MAX_TEXT, Quality, Reading, Value
 from outstation.core.sensors import MAX_AHEAD
 from outstation.engine.site import Site
-from outstation.errors import RefusedError
+from outstation.errors import RefusedError, StoreError
 from outstation.http import Answer, Later, Principal, Request, Response, json, problem
 from outstation.store.columns import Column, is_rising
 from outstation.store.database import Recorded
@@ -97,8 +98,21 @@ class Incoming:
         if len(raw) > MAX_ITEMS:
             return problem(413, _TOO_MANY)
         readings, created = self.accept(raw, request.principal)
-        future = self._site.runner.take(readings)
-        return Later(future, lambda recorded: _answer(len(readings), recorded, created))
+        return Later(self._taken(raw, readings), lambda recorded: _answer(len(readings), recorded, created))
+
+    def _taken(self, raw: list[Raw], readings: list[Reading]) -> asyncio.Future[Recorded]:
+        """Take readings in. An age is told from this node's clock: while that is not set, they are to move with it."""
+        if not any(type(stamp) is Ago for _, _, stamp, _ in raw) or self._clock_is_trusted(clock.now()):
+            return self._site.runner.take(readings)
+        told = {
+            (reading.sensor, reading.at) for item, reading in zip(raw, readings, strict=True) if type(item[2]) is Ago
+        }
+        return self._site.store.record(
+            [
+                msgspec.structs.replace(one, sender_stamped=False) if (one.sensor, one.at) in told else one
+                for one in self._site.runner.decide(readings)
+            ]
+        )
 
     def _post_late(self, posted: list[Plain], sender: Principal) -> Answer | None:
         """Take in columns of known sensors that are all for the store alone; else None. Raises RefusedError."""
@@ -138,10 +152,21 @@ class Incoming:
             _check(name, value)
         if stamp is None:
             return Reading(name, value, moment.at, moment.now, moment.at)
-        at = _ago(stamp, moment) if type(stamp) is Ago else parse_time(stamp)
+        at = self._ago(stamp, moment) if type(stamp) is Ago else parse_time(stamp)
         if at > moment.at + MAX_AHEAD and self._clock_is_trusted(moment.now):
             raise RefusedError(f"{name}: the time {clock.iso(at)} is more than ten minutes ahead.")
         return Reading(name, value, at, moment.now, moment.at, quality, sender_stamped=True)
+
+    def _ago(self, age: Ago, moment: clock.Moment) -> int:
+        """Return the time that an age means. Raises RefusedError; StoreError while it cannot be told yet."""
+        if not 0 <= age < _SECONDS_BEFORE:
+            raise RefusedError("An age is a number of seconds from 0 on.")
+        at = moment.at - round(age * 1000)
+        if at >= 0:
+            return at
+        if self._clock_is_trusted(moment.now):
+            raise RefusedError("The time that the age means lies before 1970.")
+        raise StoreError("This node's clock is not set yet: that age lies before 1970.", cure="Send it again later.")
 
     def _name_of(self, name: str, sender: Principal) -> str:
         return name if name in self._known and self._is_of(sender, name) else self._full_name(name, sender)
@@ -225,12 +250,6 @@ def _age_of(item: Post) -> Ago:
     if item.timestamp is not None or item.age is None:
         raise RefusedError('A reading has a "timestamp" or an "age", not both.')
     return Ago(item.age)
-
-
-def _ago(age: Ago, moment: clock.Moment) -> int:
-    if not 0 <= age * 1000 <= moment.at:
-        raise RefusedError("An age is a number of seconds from 0 on, and the time that it means not before 1970.")
-    return moment.at - round(age * 1000)
 
 
 def _check(name: str, value: Value) -> None:

@@ -37,9 +37,10 @@ class Sensors:
         old, new = asked.old, asked.new
         self._refuse_configured(old, f"rename {old} {new}")
         self._refuse_configured(new, f"rename {old} {new}")
-        if self._site.node.decisions.looks_at(old):
+        if self._site.node.looks_at(old):
             raise RefusedError(
-                f'A rule looks at "{old}".', cure="Change that in the config, start the node, try again."
+                f'A rule or a derived sensor looks at "{old}".',
+                cure="Change that in the config, start the node, try again.",
             )
         return Later(asyncio.ensure_future(self._rename(old, new)), lambda _: json({"renamed": old, "to": new}))
 

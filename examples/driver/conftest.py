@@ -1,0 +1,3 @@
+"""Brings the fixtures: place, i2c_bus."""
+
+pytest_plugins = ["outstation.testing"]
