@@ -9,12 +9,14 @@ import apsw
 import pytest
 
 from outstation.core.readings import Reading, Value
+from outstation.core.retention import Limits, Now
 from outstation.store import chunks, log
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
 from outstation.store.log import Log
+from outstation.store.retention import Retention
 from outstation.store.rows import Columns, unpack
-from tests.store.given import DAY, in_store, own, sent
+from tests.store.given import DAY, MORNING, in_store, own, sent
 
 
 def test_the_same_again_is_a_duplicate(tmp_path: Path) -> None:
@@ -53,6 +55,22 @@ def test_identity_holds_within_one_call(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
         batch = [sent("b/x", 5, 1), sent("b/x", 5, 1), sent("b/x", 3, 1), sent("b/x", 3, 2), sent("b/x", 3, 2)]
         assert await store.record(batch) == Recorded(2, duplicates=2, corrected=1)
+
+    in_store(tmp_path, story)
+
+
+def test_another_value_of_what_was_deleted_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)  # the newest chunk is not sealed
+
+    async def story(store: Store) -> None:
+        for name in ("b/x", "b/y", "b/y"):
+            await store.record([sent(name, len(name), 1)])
+        await store.seal(everything=True)
+        await Retention(store).by_age(Limits(1 << 40, keep=0), Now(MORNING + DAY, trusted=True), asked=True)
+        assert not History(store).of_sensor("b/x").rows
+        assert await store.record([sent("b/x", 3, 2)]) == Recorded(1)
+        assert await store.record([sent("b/x", 3, 4)]) == Recorded(0, corrected=1)
+        assert History(store).count() == sum(len(History(store).of_sensor(name).rows) for name in ("b/x", "b/y"))
 
     in_store(tmp_path, story)
 

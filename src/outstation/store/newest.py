@@ -82,7 +82,7 @@ class Newest(msgspec.Struct, array_like=True):
             if packed(known[1]) == packed(sent[1]):
                 return Verdict.REPEATED
             self.sent[sensor] = sent
-            return Verdict.CORRECTED
+            return Verdict.DOUBTFUL  # what it corrects may have been deleted, and then it is new
         elif at - known[0] > _GAP_AT_LEAST:
             self._remember(sensor, (known[0], at))
         self.sent[sensor] = sent
