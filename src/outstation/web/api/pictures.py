@@ -1,4 +1,4 @@
-"""GET /api/plot.svg and /api/plot.png: a plot as a picture, for chats, mails, e-paper and other people's pages.
+"""GET /api/plot.svg: a plot as a picture, for chats, mails, e-paper and other people's pages.
 
 The law of this file: pictures wait for one another and for nothing else, so that a page of strangers full of them costs
 the owner's own questions nothing but time. An answer says no name and no value but those of the sensors asked for.
@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from outstation import clock
 from outstation.config import parse_duration
@@ -25,7 +24,7 @@ from outstation.errors import RefusedError, UnknownNameError
 from outstation.store.plots import Asked, Drawn, draw
 from outstation.web.api.plots import Wish, to_ask
 from outstation.web.dashboard import wording
-from outstation.web.picture import png, scales
+from outstation.web.picture import scales
 from outstation.web.picture.drawing import MOST_SERIES, POLICY, is_too_low, svg
 from outstation.web.picture.series import (
     LABEL_AT_MOST,
@@ -43,7 +42,7 @@ AT_ONCE, MOST_WAITING = 1, 8
 KEPT_S = 60
 """Seconds that a picture may be shown again: a hundred readers of a page cost what one does."""
 
-SVG, PNG = "image/svg+xml", "image/png"
+SVG = "image/svg+xml"
 
 SHORTEST, LONGEST = 10_000, 36_500 * DAY
 
@@ -84,13 +83,6 @@ def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None],
     async def plot_svg(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
         """The mean with its band from the lowest to the highest, in local time; light or dark as its reader has it."""
         return await picture(request, wanted, SVG, lambda found: svg(found).encode("utf-8", "replace"))
-
-    @api.get("/api/plot.png", summary="The same as pixels", tags=["readings"], **_document(PNG))
-    async def plot_png(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
-        """501 where the extra that draws it is not installed."""
-        if not png.is_installed():
-            raise HTTPException(http.HTTPStatus.NOT_IMPLEMENTED, png.MISSING)
-        return await picture(request, wanted, PNG, lambda found: png.drawn(found, site.store.path.parent))
 
 
 class _Look(msgspec.Struct, frozen=True):
