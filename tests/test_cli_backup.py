@@ -99,7 +99,7 @@ def test_a_sensor_of_a_board_is_renamed_with_its_history(node: Running) -> None:
     [
         (("rename", "attic/none", "attic/x"), "has no history"),
         (("rename", "attic/old", "attic/humidity"), "has a history of its own. If nobody needs that"),
-        (("rename", "attic/humidity", "attic/x"), "A rule looks at"),
+        (("rename", "attic/humidity", "attic/x"), "A rule or a derived sensor looks at"),
         (("rename", "attic/old", "door"), '"door" is in the config. Stop the node, then: outstation sensors rename'),
         (("rename", "attic/old", "porch/humidity"), "is in the config"),
         (("rename", "attic/old", "damp_at"), "is in the config"),
