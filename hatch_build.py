@@ -1,7 +1,7 @@
-"""Brings Swagger UI into the package when it is built: from npm, by the lock file, running no script of theirs.
+"""Brings Swagger UI and uPlot into the package when it is built: from npm, by the lock file, running no script there.
 
 The law of this file: it may fail, and the installation succeeds all the same. Then the build's output says why, and the
-page at /docs says how to try again. What is already here in the locked version is not fetched again.
+page at /docs says how to try again. What is already here in the locked versions is not fetched again.
 """
 
 from __future__ import annotations
@@ -17,20 +17,26 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PACKAGE = "node_modules/swagger-ui-dist"
 ASSETS = Path("src/outstation/web/assets")
-VERSION = "swagger-ui.version"
+VERSIONS = "assets.versions"
 
-# What is taken from the package, and the name under which it is kept. The Apache licence wants the last three.
+# What is taken of each package, and the name under which it is kept. The Apache licence wants Swagger UI's last three.
 TAKEN = {
-    "swagger-ui.css": "swagger-ui.css",
-    "swagger-ui-bundle.js": "swagger-ui-bundle.js",
-    "swagger-ui-bundle.js.LICENSE.txt": "swagger-ui-bundle.js.LICENSE.txt",
-    "LICENSE": "swagger-ui.LICENSE.txt",
-    "NOTICE": "swagger-ui.NOTICE.txt",
+    "swagger-ui-dist": {
+        "swagger-ui.css": "swagger-ui.css",
+        "swagger-ui-bundle.js": "swagger-ui-bundle.js",
+        "swagger-ui-bundle.js.LICENSE.txt": "swagger-ui-bundle.js.LICENSE.txt",
+        "LICENSE": "swagger-ui.LICENSE.txt",
+        "NOTICE": "swagger-ui.NOTICE.txt",
+    },
+    "uplot": {
+        "dist/uPlot.iife.min.js": "uPlot.iife.min.js",
+        "dist/uPlot.min.css": "uPlot.min.css",
+        "LICENSE": "uPlot.LICENSE.txt",
+    },
 }
 
-# Two packages of 4 MB: five minutes are 100 kbit/s, and nobody waits longer for an optional page.
+# Three packages of 5 MB: five minutes are 100 kbit/s, and nobody waits longer for an optional page.
 PATIENCE = 300
 OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
 
@@ -49,19 +55,19 @@ class PageAssets(BuildHookInterface[Any]):
         try:
             fetch(Path(self.root))
         except (OSError, subprocess.SubprocessError) as error:
-            self.app.display_warning(f"Swagger UI could not be fetched, so /docs will be without it: {error}")
+            self.app.display_warning(f"Swagger UI and uPlot could not be fetched; /docs and plots miss them: {error}")
 
 
-def locked_version(root: Path) -> str:
-    """Return the version that the lock file asks for."""
-    lock = json.loads((root / "package-lock.json").read_text())
-    return str(lock["packages"][PACKAGE]["version"])
+def locked_versions(root: Path) -> str:
+    """Return the versions that the lock file asks for, a line a package."""
+    packages = json.loads((root / "package-lock.json").read_text())["packages"]
+    return "".join(f"{name} {packages[f'node_modules/{name}']['version']}\n" for name in TAKEN)
 
 
 def is_current(root: Path) -> bool:
-    """Tell whether the assets are here in the locked version."""
-    kept = root / ASSETS / VERSION
-    return kept.is_file() and kept.read_text().strip() == locked_version(root)
+    """Tell whether the assets are here in the locked versions."""
+    kept = root / ASSETS / VERSIONS
+    return kept.is_file() and kept.read_text() == locked_versions(root)
 
 
 def fetch(root: Path) -> None:
@@ -70,7 +76,7 @@ def fetch(root: Path) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="outstation-page-") as folder:
         _install(root, Path(folder))
-        _keep(Path(folder) / PACKAGE, root / ASSETS, locked_version(root))
+        _keep(Path(folder) / "node_modules", root / ASSETS, locked_versions(root))
 
 
 def _install(root: Path, folder: Path) -> None:
@@ -108,13 +114,14 @@ def _npm(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
     return done
 
 
-def _keep(package: Path, assets: Path, version: str) -> None:
-    """Copy what is taken. The version comes last: without it, the next build tries again."""
+def _keep(packages: Path, assets: Path, versions: str) -> None:
+    """Copy what is taken. The versions come last: without them, the next build tries again."""
     assets.mkdir(parents=True, exist_ok=True)
-    (assets / VERSION).unlink(missing_ok=True)
-    for name, kept in TAKEN.items():
-        shutil.copyfile(package / name, assets / kept)
-    (assets / VERSION).write_text(f"{version}\n")
+    (assets / VERSIONS).unlink(missing_ok=True)
+    for package, files in TAKEN.items():
+        for name, kept in files.items():
+            shutil.copyfile(packages / package / name, assets / kept)
+    (assets / VERSIONS).write_text(versions)
 
 
 def _has_node_wheel() -> bool:

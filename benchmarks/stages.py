@@ -38,6 +38,7 @@ from outstation.plugins import Place
 from outstation.store.database import Boot, Recorded, Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
+from outstation.store.sessions import Sessions
 from outstation.web.api.incoming import Incoming, Post
 from outstation.web.application import Application
 from outstation.web.security import Admission, Gate
@@ -160,6 +161,7 @@ class Rig:
             store=store,
             history=History(store),
             keys=keys,
+            sessions=Sessions(store, keys),
             feed=feed,
             started=clock.now(),
             simulated=hardware.simulated,

@@ -43,13 +43,13 @@ def test_without_node_the_reason_is_told(clone: Path, monkeypatch: pytest.Monkey
 def test_what_is_here_in_the_locked_version_is_not_fetched_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(clone))
     (clone / hatch_build.ASSETS).mkdir(parents=True)
-    (clone / hatch_build.ASSETS / hatch_build.VERSION).write_text(hatch_build.locked_version(clone) + "\n")
+    (clone / hatch_build.ASSETS / hatch_build.VERSIONS).write_text(hatch_build.locked_versions(clone))
     hatch_build.fetch(clone)
 
 
 def test_another_version_is_fetched_again(clone: Path) -> None:
     (clone / hatch_build.ASSETS).mkdir(parents=True)
-    (clone / hatch_build.ASSETS / hatch_build.VERSION).write_text("0.0.1\n")
+    (clone / hatch_build.ASSETS / hatch_build.VERSIONS).write_text("swagger-ui-dist 0.0.1\nuplot 1.6.32\n")
     assert not hatch_build.is_current(clone)
 
 

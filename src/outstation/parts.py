@@ -33,6 +33,7 @@ from outstation.store.history import History
 from outstation.store.journal import Journal
 from outstation.store.keys import Keys
 from outstation.store.outbox import Outbox
+from outstation.store.sessions import Sessions
 from outstation.supervised import Supervision
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def site_of(parts: Parts, remark: str, urls: tuple[str, ...] = ()) -> Site:
         runner=runner,
         store=store,
         history=parts.history,
-        keys=Keys(store),
+        keys=(keys := Keys(store)),
+        sessions=Sessions(store, keys, config.node.clock),
         feed=runner.feed,
         started=clock.now(),
         simulated=parts.hardware.simulated,

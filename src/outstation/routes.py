@@ -12,7 +12,7 @@ import msgspec
 
 from outstation.http import Handler, Response, problem
 
-Scope = Literal["read", "write", "control", "admin"]
+Scope = Literal["read", "write", "control", "admin", "any"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "control", "admin")
 
 SMALL, BATCH, NO_BODY = 256 * 1024, 1024 * 1024, 0
@@ -25,7 +25,7 @@ Refuse = Callable[[int, str], Response]
 class Route(msgspec.Struct, frozen=True):
     """One row.
 
-    path: with `{name}` for one segment. scope: None leaves keys to the handler (dialects have their own).
+    path: with `{name}` for one segment. scope: "any": whatever key; None leaves keys to the handler.
     body: the cap in bytes. any_host: answered under every Host. any_origin: for pages of every origin.
     handler: None hands the request to the API's framework. stream: its answer never ends.
     gzip: its body may be packed; the handler unpacks it, and knows where to stop.

@@ -176,6 +176,14 @@ def test_it_says_which_sensor_has_no_value(event: Failed | Reading, words: str) 
     assert verdict(shed) == f"It does not fire, for its condition cannot be decided: {words}"
 
 
+def test_what_is_missing_is_named_in_a_line() -> None:
+    shed = Greenhouse()
+    decisions = shed.node.decisions
+    assert explaining.unknowns(decisions.rules[RULE], decisions.sight) == ["air_temperature was never seen"]
+    shed.read(20.0, until=1)
+    assert explaining.unknowns(decisions.rules[RULE], decisions.sight) == []
+
+
 @pytest.mark.parametrize(("value", "shown"), [(True, "on"), (False, "off"), (7, "7 °C"), ("warm", "warm")])
 def test_what_it_looks_at_is_shown_as_it_is(value: Value, shown: str) -> None:
     shed = Greenhouse()

@@ -21,6 +21,7 @@ from outstation.routes import Route
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
+from outstation.store.sessions import Sessions
 from outstation.web.application import Application
 
 WRITE_KEY = "MZ7T4KQ9WPX2B6RD"
@@ -83,6 +84,7 @@ _NAMES = {
     "/api/uplinks/{name}/resend": "/api/uplinks/nobody/resend",
     "/update/{API_key}/{mac}/{field}/{data}": "/update/API_key=NOBODYS/mac=00:00:00:00:00:00/field=1/data=1",
     "/docs/{file}": "/docs/start.js",
+    "/ui/{edition}/{file}": "/ui/now/page.css",
     "/channels/{channel}": "/channels/1.json",
     "/channels/{channel}/{noun}": "/channels/1/feeds.json",
     "/channels/{channel}/{noun}/{part}": "/channels/1/feeds/last.json",
@@ -103,7 +105,8 @@ def site_of(folder: Path, store: Store, config: Config) -> Site:
         runner=Runner(node, store, hardware.outputs, feed),
         store=store,
         history=History(store),
-        keys=Keys(store),
+        keys=(keys := Keys(store)),
+        sessions=Sessions(store, keys),
         feed=feed,
         started=clock.now(),
         simulated=hardware.simulated,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 import tomllib
 from collections.abc import Iterator
@@ -12,11 +14,12 @@ from typing import Any
 import pytest
 
 from outstation import clock
+from outstation.__main__ import root
 from outstation.config import Config
 from outstation.core.actuation import ActuatorSpec, ActuatorState
 from outstation.core.filters import Limits
 from outstation.core.node import Node
-from outstation.core.readings import Command, Failed, Reading, Switched, Value
+from outstation.core.readings import Command, Failed, Note, Reading, Switched, Value
 from outstation.core.sensors import SensorSpec
 from outstation.engine.boards import Boards
 from outstation.engine.feed import Feed
@@ -24,11 +27,16 @@ from outstation.engine.outputs import Outputs
 from outstation.engine.retaining import Retaining
 from outstation.engine.runner import Runner
 from outstation.engine.site import Site
-from outstation.http import Peer, Request, Response
+from outstation.errors import UnknownNameError
+from outstation.http import NOBODY, Later, Peer, Request, Response
 from outstation.store.database import Boot, Store
 from outstation.store.history import History
+from outstation.store.journal import Journal
 from outstation.store.keys import Keys
-from outstation.web.dashboard.page import SHOWN, Page
+from outstation.store.sessions import Sessions
+from outstation.web.dashboard.files import Files
+from outstation.web.dashboard.groups import SHOWN
+from outstation.web.dashboard.page import Page
 
 SCRIPT = "<img src=x onerror=alert(1)>"
 
@@ -36,7 +44,7 @@ SCRIPT = "<img src=x onerror=alert(1)>"
 class Seen(HTMLParser):
     """A page as it was understood: its elements in order, and the text of each card."""
 
-    _VOID = frozenset({"meta", "link", "br"})
+    _VOID = frozenset({"meta", "link", "br", "input"})
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -72,6 +80,7 @@ class Greenhouse:
         self.node = Node()
         self.simulated: frozenset[str] = frozenset()
         self.remark = ""
+        self.happened: list[Note] = []
 
     def sensor(self, name: str, value: Value | None = None, *, age: float = 3, **spec: Any) -> None:
         moment, millis = clock.moment(), round(age * 1000)
@@ -92,7 +101,8 @@ class Greenhouse:
             runner=Runner(self.node, self.store, Outputs({}), Feed()),
             store=self.store,
             history=History(self.store),
-            keys=Keys(self.store),
+            keys=(keys := Keys(self.store)),
+            sessions=Sessions(self.store, keys),
             feed=Feed(),
             started=clock.now(),
             simulated=lambda: self.simulated,
@@ -104,9 +114,15 @@ class Greenhouse:
         )
 
     def answer(self, query: bytes = b"") -> Response:
-        answer = Page(self.site()).get(Request("GET", "/", query, [], Peer("127.0.0.1")))
-        assert isinstance(answer, Response)
-        return answer
+        return asyncio.run(self._answer(query))
+
+    async def _answer(self, query: bytes) -> Response:
+        await Journal(self.store).add(self.happened)
+        request = Request("GET", "/", query, [], Peer("127.0.0.1"))
+        request.principal = NOBODY
+        later = Page(self.site(), Files()).get(request)
+        assert isinstance(later, Later)
+        return later.finish(await later.future)
 
     def seen(self, query: bytes = b"") -> Seen:
         return Seen(self.answer(query).body)
@@ -144,8 +160,8 @@ def test_temperatures_follow_the_units_that_were_asked_for(greenhouse: Greenhous
     assert "212.0 °F" in fahrenheit
     assert "100.0 %" in fahrenheit
     assert "100.0 °C" in greenhouse.text(b"units=furlong&units=%ff")
-    assert {"href": "/?units=f"} in greenhouse.seen().named("a")
-    assert {"href": "/?units=c"} in greenhouse.seen(b"units=F").named("a")
+    assert _leads_to(greenhouse.seen(), "/?units=f&pressure=hpa")
+    assert _leads_to(greenhouse.seen(b"units=F"), "/?units=c&pressure=hpa")
     greenhouse.tables = {"display": {"units": "f"}}
     assert "212.0 °F" in greenhouse.text()
     assert "100.0 °C" in greenhouse.text(b"units=c")
@@ -154,6 +170,15 @@ def test_temperatures_follow_the_units_that_were_asked_for(greenhouse: Greenhous
 def test_without_a_temperature_there_is_no_choice_of_units(greenhouse: Greenhouse) -> None:
     greenhouse.sensor("humidity", 48.0, unit="%")
     assert greenhouse.seen().named("nav") == []
+
+
+def test_the_pressure_of_the_air_has_a_choice_of_its_own(greenhouse: Greenhouse) -> None:
+    greenhouse.sensor("air_pressure", 1013.25, unit="hPa")
+    assert "1013.2 hPa" in greenhouse.text()
+    assert "29.92 inHg" in greenhouse.text(b"pressure=inhg")
+    assert _leads_to(greenhouse.seen(b"units=f"), "/?units=f&pressure=inhg")
+    greenhouse.tables = {"display": {"pressure": "inhg"}}
+    assert "29.92 inHg" in greenhouse.text()
 
 
 def test_states_are_words(greenhouse: Greenhouse) -> None:
@@ -180,7 +205,7 @@ def test_simulated_stale_failed_and_doubtful_sensors_say_so_in_words(greenhouse:
     shown = greenhouse.text()
     assert shown.count("simulated") == 1
     assert "6 min ago" in shown
-    assert shown.count("stale") == 1
+    assert shown.count("old since") == 1
     assert "out of range" in shown
     assert "\nCo2\n\u2013\nno reading yet\n\nfailed\n/dev/i2c-1 is busy." in shown
     assert "Traceback" not in shown
@@ -245,20 +270,22 @@ def test_nothing_on_the_page_needs_what_the_policy_forbids(greenhouse: Greenhous
     assert headers[b"X-Content-Type-Options"] == b"nosniff"
     assert headers[b"Cache-Control"] == b"no-store"
     for tag, attributes in Seen(answer.body).elements:
-        assert tag not in ("script", "style", "form", "iframe")
+        assert tag not in ("style", "iframe")
         assert not any(name == "style" or name.startswith("on") for name in attributes)
-        assert (attributes.get("href") or "/").startswith("/")
+        assert (attributes.get("href") or attributes.get("src") or "/").startswith("/")
+    assert re.findall(rb"<script[^>]*>[^<]", answer.body) == []
 
 
 def test_it_refreshes_by_itself_with_the_choices_kept_until_told_to_stand_still(greenhouse: Greenhouse) -> None:
     greenhouse.sensor("air", 1.0, unit="°C")
     refresh = {"http-equiv": "refresh", "content": "5"}
     assert refresh in greenhouse.seen(b"units=f").named("meta")
-    assert {"href": "/?units=f&refresh=off"} in greenhouse.seen(b"units=f").named("a")
+    assert _leads_to(greenhouse.seen(b"units=f"), "/?units=f&pressure=hpa&refresh=off")
     still = greenhouse.seen(b"units=f&refresh=off")
     assert refresh not in still.named("meta")
-    assert {"href": "/?units=c&refresh=off"} in still.named("a")
-    assert {"href": "/?units=f"} in still.named("a")
+    assert still.named("script") == []
+    assert _leads_to(still, "/?units=c&pressure=hpa&refresh=off")
+    assert _leads_to(still, "/?units=f&pressure=hpa")
 
 
 def test_an_empty_node_says_what_to_do_next(greenhouse: Greenhouse) -> None:
@@ -271,22 +298,23 @@ def test_an_empty_node_says_what_to_do_next(greenhouse: Greenhouse) -> None:
 
 def test_what_it_tells_an_empty_node_to_do_is_a_config_that_loads(greenhouse: Greenhouse) -> None:
     shown = greenhouse.text()
-    example = shown[shown.index("[[sensors]]") : shown.index("Or let another")]
+    example = shown[shown.index("[[sensors]]") : shown.index("What is wrong")]
     Config.model_validate(tomllib.loads(example))
+    commands = re.findall(r"\boutstation ([a-z]+) ", shown)
+    assert len(commands) > 3
+    assert set(commands) <= set(root.commands)
 
 
 def test_a_normal_page_is_small_and_five_hundred_sensors_work(greenhouse: Greenhouse) -> None:
     for number in range(20):
         greenhouse.sensor(f"sensor_{number}", number / 7, unit="°C")
-    page = Page(greenhouse.site())
-    style = page.style(Request("GET", "/page.css", b"", [], Peer("")))
-    assert isinstance(style, Response)
-    assert len(greenhouse.answer().body) + len(style.body) < 20_000
+    assert len(greenhouse.answer().body) < 25_000
     for number in range(SHOWN):
         greenhouse.sensor(f"board-{number // 50}/value_{number % 50}", float(number))
     seen = greenhouse.seen()
-    assert len([card for card in seen.named("li") if "card" in (card.get("class") or "").split()]) == SHOWN
+    assert _cards(seen) == SHOWN
     assert "and 20 more sensors: /api/sensors" in seen.text
+    assert _cards(greenhouse.seen(b"group=board-9")) == 50
 
 
 def test_many_problems_are_told_in_short(greenhouse: Greenhouse) -> None:
@@ -298,15 +326,56 @@ def test_many_problems_are_told_in_short(greenhouse: Greenhouse) -> None:
     assert "and 88 more: /api/health" in shown
 
 
-def test_the_styles_address_changes_with_its_content_and_may_be_kept(greenhouse: Greenhouse) -> None:
-    page = Page(greenhouse.site())
-    style = page.style(Request("GET", "/page.css", b"", [], Peer("")))
-    icon = page.icon(Request("GET", "/favicon.ico", b"", [], Peer("")))
-    assert isinstance(style, Response)
+def test_a_group_is_chosen_by_its_address(greenhouse: Greenhouse) -> None:
+    assert greenhouse.seen().named("nav") == []
+    greenhouse.sensor("porch/humidity", 50.0)
+    greenhouse.sensor("air", 20.0)
+    greenhouse.output("led", True)
+    everything = greenhouse.seen()
+    assert _leads_to(everything, "/?units=c&pressure=hpa&group=porch")
+    assert "50.0" in everything.text
+    porch, here = greenhouse.text(b"group=porch"), greenhouse.text(b"group=-")
+    assert "50.0" in porch
+    assert "\nLed\n" not in porch
+    assert "\nLed\n" in here
+    assert "\nAir\n" in here
+
+
+def test_the_files_addresses_change_with_their_content_and_may_be_kept(greenhouse: Greenhouse) -> None:
+    files, addresses = Files(), [link["href"] or "" for link in greenhouse.seen().named("link")]
+    for address in [*addresses[:1], *addresses[2:]]:
+        served = _served(files, *address.split("/")[2:])
+        assert address == files.address(address.rpartition("/")[2])
+        assert b"immutable" in dict(served.headers)[b"Cache-Control"]
+        assert b"script-src 'self'" in dict(served.headers)[b"Content-Security-Policy"]
+    assert b"no-cache" in dict(_served(files, "before", "page.css").headers)[b"Cache-Control"]
+    with pytest.raises(UnknownNameError):
+        _served(files, files.edition, "page.py")
+    icon = files.icon(Request("GET", "/favicon.ico", b"", [], Peer("")))
     assert isinstance(icon, Response)
-    assert style.content_type.startswith(b"text/css")
-    assert b"immutable" in dict(style.headers)[b"Cache-Control"]
     assert icon.body.startswith(b"<svg")
-    address = greenhouse.seen().named("link")[0]["href"]
-    assert address is not None
-    assert address.startswith("/page.css?")
+
+
+def test_health_says_what_is_kept_and_what_happened(greenhouse: Greenhouse) -> None:
+    greenhouse.sensor("air", 20.0)
+    note = Note("rule fires", "ventilate", f"air > {SCRIPT}", clock.at())
+    greenhouse.happened.append(note)
+    shown = greenhouse.text()
+    assert "Its clock is " in shown
+    assert f"ventilate rule fires: air > {SCRIPT}" in shown
+
+
+def _cards(page: Seen) -> int:
+    return sum("card" in (item.get("class") or "").split() for item in page.named("li"))
+
+
+def _leads_to(page: Seen, address: str) -> bool:
+    return any(link["href"] == address for link in page.named("a"))
+
+
+def _served(files: Files, edition: str, name: str) -> Response:
+    request = Request("GET", f"/ui/{edition}/{name}", b"", [], Peer(""))
+    request.params = {"edition": edition, "file": name}
+    served = files.get(request)
+    assert isinstance(served, Response)
+    return served

@@ -98,7 +98,7 @@ def test_health_says_how_much_is_kept_and_what_was_written(node: Running) -> Non
     assert 0 < asked["bytes"] < asked["cap_bytes"] <= 2_000_000_000
     assert (asked["lose_at_most_seconds"], asked["written_bytes_a_day"]) == (10.0, None)
     assert asked["in_words"][0].startswith(f"{asked['readings']:,} readings")
-    assert "of " in node.get("/").body.decode().partition("<p class=kept>")[2].partition("</p>")[0]
+    assert "of " in node.get("/").body.decode().partition("<h3>Storage</h3>")[2].partition("</p>")[0]
 
 
 def test_a_person_may_have_what_is_too_old_deleted_now(node: Running) -> None:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from outstation.core.readings import Value
 from outstation.web.dashboard import wording
 
+METRIC, AMERICAN = wording.Units(), wording.Units("f", "inhg")
+
 NOON = 1_767_268_800_000
 """2026-01-01T12:00:00Z."""
 
@@ -43,15 +45,18 @@ def test_any_number_fits_a_card_and_is_a_number(value: float, unit: str) -> None
 @pytest.mark.parametrize(
     ("value", "unit", "units", "expected"),
     [
-        (100.0, "°C", "f", ("212.0", "°F")),
-        (-40, "°C", "f", ("-40.0", "°F")),
-        (212.0, "°F", "c", ("100.0", "°C")),
-        (20.0, "°C", "c", ("20.0", "°C")),
-        (20.0, "%", "f", ("20.0", "%")),
-        (20.0, "", "f", ("20.0", "")),
+        (100.0, "°C", AMERICAN, ("212.0", "°F")),
+        (-40, "°C", AMERICAN, ("-40.0", "°F")),
+        (212.0, "°F", METRIC, ("100.0", "°C")),
+        (20.0, "°C", METRIC, ("20.0", "°C")),
+        (1013.25, "hPa", AMERICAN, ("29.92", "inHg")),
+        (1013.25, "mbar", AMERICAN, ("29.92", "inHg")),
+        (29.92, "inHg", METRIC, ("1013.2", "hPa")),
+        (20.0, "%", AMERICAN, ("20.0", "%")),
+        (20.0, "", AMERICAN, ("20.0", "")),
     ],
 )
-def test_only_temperatures_follow_the_units(
+def test_temperatures_and_pressures_follow_the_units(
     value: float, unit: str, units: wording.Units, expected: tuple[str, str]
 ) -> None:
     assert wording.value_and_unit("t", value, unit, units) == expected
@@ -72,7 +77,7 @@ def test_only_temperatures_follow_the_units(
     ],
 )
 def test_states_and_texts_are_words(name: str, value: Value | None, shown: str) -> None:
-    assert wording.value_and_unit(name, value, "", "c") == (shown, "")
+    assert wording.value_and_unit(name, value, "", METRIC) == (shown, "")
 
 
 @pytest.mark.parametrize(("level", "shown"), [(True, "on"), (False, "off"), (None, "unknown"), (0.4, "40 %")])
@@ -105,3 +110,10 @@ def test_a_time_is_local_and_has_a_date_only_on_another_day() -> None:
 def test_a_name_makes_a_label() -> None:
     assert wording.human("porch/air_temperature") == "Air temperature"
     assert wording.human("_") == "_"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(999, "999 B"), (1_000, "1.0 kB"), (2_500_000, "2.5 MB"), (3 * 10**9, "3.0 GB")]
+)
+def test_bytes_are_told_in_the_largest_unit_that_says_enough(count: int, shown: str) -> None:
+    assert wording.size(count) == shown

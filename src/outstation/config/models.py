@@ -89,11 +89,15 @@ class NodeTable(Table):
 
 
 class WebTable(Table):
-    """[web]: host "": all interfaces, v4 and v6. reads: without a key. dialect_listen: for boards alone."""
+    """[web]: host "": all interfaces, v4 and v6. reads: without a key. public: paths that everybody may read.
+
+    dialect_listen: for boards alone.
+    """
 
     host: ListenHost = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
     reads: Literal["local", "key"] = "local"
+    public: tuple[Literal["/api/plot.svg"], ...] = ()
     hosts: tuple[Host, ...] = ()
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
@@ -122,6 +126,7 @@ class DisplayTable(Table):
     """[display]: how people read values; the API always speaks the sensor's own unit."""
 
     units: Literal["c", "f"] = "c"
+    pressure: Literal["hpa", "inhg"] = "hpa"
 
 
 class AlertsTable(Table):

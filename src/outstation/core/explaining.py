@@ -124,6 +124,12 @@ def truth(state: RuleState, sight: Sight) -> bool | None:
     return (state.decide_until if state.firing else state.decide)(sight)
 
 
+def unknowns(state: RuleState, sight: Sight) -> list[str]:
+    """Return which sensors have no value for the condition that counts, each with why."""
+    names = sorted(conditions.sensors(state.condition))
+    return [_no_value(name, quality) for name in names if (quality := sight.quality(name)) != "ok"]
+
+
 def claims(state: RuleState, sight: Sight, actuators: Mapping[str, ActuatorState]) -> list[Claimed]:
     """Return who decides over the outputs of a rule at the moment of `sight`."""
     found = []
@@ -237,12 +243,16 @@ def _reasons(found: Explanation) -> str:
 
 
 def _reason(seen: Seen) -> str:
-    words = f"{seen.name} {QUALITIES.get(seen.quality, seen.quality)}"
+    words = _no_value(seen.name, seen.quality)
     if seen.error:
         return f"{words} ({seen.error.rstrip('.')})"
     if seen.quality != "stale" or seen.age is None:
         return words
     return f"{words} (nothing heard for {duration_words(seen.age)}, and it counts for {duration_words(seen.limit)})"
+
+
+def _no_value(name: str, quality: str) -> str:
+    return f"{name} {QUALITIES.get(quality, quality)}"
 
 
 def _fires_when(found: Explanation) -> list[str]:

@@ -16,6 +16,7 @@ from outstation.engine.runner import Runner
 from outstation.store.database import Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
+from outstation.store.sessions import Sessions
 
 if TYPE_CHECKING:
     from outstation.engine.backups import Backups
@@ -42,6 +43,7 @@ class Site(msgspec.Struct, frozen=True):
     store: Store
     history: History
     keys: Keys
+    sessions: Sessions
     feed: Feed
     started: int
     simulated: Callable[[], frozenset[str]]

@@ -34,6 +34,15 @@ class Journal:
             rows = connection.execute(_NEWEST, (limit,)).fetchall()
         return [Note(kind, subject, text, at) for kind, subject, text, at in reversed(rows)]
 
+    def between(
+        self, subjects: Collection[str], kinds: Collection[str], start: Millis, end: Millis, limit: int
+    ) -> list[Note]:
+        """Return the newest lines about subjects from `start` on and before `end`, oldest first. Blocks."""
+        wanted = (msgspec.json.encode(list(subjects)).decode(), msgspec.json.encode(list(kinds)).decode())
+        with self._store.read() as connection:
+            rows = connection.execute(_BETWEEN, (*wanted, start, end, limit)).fetchall()
+        return [Note(*row) for row in reversed(rows)]
+
     def around(self, subject: str, kinds: Collection[str], at: Millis) -> tuple[Note | None, Note | None]:
         """Return the newest line about a subject until a moment, and the first after it. Blocks."""
         wanted = (subject, msgspec.json.encode(list(kinds)).decode(), at)
@@ -61,6 +70,13 @@ SELECT id, ?1 - offset, ?2, ?3, ?4 FROM boots ORDER BY id DESC LIMIT 1
 _NEWEST = """
 SELECT kind, subject, text, since + offset FROM journal JOIN boots ON boots.id = boot
 ORDER BY journal.id DESC LIMIT ?
+"""
+
+_BETWEEN = """
+SELECT kind, subject, text, since + offset AS at FROM journal JOIN boots ON boots.id = boot
+WHERE subject IN (SELECT value FROM json_each(?1)) AND kind IN (SELECT value FROM json_each(?2))
+AND since + offset >= ?3 AND since + offset < ?4
+ORDER BY at DESC, journal.id DESC LIMIT ?5
 """
 
 _ABOUT = """

@@ -69,6 +69,16 @@ class Keys:
         given = hashlib.sha256(secret.encode("utf-8", "replace")).digest()
         return key if hmac.compare_digest(given, digest) else None
 
+    def valid(self, number: str) -> Key | None:
+        """Return a key by its id, unless there is none, or it was revoked."""
+        if self._fixed is not None and self._fixed[1].id == number:
+            return self._fixed[1]
+        return self._valid.get(number, (b"", None))[1]
+
+    def is_fixed(self, key: Key) -> bool:
+        """Tell whether this is the key of the owner's own making."""
+        return self._fixed is not None and self._fixed[1] == key
+
     async def create(self, name: str, scopes: Collection[str], *, device: str | None = None) -> tuple[Key, str]:
         """Make a key; return it, and the text that is shown once. Raises RefusedError, StoreError."""
         if not scopes or not set(scopes) <= set(SCOPES):

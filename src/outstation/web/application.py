@@ -19,10 +19,13 @@ from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
 from outstation.web.api.sensors import Sensors
+from outstation.web.api.session import SessionApi, cookie_name
 from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
 from outstation.web.api.traffic import Uplinks
+from outstation.web.dashboard.door import Door
+from outstation.web.dashboard.files import Files
 from outstation.web.dashboard.page import Page
 from outstation.web.docs import Docs
 from outstation.web.hosts import Hosts
@@ -83,13 +86,23 @@ class Application:
 def _gate(site: Site, table: Table) -> Gate:
     web = site.config.web
     peers = Peers(web.reads, web.trusted_proxies)
-    return Gate(table, site.keys, Hosts(web.hosts), peers, origins=web.cors_origins)
+    hosts, name = Hosts(web.hosts), cookie_name(site)
+    return Gate(
+        table,
+        site.keys,
+        hosts,
+        peers,
+        origins=web.cors_origins,
+        public=web.public,
+        sessions=site.sessions,
+        cookie=name,
+    )
 
 
 def _own_routes(site: Site) -> list[Route]:
-    status, actuators, page, docs = Status(site), Actuators(site), Page(site), Docs()
+    status, actuators, files, docs = Status(site), Actuators(site), Files(), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
-    uplinks = Uplinks(site)
+    uplinks, session = Uplinks(site), SessionApi(site)
     nodes = NodesApi(site.store, site.keys, site.urls, site.boards)
     devices = DevicesApi(site.boards, site.store, site.urls, site.node.admit_all, partial(_forget_unheard, site.node))
     short = [
@@ -97,9 +110,9 @@ def _own_routes(site: Site) -> list[Route]:
         for name in site.node.actuators
     ]
     return [
-        Route("GET", "/", "read", page.get),
-        Route("GET", "/page.css", "read", page.style),
-        Route("GET", "/favicon.ico", None, page.icon),
+        Route("GET", "/", "read", Page(site, files).get, refuse=Door(files).refuse),
+        Route("GET", "/ui/{edition}/{file}", None, files.get),
+        Route("GET", "/favicon.ico", None, files.icon),
         Route("GET", "/docs", "read", docs.page),
         Route("GET", "/docs/{file}", "read", docs.file),
         Route("GET", "/api/status", "read", status.get),
@@ -107,6 +120,9 @@ def _own_routes(site: Site) -> list[Route]:
         Route("POST", "/api/readings", "write", Incoming(site).post, body=BATCH, json=True),
         Route("POST", "/api/actuators/{name}", "control", actuators.post, body=SMALL, json=True),
         *short,
+        Route("GET", "/api/session", "read", session.get),
+        Route("POST", "/api/session", "any", session.start, body=SMALL, json=True),
+        Route("DELETE", "/api/session", "any", session.end),
         Route("GET", "/api/rules", "read", Rules(site).get),
         Route("GET", "/api/settings", "read", settings.get),
         Route("PUT", "/api/settings/{name}", "control", settings.put, body=SMALL, json=True),
@@ -142,11 +158,13 @@ def _framework_routes() -> list[Route]:
     return [
         Route("GET", "/api/readings", "read"),
         Route("GET", "/api/export", "read"),
+        Route("GET", "/api/plot.svg", "read"),
         Route("GET", "/api/sensors", "read"),
         Route("GET", "/api/sensors/{name}", "read"),
         Route("GET", "/api/sensors/{device}/{name}", "read"),
         Route("GET", "/api/actuators", "read"),
         Route("GET", "/api/actuators/{name}", "read"),
+        Route("GET", "/api/rules/spells", "read"),
         Route("GET", "/api/rules/{name}/explain", "read"),
         Route("GET", "/api/alerts", "read"),
         Route("GET", "/api/stream", "read", stream=True),

@@ -10,8 +10,9 @@ import msgspec
 
 from outstation.engine.guesses import WAIT, Guesses
 from outstation.http import JSON, NOBODY, Principal, Request, Response, problem
-from outstation.routes import SCOPES, Route, Table
-from outstation.store.keys import Keys
+from outstation.routes import SCOPES, Route, Scope, Table
+from outstation.store.keys import Key, Keys
+from outstation.store.sessions import Sessions
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
 from outstation.web.refusals import Refusals
@@ -42,10 +43,23 @@ class Admission(msgspec.Struct, frozen=True):
 class Gate:
     """Checks a request against the table of routes, before its body is read."""
 
-    def __init__(self, table: Table, keys: Keys, hosts: Hosts, peers: Peers, *, origins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        table: Table,
+        keys: Keys,
+        hosts: Hosts,
+        peers: Peers,
+        *,
+        origins: tuple[str, ...] = (),
+        public: tuple[str, ...] = (),
+        sessions: Sessions | None = None,
+        cookie: str = "",
+    ) -> None:
         self.known_paths = {path.encode(): path for path in table.fixed}
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
         self.refusals = Refusals(table)
+        self._sessions, self._cookie = sessions, cookie.encode()
+        self._public = frozenset(public)
         self._origins = frozenset(origin.encode() for origin in origins)
         self._has_open_routes = any(route.any_origin for route in table.routes)
         self._guesses = Guesses()
@@ -129,17 +143,34 @@ class Gate:
         assert route.scope is not None
         if request.peer.is_control_socket:
             return CONTROL_SOCKET
-        text = _key(headers)
+        text = sent_key(headers)
         if text is None:
-            if route.scope == "read" and self._peers.may_read(request.peer.address, headers):
-                return READER
-            return _unauthorised(f"This needs a key in the header X-API-Key; {_how_to_make(route.scope)}.")
+            return self._visitor(request, route, headers)
         key = None if _key_stands_twice(request, headers) else self._keys.check(text)
         if key is None:
             return self._wrong_key(self._peers.origin(request.peer.address, headers), text, route.scope)
-        if route.scope not in key.scopes:
-            return problem(403, f'This needs a key with the scope "{route.scope}"; {_how_to_make(route.scope)}.')
-        return Principal(key.name, key.scopes, key.device)
+        return _allowed(key, route.scope, key.scopes)
+
+    def _visitor(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
+        """Admit who sent no key: by the cookie of a session, or as one who only looks, from the local network."""
+        key = self._session(route, headers)
+        if key is not None and (request.method in _LOOKING or _is_own_page(headers)):
+            return _allowed(key, route.scope or "any", key.scopes | {"read"})
+        if route.scope == "read" and (
+            route.path in self._public or self._peers.may_read(request.peer.address, headers)
+        ):
+            return READER
+        if key is not None:
+            return problem(403, "A page of another site asked for this; a session is for this node's own page.")
+        words = f"This needs a key in the header X-API-Key; {_how_to_make(route.scope or 'read')}."
+        return _unauthorised(words) if route.refuse is problem else route.refuse(401, words)
+
+    def _session(self, route: Route, headers: dict[bytes, bytes]) -> Key | None:
+        """Return the key of a session; on routes for boards and for pages of others a cookie says nothing."""
+        if self._sessions is None or route.any_host or route.any_origin or _is_a_browsers_doing(headers):
+            return None
+        text = cookie(headers, self._cookie)
+        return None if text is None else self._sessions.check(text)
 
     def _wrong_key(self, address: str, text: str, scope: str) -> Response:
         """Refuse a wrong key, and after too many guesses say so; only wrong keys ever come here."""
@@ -148,7 +179,34 @@ class Gate:
         return _unauthorised(f"This key is not known or was revoked; {_how_to_make(scope)}.")
 
 
+_LOOKING = ("GET", "HEAD")
+
+
+def _allowed(key: Key, scope: Scope, held: frozenset[str]) -> Principal | Response:
+    if scope not in held and scope != "any":
+        return problem(403, f'This needs a key with the scope "{scope}"; {_how_to_make(scope)}.')
+    return Principal(key.name, held, key.device)
+
+
+def cookie(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    """Return what the cookie of this name says (RFC 6265, section 4.2); None where it was not sent."""
+    for pair in headers.get(b"cookie", b"").split(b";"):
+        found, _, value = pair.partition(b"=")
+        if found.strip() == name:
+            return value.strip().decode("ascii", "replace")
+    return None
+
+
+def _is_own_page(headers: dict[bytes, bytes]) -> bool:
+    """Tell whether a page of ours sent this. Over plain HTTP there is no Fetch Metadata, and the Origin tells."""
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site == b"same-origin"
+    return headers.get(b"origin", b"").partition(b"://")[2] == headers.get(b"host")
+
+
 def _how_to_make(scope: str) -> str:
+    scope = "read" if scope == "any" else scope
     return f"make one on the machine: outstation keys create NAME --scope {scope}"
 
 
@@ -156,7 +214,7 @@ def _heads(rows: dict[str, Route]) -> set[str]:
     return {"HEAD"} if "GET" in rows and not rows["GET"].acts else set()
 
 
-def _key(headers: dict[bytes, bytes]) -> str | None:
+def sent_key(headers: dict[bytes, bytes]) -> str | None:
     """Return the key as sent; None when none was. Other schemes are another's: a proxy's password, for one."""
     raw = headers.get(b"x-api-key")
     if raw is None:
@@ -231,6 +289,6 @@ def _refuse_type(route: Route, headers: dict[bytes, bytes]) -> Response | None:
     kind = kind.partition(b";")[0].strip().lower()
     if kind == JSON:
         return None
-    if kind == b"application/x-www-form-urlencoded" and _key(headers) is not None:
+    if kind == b"application/x-www-form-urlencoded" and sent_key(headers) is not None:
         return None
     return route.refuse(415, 'The body must be JSON; add the header "Content-Type: application/json".')

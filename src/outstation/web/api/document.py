@@ -38,6 +38,9 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("POST", "/api/sensors/rename"): ("sensors", "Rename a sensor with its history", Renaming),
     ("DELETE", "/api/sensors/{name}"): ("sensors", "Delete a sensor with its history", None),
     ("DELETE", "/api/sensors/{device}/{name}"): ("sensors", "The same of a device", None),
+    ("GET", "/api/session"): ("keys", "Who asks, and what they may do", None),
+    ("POST", "/api/session"): ("keys", "Sign a browser in by the key in the header: a cookie, for 90 days", Nothing),
+    ("DELETE", "/api/session"): ("keys", "Sign out", None),
     ("GET", "/api/nodes"): ("nodes", "The nodes that report here, and how each does", None),
     ("POST", "/api/nodes"): ("nodes", "Let a node report here; its key is shown this once", NewNode),
     ("POST", "/api/nodes/{name}/renew"): ("nodes", "A new key for a node: the old one is refused", Empty),
@@ -60,6 +63,7 @@ _EXAMPLES = {
     "/api/settings/{name}": {"value": 30},
     "/api/alerts/{id}/acknowledge": {},
     "/api/alerts/test": {"receiver": None},
+    "/api/session": {},
     "/api/nodes": {"name": "greenhouse-1"},
     "/api/devices": {"name": "balcony", "fields": ["temperature", "humidity"], "expected": True},
     "/api/devices/{name}/entries": [

@@ -45,6 +45,12 @@ class Wish(msgspec.Struct, frozen=True):
 
 def question(site: Site, wish: Wish) -> Callable[[], bytes]:
     """Return what makes the answer; it blocks, and raises StoreError, RefusedError. Raises RefusedError."""
+    asked = to_ask(site, wish)
+    return lambda: _document(draw(site.store, asked))
+
+
+def to_ask(site: Site, wish: Wish) -> Asked:
+    """Return what to ask the store for. Raises RefusedError."""
     at, sensors = clock.at(), wish.sensors
     if not sensors or len(sensors) > MOST_SENSORS:
         raise RefusedError(f"A plot is of 1 to {MOST_SENSORS} sensors, and this asks for {len(sensors)}.")
@@ -56,7 +62,7 @@ def question(site: Site, wish: Wish) -> Callable[[], bytes]:
     width, points = _width(wish.every), wish.points or POINTS
     asked = Asked(speaks, start, end, points, width, at, site.runner.local.offset)
     _check_size(asked)
-    return lambda: _document(draw(site.store, asked))
+    return asked
 
 
 def _reach(site: Site, name: str) -> Millis:

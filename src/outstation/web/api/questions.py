@@ -23,13 +23,14 @@ from starlette.types import Scope as Scopes
 from outstation import __version__, clock, http
 from outstation.config import parse_duration
 from outstation.core.readings import MAX_TEXT, AlertState
+from outstation.core.windows import DAY
 from outstation.engine import explaining
 from outstation.engine.site import Site
 from outstation.errors import OutstationError, RefusedError, StoreError, UnknownNameError
 from outstation.routes import Scope
 from outstation.store.alerts import Alerts, document
 from outstation.store.answers import Question, answer
-from outstation.web.api import export, plots
+from outstation.web.api import export, pictures, plots, spells
 from outstation.web.api.incoming import parse_time
 from outstation.web.api.keys import key_document
 from outstation.web.api.rules import explanation_document, moment_of
@@ -99,6 +100,7 @@ def build(site: Site) -> FastAPI:
     _add_keys(api, site)
     _add_simulation(api, site)
     export.add(api, site, _time)
+    pictures.add(api, site, _time, Desk(pictures.AT_ONCE, pictures.MOST_WAITING).ask)
     gc.freeze()  # as at the start (app.py): the framework came only now
     return api
 
@@ -106,8 +108,8 @@ def build(site: Site) -> FastAPI:
 class Desk:
     """Where questions to the history wait for their turn: each is answered in a thread, or by a clerk."""
 
-    def __init__(self) -> None:
-        self._limiter = CapacityLimiter(AT_ONCE)
+    def __init__(self, at_once: int = AT_ONCE, waiting: int = MOST_WAITING) -> None:
+        self._limiter, self._most = CapacityLimiter(at_once), at_once + waiting
         self._here = 0
 
     async def ask(self, question: Callable[[], bytes]) -> Response:
@@ -124,7 +126,7 @@ class Desk:
         return await self._in_turn(page)
 
     async def _in_turn(self, work: Callable[[], Awaitable[bytes | memoryview]]) -> Response:
-        if self._here >= AT_ONCE + MOST_WAITING:
+        if self._here >= self._most:
             text = "Too many questions about the history wait for their answers; try again."
             return _sent(http.problem(503, text, headers=((b"Retry-After", b"5"),)))
         self._here += 1
@@ -217,6 +219,17 @@ def _add_decisions(api: FastAPI, site: Site, desk: Desk) -> None:
             with contextlib.suppress(StoreError):  # then it is answered from what is on disk
                 await site.store.flush()
         return await desk.ask(lambda: _encode(explanation_document(site, explaining.then(site, name, then))))
+
+    @api.get("/api/rules/spells", summary="From when to when rules fired", tags=["rules"])
+    async def rule_spells(
+        sensor: Annotated[list[str], Query(max_length=plots.MOST_SENSORS, description="or output; may be repeated")],
+        start: Annotated[str | None, Query(max_length=40, description="from this time on; without: a day")] = None,
+        end: Annotated[str | None, Query(max_length=40, description="before this time")] = None,
+    ) -> Response:
+        """Of the rules that look at one of these, or move it. `end`: null while it fires; `start`: where unknown."""
+        until = _time(end) or clock.at()
+        since = _time(start) or until - DAY
+        return await desk.ask(lambda: spells.document(site, sensor, since, until))
 
     @api.get("/api/alerts", summary="Alerts, the newest first", tags=["alerts"])
     async def alerts(

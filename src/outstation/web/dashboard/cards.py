@@ -11,12 +11,13 @@ from outstation.core.readings import Quality, Reading, Value
 from outstation.core.sensors import SensorState
 from outstation.web.api.status import ends_at
 from outstation.web.dashboard import wording
+from outstation.web.dashboard.acts import left, output_acts
 from outstation.web.dashboard.view import View, text, time_element
 
 _ERROR_SHOWN = 200
 """Characters of an error on a card: the first line says what happened, the log has the rest."""
 
-_WIDE = 6
+_WIDE, _HUGE = 6, 9
 """Characters of a value from which on it is set smaller, so that it fits a card of half a phone."""
 
 _LONG = 12
@@ -25,16 +26,13 @@ _LONG = 12
 _MINUS = "\u2212"
 
 
-def sensor_card(state: SensorState, view: View) -> str:
-    """Return the card of one sensor."""
-    spec = state.spec
+def sensor_card(state: SensorState, view: View, spark: str = "") -> str:
+    """Return the card of one sensor. spark: its last hours, as a picture."""
     marks = _sensor_marks(state, view)
-    return _card(
-        title=_title(spec.name, spec.label),
-        value=_value(state, view),
-        when=_when(state, view),
-        marks=marks,
-        error=state.error,
+    picture = f"<div class=picture>{spark}</div>" if spark else ""
+    return (
+        f'<li class="card{_kind(marks)}"{_for_scripts(state, view)}>{_plot_title(state, view)}{_value(state, view)}'
+        f"<p class=when>{_when(state, view)}</p>{_said(marks, state.error)}{picture}</li>\n"
     )
 
 
@@ -46,30 +44,48 @@ def output_card(state: ActuatorState, view: View) -> str:
         marks.append("locked")
     if spec.name in view.simulated:
         marks.append("simulated")
-    word = wording.level(state.level)
     shape = "unknown" if state.level is None else "lit" if state.level else "dark"
-    return _card(
-        title=_title(spec.name, spec.label),
-        value=f'<p class="value state {shape}">{word}</p>',
-        when=_decided(state, view),
-        marks=marks,
-        error=state.error,
-    )
-
-
-def _card(*, title: str, value: str, when: str, marks: list[str], error: str) -> str:
-    kind = " bad" if "failed" in marks else " doubtful" if set(marks) - {"simulated"} else ""
-    shown = "".join(f'<li class="{_mark_kind(mark)}">{mark}</li>' for mark in marks)
     return (
-        f'<li class="card{kind}">{title}{value}'
-        f"<p class=when>{when}</p><div>"
-        f"{f'<ul class=marks>{shown}</ul>' if shown else ''}"
-        f"{f'<p class=error>{text(_first_line(error))}</p>' if error else ''}</div></li>\n"
+        f'<li class="card output{_kind(marks)}" data-output="{text(spec.name)}">'
+        f'<h3 title="{text(spec.name)}">{_label(spec.name, spec.label)}</h3>'
+        f'<p class="value state {shape}">{wording.level(state.level)}</p>'
+        f"<p class=when>{_decided(state, view)}</p>{_said(marks, state.error)}{output_acts(state, view)}</li>\n"
     )
 
 
-def _title(name: str, label: str) -> str:
-    return f'<h3 title="{text(name)}">{text(label or wording.human(name))}</h3>'
+def _kind(marks: list[str]) -> str:
+    return " bad" if "failed" in marks else " doubtful" if set(marks) - {"simulated"} else ""
+
+
+def _said(marks: list[str], error: str) -> str:
+    """Return what is to be said about a sensor or an output, in words."""
+    shown = "".join(f"<li {_mark_kind(mark)}>{mark}</li>" for mark in marks)
+    return (
+        f"<div class=said>{f'<ul class=marks>{shown}</ul>' if shown else ''}"
+        f"{f'<p class=error>{text(_first_line(error))}</p>' if error else ''}</div>"
+    )
+
+
+def _for_scripts(state: SensorState, view: View) -> str:
+    """Return what a script needs to go on with a card by itself."""
+    spec, age = state.spec, state.age(view.moment.now)
+    words = wording.state_words(spec.name)
+    found = {"sensor": spec.name, "unit": spec.unit, "words": "" if words == ("on", "off") else ",".join(words)}
+    if age is not None:
+        found |= {"at": str(view.moment.at - age), "limit": str(state.stale_limit())}
+    return "".join(f' data-{key}="{text(value)}"' for key, value in found.items() if value)
+
+
+def _plot_title(state: SensorState, view: View) -> str:
+    name = state.spec.name
+    where = text(f"/api/plot.svg?sensor={name}&last=24h&units={view.units.temperature}")
+    return (
+        f'<h3><a href="{where}" data-plot="{text(name)}" title="{text(name)}">{_label(name, state.spec.label)}</a></h3>'
+    )
+
+
+def _label(name: str, label: str) -> str:
+    return text(label or wording.human(name))
 
 
 def _value(state: SensorState, view: View) -> str:
@@ -85,7 +101,7 @@ def _value(state: SensorState, view: View) -> str:
 def _size(value: Value, shown: str) -> str:
     if isinstance(value, str | bool):
         return " words" if len(shown) <= _LONG else " long"
-    return " wide" if len(shown) >= _WIDE else ""
+    return " huge" if len(shown) >= _HUGE else " wide" if len(shown) >= _WIDE else ""
 
 
 def _inner(value: Value, shown: str) -> str:
@@ -101,18 +117,24 @@ def _when(state: SensorState, view: View) -> str:
     newest, age = state.newest, state.age(view.moment.now)
     if newest is None or age is None:
         return "no reading yet"
-    return f"{wording.age(age)} · {time_element(newest.at, view)}"
+    return f"<span class=age>{wording.age(age)}</span><span class=at> · {time_element(newest.at, view)}</span>"
 
 
 def _sensor_marks(state: SensorState, view: View) -> list[str]:
     marks = ["failed"] if state.error else []
     if state.newest is not None:
         if state.is_stale(view.moment.now):
-            marks.append("stale")
+            marks.append(_old(state, view))
         marks += _quality_mark(state.newest)
     if state.spec.name in view.simulated:
         marks.append("simulated")
     return marks
+
+
+def _old(state: SensorState, view: View) -> str:
+    """Return since when the newest reading counts no longer."""
+    since = view.moment.at - (state.age(view.moment.now) or 0) + state.stale_limit()
+    return f"old since {wording.clock_time(wording.local(since, view.zone), view.today)}"
 
 
 def _quality_mark(newest: Reading) -> list[str]:
@@ -120,7 +142,9 @@ def _quality_mark(newest: Reading) -> list[str]:
 
 
 def _mark_kind(mark: str) -> str:
-    return mark if mark in ("failed", "simulated") else "warn"
+    if mark in ("failed", "simulated"):
+        return f"class={mark}"
+    return "class=warn data-old" if mark.startswith("old") else "class=warn"
 
 
 def _decided(state: ActuatorState, view: View) -> str:
@@ -129,7 +153,7 @@ def _decided(state: ActuatorState, view: View) -> str:
     parts = []
     until = ends_at(state.claim) if who.line == "manual" else who.until
     if until is not None:
-        parts.append(f"until {time_element(until, view)}")
+        parts.append(f"until {time_element(until, view)}, {left(until, view)} left")
     elif state.changed_at is not None and state.level is not None:
         parts.append(f"since {time_element(state.changed_at, view)}")
     if by := _BY.get(who.line, "by its limit {}").format(text(who.who or who.line)):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from outstation.core import explaining
 from outstation.core.decisions import Decisions
 from outstation.core.readings import SEVERITIES, Alert
 from outstation.core.rules import RuleState
 from outstation.core.settings import SettingSpec
 from outstation.web.dashboard import wording
+from outstation.web.dashboard.acts import alert_acts, left, setting_said, why_of
 from outstation.web.dashboard.view import View, text, time_element
 
 SHOWN = 50
@@ -20,23 +22,26 @@ def alerts_section(standing: Sequence[Alert], view: View) -> Iterator[str]:
     if not standing:
         return
     urgent = sorted(standing, key=lambda alert: (SEVERITIES.index(alert.severity), alert.id), reverse=True)
-    yield "<section class=alerts>\n<h2>Alerts</h2>\n<ul>\n"
+    yield "<section id=alerts class=alerts>\n<h2>Alerts</h2>\n<ul>\n"
     yield from (_alert(alert, view) for alert in urgent[:SHOWN])
     yield f"</ul>\n{_more(len(standing), '/api/alerts')}</section>\n"
 
 
 def rules_section(decisions: Decisions, view: View) -> Iterator[str]:
     """Return the rules, and how each is."""
-    step = view.moment.at - view.moment.now
-    rows = [(state.spec.name, _rule(state, step, view)) for state in decisions.rules.values()]
-    rows += [(spec.name, "disabled") for spec in decisions.disabled]
+    decisions.sight.at, decisions.sight.now = view.moment
+    said = {name: _rule(state, decisions, view) for name, state in decisions.rules.items()}
+    said |= {spec.name: "disabled" for spec in decisions.disabled}
+    rows = [_row("rule", name, name, why_of(name, each)) for name, each in said.items()]
     return _list("Rules", rows, "/api/rules")
 
 
-def settings_section(decisions: Decisions) -> Iterator[str]:
+def settings_section(decisions: Decisions, view: View) -> Iterator[str]:
     """Return the settings, and what each is."""
-    specs = decisions.setting_specs.values()
-    rows = [(spec.label or wording.human(spec.name), _setting(spec, decisions)) for spec in specs]
+    rows = [
+        _row("setting", spec.name, spec.label or wording.human(spec.name), _setting(spec, decisions, view))
+        for spec in decisions.setting_specs.values()
+    ]
     return _list("Settings", rows, "/api/settings")
 
 
@@ -44,40 +49,53 @@ def _alert(alert: Alert, view: View) -> str:
     seen = f" · seen by {text(alert.acknowledged_by)}" if alert.state == "acknowledged" else ""
     where = f"{alert.node}: " if alert.node else ""
     return (
-        f'<li class="{alert.severity}"><b>{alert.severity}</b> {text(where + alert.message)}'
-        f"<p class=when>since {time_element(alert.raised_at, view)}{seen}</p></li>\n"
+        f'<li class="{alert.severity}" data-alert="{alert.id}"><b>{alert.severity}</b> {text(where + alert.message)}'
+        f"<p class=when>since {time_element(alert.raised_at, view)}{seen}</p>{alert_acts(alert, view)}</li>\n"
     )
 
 
-def _rule(state: RuleState, step: int, view: View) -> str:
+def _rule(state: RuleState, decisions: Decisions, view: View) -> str:
+    step = view.moment.at - view.moment.now
     if state.failed:
         return "failed"
     if state.since is not None:
         return f"fires since {time_element(state.since + step, view)}"
     if state.truth is None:
-        return "unknown"
+        return _unknown(state, decisions, view)
     if state.asked is not None:
-        return f"fires at {time_element(state.asked + state.spec.hold + step, view)}"
+        fires_at = state.asked + state.spec.hold + step
+        since = time_element(state.asked + step, view)
+        return f"about to fire: true since {since}, fires in {left(fires_at, view)}"
     return "waits"
 
 
-def _setting(spec: SettingSpec, decisions: Decisions) -> str:
-    saved = decisions.set_by.get(spec.name)
+def _unknown(state: RuleState, decisions: Decisions, view: View) -> str:
+    why = ", ".join(explaining.unknowns(state, decisions.sight))
+    since = (
+        ""
+        if state.unknown is None
+        else f" since {time_element(state.unknown + view.moment.at - view.moment.now, view)}"
+    )
+    return f"unknown{since}{': ' if why else ''}{text(why)}"
+
+
+def _setting(spec: SettingSpec, decisions: Decisions, view: View) -> str:
+    saved, value = decisions.set_by.get(spec.name), decisions.settings[spec.name]
     by = f" · by {text(saved.who)}" if saved else ""
-    return f"{decisions.settings[spec.name]:g} {text(spec.unit)}{by}"
+    return setting_said(spec, value, f"{value:g} {text(spec.unit)}{by}", view)
 
 
-def _list(title: str, rows: Sequence[tuple[str, str]], address: str) -> Iterator[str]:
-    """Return rows of a name, not escaped yet, and of what is said of it, which is."""
+def _list(title: str, rows: Sequence[str], address: str) -> Iterator[str]:
     if not rows:
         return
-    yield f"<section>\n<h2>{title}</h2>\n<dl class=list>\n"
-    yield from _rows(rows[:SHOWN])
+    yield f"<section id={title.lower()}>\n<h2>{title}</h2>\n<dl class=list>\n"
+    yield from rows[:SHOWN]
     yield f"</dl>\n{_more(len(rows), address)}</section>\n"
 
 
-def _rows(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    return (f"<div><dt>{text(name)}</dt><dd>{said}</dd></div>\n" for name, said in rows)
+def _row(kind: str, name: str, label: str, said: str) -> str:
+    """Return one row; what is said is escaped already."""
+    return f'<div data-{kind}="{text(name)}"><dt>{text(label)}</dt><dd>{said}</dd></div>\n'
 
 
 def _more(count: int, address: str) -> str:

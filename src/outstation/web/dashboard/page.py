@@ -1,100 +1,134 @@
-"""GET /: the node at a glance, rendered here, without JavaScript, anew every five seconds."""
+"""GET /: the node at a glance, rendered here, complete without JavaScript; with it the page moves by itself.
+
+There is one rendering, and it is this one. The scripts patch what stands here (ui/now.js):
+
+* `<body data-now data-offset data-zone data-temperature data-pressure>`: the server's time in UTC milliseconds, the
+  minutes of local time ahead of UTC and the zone's name where it is known, the units as chosen; `data-control` where
+  the reader may move outputs.
+* `[data-sensor=NAME]`, a card: `data-at` (when its reading was measured, in the server's time) and `data-limit` (the
+  age in milliseconds past which it is old), `data-unit`, `data-words` ("open,closed"). A reading in the event stream
+  changes `.value` and `.when` at once. `a[data-plot=NAME]` in it opens the plot.
+* `[data-output=NAME]`, `[data-rule=NAME]`, `[data-setting=NAME]`, `[data-alert=ID]`: changed by `refresh()`, which asks
+  for the page anew, and patches element by element: what did not change keeps its focus and what is typed in it.
+  So buttons are rendered here, and listened to on `document` (`event.target.closest("[data-…]")`), never on themselves.
+* `[data-keep]`: what a script has put there is its own; a patch does not touch it, nor an `open` of its own accord.
+* `a[data-choice]`: a link to the page with other choices; followed without leaving the page.
+* On `document`: `outstation:reading` ({sensor, timestamp, value, quality}), `outstation:output`, `outstation:alert`
+  with the event's document as `detail`; `outstation:refreshed` after a patch; `outstation:live` with true or false.
+* ui/main.js imports what the first view needs; what is opened later (plots) it imports then.
+
+The law of these files: a text of a sensor, a board or the config is text: by `text()` here, by `textContent` there.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import contextlib
 import zoneinfo
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator
 
 from outstation import __version__, clock
 from outstation.core.readings import Alert
-from outstation.core.sensors import SensorState
 from outstation.engine.site import Site
-from outstation.http import HTML, Answer, Request, Response
+from outstation.http import HTML, NOBODY, Answer, Later, Principal, Request, Response
 from outstation.web.api.status import Status
 from outstation.web.dashboard import wording
-from outstation.web.dashboard.cards import output_card, sensor_card
+from outstation.web.dashboard.acts import session_bar, sign_in, simulated_section
 from outstation.web.dashboard.decided import alerts_section, rules_section, settings_section
-from outstation.web.dashboard.view import View, address, chosen, text
+from outstation.web.dashboard.files import PROTECTED, Files
+from outstation.web.dashboard.groups import by_device, choice_of_group, group, left_out, outputs_section
+from outstation.web.dashboard.health import Health
+from outstation.web.dashboard.start import nothing_yet
+from outstation.web.dashboard.view import HERE, View, address, chosen, chosen_group, text
+from outstation.web.packing import packed
+from outstation.web.picture.sparks import Sparklines
+from outstation.web.security import READER
 
 REFRESH = 5
-"""Seconds from one look to the next."""
-
-SHOWN = 500
-"""Sensors on the page at most: more are a list to search, not a page to read, and cost the node time every refresh."""
+"""Seconds from one look to the next, where there are no scripts."""
 
 PROBLEMS_SHOWN = 12
 
-_HERE = Path(__file__).parent
-_POLICY = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_PROTECTED = (
-    (b"Content-Security-Policy", _POLICY),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Referrer-Policy", b"no-referrer"),
-)
-_PAGE_HEADERS = (*_PROTECTED, (b"Cache-Control", b"no-store"))
-_STYLE_HEADERS = (*_PROTECTED, (b"Cache-Control", b"max-age=31536000, immutable"))
-_ICON_HEADERS = (*_PROTECTED, (b"Cache-Control", b"max-age=86400"))
+_PATIENCE = 0.2
+"""Seconds that the page waits for its sparklines: those of a minute ago are better than a white page."""
+
+_AT_ONCE = 32
+"""Cards between which others have their turn: 500 in one go keep readings waiting for a fifth of a second on a Pi."""
+
+_HEADERS = (*PROTECTED, (b"Cache-Control", b"no-store"))
+_SCRIPTS = ("main.js", "now.js", "later.js", "units.js", "stream.js", "patch.js", "session.js", "act.js", "why.js")
 
 
 class Page:
     """The first page of one node."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, files: Files) -> None:
+        self._site, self._files = site, files
         self._status = Status(site)
+        self._sparks, self._health = Sparklines(site), Health(site)
         zone = site.config.node.timezone
         self._zone = zoneinfo.ZoneInfo(zone) if zone else None
-        self._style = (_HERE / "page.css").read_bytes()
-        self._icon = (_HERE / "icon.svg").read_bytes()
-        self._edition = hashlib.sha256(self._style).hexdigest()[:8]
 
     def get(self, request: Request) -> Answer:
-        """Handle GET /: `units=c|f` chooses, `refresh=off` stands still."""
+        """Handle GET /: `units=c|f`, `pressure=hpa|inhg`, `group=DEVICE` choose, `refresh=off` stands still."""
+        return Later(asyncio.ensure_future(self._answer(request)), lambda answer: answer)
+
+    async def _answer(self, request: Request) -> Response:
+        body = await self.render(request.query, request.principal)
+        return await asyncio.to_thread(packed, Response(body, content_type=HTML, headers=_HEADERS), request)
+
+    async def render(self, query: bytes = b"", reader: Principal = NOBODY) -> bytes:
+        """Return the page."""
         self._site.feed.look()
-        document = "".join(self._parts(self._view(request.query)))
-        return Response(document.encode("utf-8", "replace"), content_type=HTML, headers=_PAGE_HEADERS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._health.look()
+                await self._sparks.look()
+        parts = []
+        for number, part in enumerate(self._parts(self._view(query, reader))):
+            parts.append(part)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return "".join(parts).encode("utf-8", "replace")
 
-    def style(self, _: Request) -> Answer:
-        """Handle GET /page.css: its address changes with its content, so that it is asked for once."""
-        return Response(self._style, content_type=b"text/css; charset=utf-8", headers=_STYLE_HEADERS)
-
-    def icon(self, _: Request) -> Answer:
-        """Handle GET /favicon.ico."""
-        return Response(self._icon, content_type=b"image/svg+xml", headers=_ICON_HEADERS)
-
-    def _view(self, query: bytes) -> View:
-        units, paused = chosen(query, self._site.config.display.units)
+    def _view(self, query: bytes, reader: Principal) -> View:
+        units, paused = chosen(query, self._site.config.display)
         moment = clock.moment()
         today = wording.local(moment.at, self._zone).date()
-        return View(units, paused, moment, self._zone, today, self._site.simulated())
+        may_control = "control" in reader.scopes
+        group = chosen_group(query)
+        who = "" if reader in (NOBODY, READER) else reader.name
+        return View(units, paused, moment, self._zone, today, self._site.simulated(), group, may_control, who)
 
     def _parts(self, view: View) -> Iterator[str]:
         yield self._head(view)
+        yield _body(view)
         yield self._top(view)
         yield "<main>\n"
-        yield from self._health(view)
-        yield self._kept()
+        yield from self._problems(view)
         yield from alerts_section(self._standing(), view)
-        yield from self._groups(view)
-        yield from rules_section(self._site.node.decisions, view)
-        yield from settings_section(self._site.node.decisions)
+        yield from self._now(view)
+        yield from self._health.section(view)
         yield "</main>\n"
+        yield sign_in("To move outputs and change settings you need a key with the scope “control”.", self._site.name)
         yield _foot(view)
 
     def _head(self, view: View) -> str:
-        refresh = "" if view.paused else f'<meta http-equiv="refresh" content="{REFRESH}">\n'
+        address = self._files.address
+        refresh = "" if view.paused else f'<noscript><meta http-equiv="refresh" content="{REFRESH}"></noscript>\n'
+        loaded = "".join(f'<link rel="modulepreload" href="{address(name)}">\n' for name in _SCRIPTS)
+        scripts = (
+            f'<script type="module" src="{address("main.js")}"></script>\n'
+            f'<script async src="{address("alone.js")}"></script>\n'
+        )
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f'<meta name="color-scheme" content="light dark">\n{refresh}'
             f"<title>{text(self._site.name)} · Outstation</title>\n"
-            f'<link rel="stylesheet" href="/page.css?{self._edition}">\n'
-            '<link rel="icon" href="/favicon.ico" type="image/svg+xml">\n</head>\n<body>\n'
+            f'<link rel="stylesheet" href="{address("page.css")}">\n'
+            '<link rel="icon" href="/favicon.ico" type="image/svg+xml">\n'
+            f"{loaded}{'' if view.paused else scripts}</head>\n"
         )
 
     def _top(self, view: View) -> str:
@@ -103,17 +137,23 @@ class Page:
         remark = f"<p class=remark>{text(self._site.remark)}</p>\n" if self._site.remark else ""
         return (
             f"<header>\n<h1>{text(self._site.name)}</h1>\n{self._units(view)}"
-            f'<p class=now><time datetime="{clock.iso(view.moment.at)}">{now:%A} {now.day} {now:%B %Y, %H:%M:%S}</time>'
-            f" {text(zone)}</p>\n{remark}</header>\n"
+            f'<p class=now><time datetime="{clock.iso(view.moment.at)}">{now:%A} {now.day} {now:%B %Y}, '
+            f"<span class=clock>{now:%H:%M:%S}</span></time> {text(zone)}</p>\n"
+            f"<p class=live role=status data-keep hidden></p>\n{session_bar(view)}{remark}</header>\n"
         )
 
     def _units(self, view: View) -> str:
-        """Return the links between °C and °F, where there is a temperature at all."""
-        if not any(state.spec.unit in ("°C", "°F") for state in self._site.node.sensors.values()):
-            return ""
-        return f'<nav aria-label="Units">{_choice("c", "°C", view)}{_choice("f", "°F", view)}</nav>\n'
+        """Return the links between °C and °F and between hPa and inHg, where there is such a value at all."""
+        units = {state.spec.unit for state in self._site.node.sensors.values()}
+        chosen = view.units
+        links = []
+        if units & {"°C", "°F"}:
+            links.append(_choice("units", {"c": "°C", "f": "°F"}, chosen.temperature, view))
+        if units & {"hPa", "mbar", "inHg"}:
+            links.append(_choice("pressure", {"hpa": "hPa", "inhg": "inHg"}, chosen.pressure, view))
+        return f'<nav class=units aria-label="Units">{"".join(links)}</nav>\n' if links else ""
 
-    def _health(self, view: View) -> Iterator[str]:
+    def _problems(self, view: View) -> Iterator[str]:
         problems = self._status.problems(view.moment.now)
         if not problems and self._standing():
             return
@@ -133,76 +173,57 @@ class Page:
         """Return the alerts that stand here and at the nodes that report here."""
         return [*self._site.node.decisions.alerts.standing, *self._site.runner.elsewhere.values()]
 
-    def _kept(self) -> str:
-        """Return how much is kept, how fast it grows and when it is full."""
-        return f"<p class=kept>{text(' '.join(self._site.retaining.document()['in_words']))}</p>\n"
-
-    def _groups(self, view: View) -> Iterator[str]:
-        node = self._site.node
+    def _now(self, view: View) -> Iterator[str]:
+        node, site = self._site.node, self._site
         if not node.sensors and not node.actuators:
-            yield _nothing_yet(self._site.config.web.port)
-        for device, states in _by_device(node.sensors.values()):
-            if states:
-                yield from _group(device or "Sensors", (sensor_card(state, view) for state in states))
-            if not device and node.actuators:
-                yield from _group("Outputs", (output_card(state, view) for state in node.actuators.values()))
-        more = len(node.sensors) - SHOWN
-        if more > 0:
-            yield f'<p class=more>and {more} more sensors: <a href="/api/sensors">/api/sensors</a></p>\n'
+            yield nothing_yet(site.config.web.port, site.urls)
+            return
+        own, others = by_device(node, view)
+        yield choice_of_group(node, view)
+        yield "<div class=now-and-act>\n"
+        yield from group("Sensors", own, view, self._sparks.svg)
+        if view.group in (None, HERE):
+            yield "<div class=act>\n"
+            yield from outputs_section(node, view)
+            yield from rules_section(node.decisions, view)
+            yield from settings_section(node.decisions, view)
+            yield from simulated_section(node, view)
+            yield "</div>\n"
+        yield "<div class=others>\n"
+        for device, states in others.items():
+            yield from group(device, states, view, self._sparks.svg)
+        yield left_out(node, view)
+        yield "</div>\n</div>\n"
 
 
-def _by_device(sensors: Iterable[SensorState]) -> list[tuple[str, list[SensorState]]]:
-    """Return the sensors that are shown by device; the node's own come first, there or not."""
-    groups: dict[str, list[SensorState]] = {"": []}
-    for state in islice(sensors, SHOWN):
-        groups.setdefault(state.spec.device, []).append(state)
-    return list(groups.items())
-
-
-def _group(title: str, cards: Iterable[str]) -> Iterator[str]:
-    yield f"<section>\n<h2>{text(title)}</h2>\n<ul class=cards>\n"
-    yield from cards
-    yield "</ul>\n</section>\n"
-
-
-def _choice(units: wording.Units, shown: str, view: View) -> str:
-    if units == view.units:
-        return f"<b aria-current=true>{shown}</b>"
-    return f'<a href="{address(units, paused=view.paused)}">{shown}</a>'
-
-
-def _foot(view: View) -> str:
-    every = f'Stands still · <a href="{address(view.units, paused=False)}">refresh every {REFRESH} s</a>'
-    if not view.paused:
-        every = f'Refreshed every {REFRESH} s · <a href="{address(view.units, paused=True)}">stand still</a>'
+def _body(view: View) -> str:
+    offset = view.local_now.utcoffset()
+    minutes = int(offset.total_seconds() // 60) if offset else 0
+    control = " data-control" if view.may_control else ""
+    zone = text(getattr(view.zone, "key", ""))
     return (
-        f'<footer>\n<p>{every}</p>\n<p><a href="/docs">API</a> · <a href="/api/status">status</a> · '
-        f'<a href="/api/health">health</a> · Outstation {__version__}</p>\n</footer>\n</body>\n</html>\n'
+        f'<body data-now="{view.moment.at}" data-offset="{minutes}" data-zone="{zone}"'
+        f' data-temperature="{view.units.temperature}" data-pressure="{view.units.pressure}"{control}>\n'
     )
 
 
-def _nothing_yet(port: int) -> str:
-    return _NOTHING_YET.replace("PORT", str(port))
+def _choice(key: str, words: dict[str, str], current: str, view: View) -> str:
+    links = [
+        f"<b aria-current=true>{word}</b>"
+        if value == current
+        else f'<a href="{address(view, **{key: value})}" data-choice>{word}</a>'
+        for value, word in words.items()
+    ]
+    return f"<span>{''.join(links)}</span>"
 
 
-_NOTHING_YET = """<section class="start">
-<h2>Nothing here yet</h2>
-<p>This node has no sensors and no outputs. Give it some in its <code>outstation.toml</code>, and start it again:</p>
-<pre>[[sensors]]
-name = "cpu_temp"
-driver = "system"
-quantity = "cpu_temp"
-
-[[actuators]]
-name = "led"
-driver = "gpio"
-pin = 17</pre>
-<p>Or let another program send readings. On this machine, first a key, then a reading:</p>
-<pre>outstation keys create porch --scope write
-
-curl -X POST http://localhost:PORT/api/readings \\
-  -H "Content-Type: application/json" -H "X-API-Key: KEY" \\
-  -d '{"sensor": "porch/temperature", "value": 21.5}'</pre>
-<p>All that it understands stands in <a href="/docs">the API's own pages</a>.</p>
-</section>
-"""
+def _foot(view: View) -> str:
+    every = f'Stands still · <a href="{address(view, refresh=None)}">refresh every {REFRESH} s</a>'
+    if not view.paused:
+        every = f'Refreshed every {REFRESH} s · <a href="{address(view, refresh="off")}">stand still</a>'
+        every = f"<noscript>{every}</noscript>"
+    return (
+        f'<footer>\n<p>{every}</p>\n<p><a href="/docs">API</a> · <a href="/api/status">status</a> · '
+        f'<a href="/api/health">health</a> · Outstation {__version__}</p>\n</footer>\n'
+        "<dialog id=plot data-keep></dialog>\n</body>\n</html>\n"
+    )

@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import datetime
 import html
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
 from outstation import clock
+from outstation.config.models import DisplayTable
 from outstation.core.readings import Millis
 from outstation.web.dashboard import wording
+from outstation.web.dashboard.wording import Units
 
 
 class View(msgspec.Struct, frozen=True):
-    """What the reader chose, and the moment that the page shows. zone: None is the system's."""
+    """What the reader chose, and the moment that the page shows. zone: None is the system's.
 
-    units: wording.Units
+    group: of which sensors alone: a device's name, or HERE; None: all of them. may_control: by the key or the session.
+    who: signed in by its name; "": nobody is.
+    """
+
+    units: Units
     paused: bool
     moment: clock.Moment
     zone: datetime.tzinfo | None
     today: datetime.date
-    simulated: frozenset[str]
+    simulated: frozenset[str] = frozenset()
+    group: str | None = None
+    may_control: bool = False
+    who: str = ""
 
     @property
     def local_now(self) -> datetime.datetime:
@@ -32,16 +41,36 @@ class View(msgspec.Struct, frozen=True):
         return wording.local(self.moment.at, self.zone)
 
 
-def chosen(query: bytes, default: wording.Units) -> tuple[wording.Units, bool]:
-    """Return the units that an address asks for (`units=c|f`), and whether it asks to stand still (`refresh=off`)."""
+HERE = "-"
+"""The group of the node's own sensors: no device is named so."""
+
+
+def chosen(query: bytes, display: DisplayTable) -> tuple[Units, bool]:
+    """Return the units that an address asks for (`units=c|f&pressure=hpa|inhg`), and whether it is to stand still."""
     asked = parse_qs(query.decode("ascii", "replace"))
-    units = asked.get("units", [default])[0].lower()
-    return "f" if units == "f" else "c" if units == "c" else default, asked.get("refresh") == ["off"]
+    temperature, pressure = (asked.get(key, [""])[0].lower() for key in ("units", "pressure"))
+    units = Units(
+        "f" if temperature == "f" else "c" if temperature == "c" else display.units,
+        "inhg" if pressure == "inhg" else "hpa" if pressure == "hpa" else display.pressure,
+    )
+    return units, asked.get("refresh") == ["off"]
 
 
-def address(units: wording.Units, *, paused: bool) -> str:
-    """Return the page's address with these choices, ready for an attribute."""
-    return f"/?units={units}&amp;refresh=off" if paused else f"/?units={units}"
+def chosen_group(query: bytes) -> str | None:
+    """Return which sensors alone an address asks for (`group=porch`)."""
+    return parse_qs(query.decode("ascii", "replace")).get("group", [None])[0]
+
+
+def address(view: View, **other: str | None) -> str:
+    """Return the page's address with these choices and others, ready for an attribute."""
+    units = view.units
+    choices = {
+        "units": units.temperature,
+        "pressure": units.pressure,
+        "group": view.group,
+        "refresh": "off" if view.paused else None,
+    }
+    return text("/?" + urlencode({key: value for key, value in (choices | other).items() if value is not None}))
 
 
 def text(anything: str) -> str:

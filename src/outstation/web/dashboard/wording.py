@@ -10,12 +10,28 @@ import datetime
 import re
 from typing import Literal
 
+import msgspec
+
 from outstation.core.readings import Level, Millis, Value
 
-Units = Literal["c", "f"]
+Temperature = Literal["c", "f"]
+Pressure = Literal["hpa", "inhg"]
+
+
+class Units(msgspec.Struct, frozen=True):
+    """What one reader reads temperatures and pressures of the air in."""
+
+    temperature: Temperature = "c"
+    pressure: Pressure = "hpa"
+
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _ALWAYS_ONE_DECIMAL = frozenset({"°C", "°F", "%"})
+_DECIMALS = {"inHg": 2}
+"""Of these one decimal would hide the weather: 0.1 inHg are 3.4 hPa."""
+
+_INCH_OF_MERCURY = 33.86389
+"""In hPa: the conventional inch of mercury (NIST SP 811, appendix B.8)."""
 
 _TOO_LONG = 1e9
 """From here on a number with all its digits is no longer read but counted."""
@@ -40,24 +56,29 @@ def state_words(name: str) -> tuple[str, str]:
 
 
 def in_units(value: float, unit: str, units: Units) -> tuple[float, str]:
-    """Return a temperature in the units that its reader chose; anything else as it is."""
-    if unit == "°C" and units == "f":
-        return value * 9 / 5 + 32, "°F"
-    if unit == "°F" and units == "c":
-        return (value - 32) * 5 / 9, "°C"
+    """Return a temperature or a pressure in the units that its reader chose; anything else as it is."""
+    match unit, units.temperature, units.pressure:
+        case "°C", "f", _:
+            return value * 9 / 5 + 32, "°F"
+        case "°F", "c", _:
+            return (value - 32) * 5 / 9, "°C"
+        case "hPa" | "mbar", _, "inhg":
+            return value / _INCH_OF_MERCURY, "inHg"
+        case "inHg", _, "hpa":
+            return value * _INCH_OF_MERCURY, "hPa"
     return value, unit
 
 
 def number(value: float, unit: str) -> str:
-    """Return a number with one decimal; a whole one, a tiny one and a huge one so that they are still themselves."""
+    """Return a number with one decimal, of inHg two; a whole, a tiny and a huge one so that it is still itself."""
     if isinstance(value, int) and unit not in _ALWAYS_ONE_DECIMAL and abs(value) < _TOO_LONG:
         return str(value)
     if abs(value) >= _TOO_LONG:
         return f"{value:.3e}"
     if 0 < abs(value) < 0.05 and unit not in _ALWAYS_ONE_DECIMAL:
         return f"{value:.2g}"
-    text = f"{value:.1f}"
-    return "0.0" if text == "-0.0" else text
+    text = f"{value:.{_DECIMALS.get(unit, 1)}f}"
+    return text.lstrip("-") if not float(text) else text
 
 
 def value_and_unit(name: str, value: Value | None, unit: str, units: Units) -> tuple[str, str]:
@@ -109,3 +130,11 @@ def human(name: str) -> str:
     """Return a name as a label, for what has none: `air_temperature` is "Air temperature"."""
     text = name.rpartition("/")[2].replace("_", " ").strip()
     return text[:1].upper() + text[1:] if text else name
+
+
+def size(count: int) -> str:
+    """Return a number of bytes, in the largest unit that says enough."""
+    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} B"

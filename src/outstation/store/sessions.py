@@ -1,0 +1,101 @@
+"""Sessions: a browser signs in by key once and sends a cookie from then on.
+
+The law of this file: a session is worth what its key is worth, and nothing once that is revoked; and what the cookie
+says is kept nowhere, only its SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+
+import apsw
+import msgspec
+
+from outstation import clock
+from outstation.core.readings import Millis
+from outstation.errors import StoreError
+from outstation.store.database import Store
+from outstation.store.keys import Key, Keys
+
+LASTS: Millis = 90 * 86_400_000
+"""A phone signs in again each season. While this computer's clock is not set, no session is too old."""
+
+MOST = 200
+"""Sessions at once: past these the one that began first ends."""
+
+_TOKEN_BYTES = 32
+
+
+class _Session(msgspec.Struct, frozen=True):
+    key: str
+    started: Millis
+
+
+class Sessions:
+    """The sessions of one store, and the table by which every cookie is checked."""
+
+    def __init__(self, store: Store, keys: Keys, setting: clock.Setting = "auto") -> None:
+        self._store, self._keys, self._setting = store, keys, setting
+        self._open: dict[bytes, _Session] = {}
+        self._unread = True
+        self._read()
+
+    def check(self, text: str) -> Key | None:
+        """Return the key that a session was signed in by, or None. In memory, in some microseconds."""
+        if self._unread:
+            self._read()
+        found = self._open.get(_digest(text))
+        return None if found is None or self._is_over(found) else self._keys.valid(found.key)
+
+    async def start(self, key: Key) -> str:
+        """Begin a session; return what its cookie says, which is shown this once. Raises StoreError.
+
+        One that was signed in by the owner's fixed key lasts as long as this program runs: so does that key.
+        """
+        text = secrets.token_urlsafe(_TOKEN_BYTES)
+        digest, session = _digest(text), _Session(key.id, clock.at())
+        ended = sorted(self._open, key=lambda each: self._open[each].started)[: max(0, len(self._open) - MOST + 1)]
+        if not self._keys.is_fixed(key):
+            await self._store.write(lambda connection: _insert(connection, digest, session, ended))
+        for each in ended:
+            self._open.pop(each, None)
+        self._open[digest] = session
+        return text
+
+    async def end(self, text: str) -> None:
+        """End a session, if there is one: refused from the next request on. Raises StoreError."""
+        digest = _digest(text)
+        if (known := self._open.pop(digest, None)) is None:
+            return
+        try:
+            await self._store.write(lambda connection: _delete(connection, digest))
+        except StoreError:
+            self._open[digest] = known
+            raise
+
+    def _is_over(self, session: _Session) -> bool:
+        return clock.at() - session.started > LASTS and clock.trust(self._setting) is not clock.Trust.UNSET
+
+    def _read(self) -> None:
+        """Fill the table; while there is no data file it stays as it is."""
+        with contextlib.suppress(StoreError), self._store.read() as connection:
+            rows = connection.execute("SELECT digest, key, started FROM sessions")
+            self._open |= {digest: _Session(key, started) for digest, key, started in rows}
+            self._unread = False
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+def _insert(connection: apsw.Connection, digest: bytes, session: _Session, ended: list[bytes]) -> None:
+    connection.executemany("DELETE FROM sessions WHERE digest = ?", [(each,) for each in ended])
+    connection.execute(
+        "INSERT INTO sessions (digest, key, started) VALUES (?, ?, ?)", (digest, session.key, session.started)
+    )
+
+
+def _delete(connection: apsw.Connection, digest: bytes) -> None:
+    connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))

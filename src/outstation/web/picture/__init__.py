@@ -1,0 +1,1 @@
+"""Pictures of what sensors said: plots by URL, and sparklines for cards."""

@@ -1,0 +1,132 @@
+"""A plot: opened by a tap or an address, zoomed and moved, going on by itself, with what happened marked."""
+
+from __future__ import annotations
+
+import csv
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.alone import run_module
+from tests.running import Running
+
+CONFIG = """
+[node]
+timezone = "Asia/Kolkata"
+
+[[rules]]
+name = "frost"
+when = "porch/inside < 2"
+alert = { severity = "critical", message = "Frost <b>inside</b>" }
+"""
+
+HOUR = 3_600
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A node with half a day of readings, of which an hour is missing."""
+    with Running(Path(tmp_path_factory.mktemp("node")) / "data", CONFIG) as running:
+        now = int(time.time())
+        times = [at for at in range(now - 12 * HOUR, now - 60, 300) if not now - 5 * HOUR < at < now - 4 * HOUR]
+        for name, base in (("inside", 20), ("outside", 5)):
+            values = [base + number % 10 for number in range(len(times))]
+            document = {"sensor": f"porch/{name}", "timestamps": times, "values": values}
+            assert running.post("/api/readings", document).status == 200
+        yield running
+
+
+@pytest.fixture
+def said(page: Page) -> Iterator[list[str]]:
+    """What the browser complains of: a breach of the policy, a file that is not there."""
+    found: list[str] = []
+    page.on("console", lambda message: found.append(message.text))
+    yield found
+    assert found == []
+
+
+def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Page, said: list[str]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    assert not any("uPlot" in url or "/plot." in url for url in asked)
+    page.get_by_role("link", name="Inside").click()
+    area = page.locator("#plot .u-over")
+    expect(area).to_be_visible()
+    assert _address(page) == {"plot": "porch/inside", "last": "24h"}
+
+    node.post("/api/readings", {"sensor": "porch/inside", "value": 31})
+    legend = page.locator("#plot .legend")
+    expect(legend).to_contain_text("20 to 31")
+    area.hover(position={"x": 5, "y": 40})
+    expect(legend).to_contain_text("nothing heard")
+
+    box = area.bounding_box()
+    assert box
+    page.mouse.wheel(0, -400)
+    page.wait_for_url(re.compile("start="))
+    zoomed = _address(page)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 205, box["y"] + 40)
+    page.mouse.up()
+    page.wait_for_url(lambda url: zoomed["start"] not in url)
+    assert _address(page)["start"] < zoomed["start"]
+
+    page.get_by_role("button", name="Now: go on").click()
+    assert "last" in _address(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#plot")).to_be_hidden()
+    page.wait_for_url(lambda url: "#" not in url)
+
+
+def test_an_address_says_what_is_shown_and_what_happened_then(
+    node: Running, page: Page, said: list[str], tmp_path: Path
+) -> None:
+    node.post("/api/readings", {"sensor": "porch/inside", "value": 1})
+    page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside,porch/outside&last=6h")
+    plot = page.locator("#plot")
+    expect(plot.locator(".told")).to_contain_text("Critical alert Frost <b>inside</b>")
+    expect(plot.locator(".told")).to_contain_text("Rule fired frost")
+    expect(plot.locator(".at-cursor")).to_contain_text("Asia/Kolkata")
+    expect(plot.locator(".legend li")).to_have_count(2)
+
+    page.keyboard.press("End")
+    expect(plot.get_by_role("status").first).to_contain_text("Inside 1")
+    with page.expect_download() as saved:
+        plot.get_by_role("button", name="Save what is shown as CSV").click()
+    saved.value.save_as(tmp_path / "plot.csv")
+    head, *rows = csv.reader((tmp_path / "plot.csv").read_text().splitlines())
+    assert head[:5] == ["timestamp", "porch/inside", "porch/inside min", "porch/inside max", "porch/outside"]
+    assert float(rows[-1][2]) == 1
+
+    plot.get_by_role("button", name="Remove Inside").click()
+    expect(plot.locator(".legend li")).to_have_count(1)
+    plot.get_by_role("combobox").select_option("porch/inside")
+    assert _address(page)["plot"] == "porch/outside,porch/inside"
+    plot.get_by_role("button", name="Close the plot").click()
+
+
+def test_nothing_is_drawn_where_nothing_was_heard(browser: Browser) -> None:
+    rows = [
+        {"at": 0, "mean": 20, "low": 19, "high": 21, "isHeard": True},
+        {"at": 10, "mean": None, "low": None, "high": None, "isHeard": True},
+        {"at": 20, "mean": 22, "low": 22, "high": 22, "isHeard": True},
+        {"at": 30, "mean": None, "low": None, "high": None, "isHeard": False},
+    ]
+    units = {"temperature": "f", "pressure": "hpa"}
+    call = "({ rows, units }) => module.aligned([{ rows, unit: '°C', units }], 10, 100).map(all => all.map(String))"
+    times, low, _, mean = run_module(browser, "columns.js", call, {"rows": rows, "units": units})
+    assert times == ["5", "15", "25", "35"]
+    assert low == ["66.2", "undefined", "71.6", "null"]
+    assert mean == ["68", "undefined", "71.6", "null"]
+
+
+def _address(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.slice(1)))")
+    return found

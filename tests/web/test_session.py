@@ -1,0 +1,112 @@
+"""/api/session: a browser signs in by key once; its cookie is worth what the key is worth, for our own page alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import KEY, Answer, Running
+from tests.web.asking import EVIL, ask, with_key
+from tests.web.table import CONFIG
+from tests.web.wire import JSON
+
+OURS = "Origin: http://localhost"
+
+
+@pytest.fixture(scope="module")
+def node(folder: Path) -> Iterator[Running]:
+    with Running(folder / "data", CONFIG) as running:
+        yield running
+
+
+def key(node: Running, *scopes: str) -> str:
+    return str(node.post("/api/keys", {"name": "phone", "scopes": scopes}).json["key"])
+
+
+def sign_in(node: Running, key: str) -> str:
+    answer = ask(node, "POST", "/api/session", with_key(key), JSON, body=b"{}")
+    assert answer.status == 200, answer.body
+    return "Cookie: other=1; " + answer.headers["set-cookie"].partition(";")[0]
+
+
+def switch(node: Running, *lines: str) -> Answer:
+    return ask(node, "POST", "/api/vent", JSON, *lines, body=b'{"action": "on"}')
+
+
+def test_a_cookie_may_do_what_its_key_may(node: Running) -> None:
+    cookie = sign_in(node, key(node, "control"))
+    assert switch(node, cookie, OURS).status == 200
+    assert ask(node, "GET", "/api/session", cookie).json == {
+        "name": "phone",
+        "scopes": ["control", "read"],
+        "signed_in": True,
+    }
+    assert ask(node, "GET", "/api/keys", cookie).status == 403
+
+
+def test_who_acts_is_named_by_the_key(node: Running) -> None:
+    cookie = sign_in(node, key(node, "control"))
+    assert switch(node, cookie, OURS).json["claimed_by"] == "phone"
+
+
+def test_no_script_reads_the_cookie_and_no_other_site_sends_it(node: Running) -> None:
+    answer = ask(node, "POST", "/api/session", with_key(KEY), JSON, body=b"{}")
+    words = answer.headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} < set(words)
+    assert "Secure" not in words
+    behind = ask(node, "POST", "/api/session", with_key(KEY), JSON, "X-Forwarded-Proto: https", body=b"{}")
+    assert behind.headers["set-cookie"].endswith("; Secure")
+
+
+def test_a_page_of_another_site_does_nothing_by_it(node: Running) -> None:
+    cookie = sign_in(node, KEY)
+    assert switch(node, cookie, f"Origin: {EVIL}").status == 403
+    assert switch(node, cookie).status == 403
+    assert switch(node, cookie, "Origin: null").status == 403
+    assert switch(node, cookie, OURS, "Sec-Fetch-Site: cross-site").status in {401, 403}
+    assert switch(node, cookie, OURS, "Sec-Fetch-Site: same-site").status in {401, 403}
+    assert switch(node, cookie, "Sec-Fetch-Site: same-origin").status == 200
+    assert ask(node, "GET", "/api/keys", cookie, "Sec-Fetch-Site: cross-site").status == 401
+
+
+def test_it_ends_when_one_signs_out(node: Running) -> None:
+    cookie = sign_in(node, KEY)
+    answer = ask(node, "DELETE", "/api/session", cookie, OURS)
+    assert (answer.status, "Max-Age=0" in answer.headers["set-cookie"]) == (200, True)
+    assert switch(node, cookie, OURS).status == 401
+
+
+def test_it_ends_with_its_key(node: Running) -> None:
+    text = key(node, "control")
+    cookie = sign_in(node, text)
+    node.request("DELETE", f"/api/keys/{text.partition('.')[0]}", key=KEY)
+    assert switch(node, cookie, OURS).status == 401
+
+
+def test_a_wrong_key_begins_none(node: Running) -> None:
+    answer = ask(node, "POST", "/api/session", with_key("nobodys.secret"), JSON, body=b"{}")
+    assert (answer.status, "set-cookie" in answer.headers) == (401, False)
+    cookie = sign_in(node, KEY)
+    assert ask(node, "POST", "/api/session", cookie, OURS, JSON, body=b"{}").status == 422
+
+
+def test_a_guessed_cookie_is_none_at_all(node: Running) -> None:
+    name = sign_in(node, KEY).partition("; ")[2].partition("=")[0]
+    assert switch(node, f"Cookie: {name}=guessed", OURS).status == 401
+    assert switch(node, f"Cookie: {name}=", OURS).status == 401
+
+
+def test_it_survives_a_restart_and_is_in_no_file(tmp_path: Path) -> None:
+    with Running(tmp_path / "data", CONFIG) as node:
+        cookie = sign_in(node, key(node, "control"))
+        fixed = sign_in(node, KEY)
+        node.stop()
+        node.start()
+        assert switch(node, cookie, OURS).status == 200
+        assert switch(node, fixed, OURS).status == 401  # it was of a key that the next start need not have
+        secret = cookie.rpartition("=")[2].encode()
+        for file in node.data.iterdir():
+            assert not file.is_file() or secret not in file.read_bytes()
+        assert secret not in node.log.read_bytes()
