@@ -126,9 +126,17 @@ def alive(pid: int) -> bool:
 def _has_lines(pid: int) -> bool:
     """Tell whether a process has a request of lines open: without one nobody can set a level."""
     try:
-        return any("gpio-line" in str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir())
+        return any("gpio-line" in _target(each) for each in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
+
+
+def _target(descriptor: Path) -> str:
+    """Return what a descriptor leads to; "" where it was closed meanwhile, as a process that starts does often."""
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
 
 
 def _command(pid: int) -> bytes:
