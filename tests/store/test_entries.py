@@ -157,19 +157,20 @@ def test_an_export_brings_its_numbers_along(tmp_path: Path) -> None:
 def test_a_full_log_is_sealed_by_itself_and_the_next_start_goes_on(tmp_path: Path) -> None:
     async def story(store: Store) -> None:
         entries = Entries(store, seal_from=50)
-        for number in range(120):
-            await entries.enter([entry(str(number), number, channel=number % 3)], [])
+        for start in range(0, 1200, 100):
+            several = range(start, start + 100)
+            await entries.enter([entry(str(number), number, channel=number % 3) for number in several], [])
         async with asyncio.timeout(5):
-            while in_log(store) >= 50:
+            while in_log(store) >= 12:
                 await entries.enter([], [])
-        assert firsts(entries.of_channel(1, limit=2)) == ["115", "118"]
+        assert firsts(entries.of_channel(1, limit=2)) == ["1195", "1198"]
 
     in_store(tmp_path, story)
 
     async def later(store: Store) -> None:
         entries = Entries(store)
-        assert await entries.enter([entry("x", 500)], []) == [41]
-        assert len(entries.of_channel(1)) == 41
+        assert await entries.enter([entry("x", 5000)], []) == [401]
+        assert len(entries.of_channel(1)) == 401
 
     in_store(tmp_path, later)
 
@@ -252,6 +253,22 @@ def test_the_newest_of_blocks_that_overlap_are_the_newest(tmp_path: Path) -> Non
             await entries.enter([entry(str(at), at) for at in times], [])
             await entries.seal()
         assert firsts(entries.of_channel(1, limit=2)) == ["20", "30"]
+
+    in_store(tmp_path, story)
+
+
+def test_blocks_become_one_in_the_order_of_time(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        for times in ([20], [10, 30], [15, 17], *([at, at + 1] for at in range(40, 60, 2))):
+            await entries.enter([entry(str(at), at) for at in times], [])
+            await entries.seal()
+        all_times = [10, 15, 17, 20, 30, *range(40, 60)]
+        assert firsts(entries.of_channel(1)) == [str(at) for at in all_times]
+        for at in all_times:
+            assert firsts(entries.of_channel(1, start=MORNING + at, end=MORNING + at + 1)) == [str(at)]
+        with store.read() as connection:
+            assert connection.execute("SELECT count(*) FROM entry_blocks").get < 8
 
     in_store(tmp_path, story)
 

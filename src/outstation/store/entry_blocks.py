@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from operator import sub
 from typing import Any
 
@@ -24,6 +24,9 @@ from outstation.store.entry_log import Entry, Row, entry
 
 MOST = 1_024
 """Entries in a block: unpacking takes a millisecond, and twice as many are hardly shorter."""
+
+_ALIKE = 3
+"""Blocks at the end of a channel that are about as large: so many become one with the entries that come after them."""
 
 _SLICE_NS = 5_000_000
 """So long may one transaction seal: boards that send meanwhile wait for it."""
@@ -186,17 +189,16 @@ def _seal_alike(connection: apsw.Connection, channel: int, boot: int, rows: Sequ
 
 
 def _sorted(
-    connection: apsw.Connection, channel: int, boot: int, rows: Iterable[Row]
-) -> tuple[dict[int, tuple[Block, list[Row]]], list[Row]]:
+    connection: apsw.Connection, channel: int, boot: int, rows: Sequence[Row]
+) -> tuple[dict[int, tuple[Block, list[Row]]], Sequence[Row]]:
     """Tell what belongs into a block that is there, by its id, from the rest."""
-    late: dict[int, tuple[Block, list[Row]]] = {}
-    new: list[Row] = []
     ends = "SELECT max(end) FROM entry_blocks WHERE channel = ? AND boot = ?"
     end = connection.execute(ends, (channel, boot)).get
+    if end is None or end < min(row[2] for row in rows):
+        return {}, rows
+    late: dict[int, tuple[Block, list[Row]]] = {}
+    new: list[Row] = []
     for row in rows:
-        if end is None or row[2] > end:
-            new.append(row)
-            continue
         found = [one for one in of_span(connection, channel, row[2], row[2] + 1) if one.boot == boot]
         block = next((one for one in found if one.first <= row[1] <= one.last), found[0] if found else None)
         if block is None:
@@ -207,17 +209,31 @@ def _sorted(
 
 
 def _to_join(connection: apsw.Connection, channel: int, boot: int, count: int, start: Millis) -> list[Block]:
-    """Return the channel's last blocks that are to be one with so many that come after them.
+    """Return the channel's last blocks that are to be one with so many entries that come after them, the last first.
 
-    None that is larger: so an entry is written anew as often as its block doubles, not each time that one is added.
+    Three that are not much larger at least: so an entry is written anew when its block grows fourfold, not each time
+    that one is added.
     """
-    found: list[Block] = []
-    for block in map(_block, connection.execute(_LAST, (channel, boot))):
-        if block.end >= start or block.count > count or block.count + count > MOST:
-            break
-        found.append(block)
-        count += block.count
-    return found
+    last, joined = list(_last(connection, channel, boot, start)), 0
+    while len(alike := _not_larger(last[joined:], count)) >= _ALIKE:
+        joined += len(alike)
+        count += sum(one[1] for one in alike)
+    return [_block(connection.execute(f"{_BLOCKS} WHERE id = ?", one[:1]).fetchone()) for one in last[:joined]]
+
+
+def _last(connection: apsw.Connection, channel: int, boot: int, start: Millis) -> Iterator[tuple[int, int]]:
+    """Yield id and count of the channel's last blocks that are not full, as long as each ends before the next."""
+    for number, count, begun, end in connection.execute(_LAST, (channel, boot)):
+        if end >= start or count >= MOST:
+            return
+        yield number, count
+        start = begun
+
+
+def _not_larger(last: Iterable[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """Return those before the first that has many more entries: sizes go in steps of four times."""
+    size = count.bit_length() // 2
+    return list(takewhile(lambda one: one[1].bit_length() // 2 <= size, last))
 
 
 def _of_rows(channel: int, rows: Sequence[Row]) -> Columns:
@@ -281,7 +297,7 @@ _OF_NUMBER = f"{_BLOCKS} WHERE channel = ?1 AND last >= ?2 AND first <= ?2"
 
 _WITH_FIELD = f"{_BLOCKS} WHERE channel = ? AND texts & ? ORDER BY last DESC"
 
-_LAST = f"{_BLOCKS} WHERE channel = ? AND boot = ? ORDER BY end DESC"
+_LAST = "SELECT id, count, start, end FROM entry_blocks WHERE channel = ? AND boot = ? ORDER BY end DESC LIMIT 32"
 
 _INSERT = """
 INSERT INTO entry_blocks (channel, start, end, first, last, count, texts, body, boot)

@@ -1,6 +1,6 @@
 """One entry of a ThingSpeak channel, and the log of fresh ones: append only, one packed row a commit.
 
-The law of this file: what is in the log and not sealed is a few thousand entries at most, so all of it may be read.
+The law of this file: what is in the log and not sealed is some ten thousand entries at most, so all of it may be read.
 A row of the file has entries whose times stand, or those of one boot that move when its clock is set.
 """
 
@@ -120,16 +120,14 @@ def inflated(body: bytes) -> bytes:
         raise msgspec.DecodeError(str(error)) from error
 
 
-def walk(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, list[Row]]]:
-    """Return the rows of the log behind one, with their numbers. What is damaged is noted, and left out."""
-    found: Any = connection.execute("SELECT id, body, boot FROM entry_log WHERE id > ? ORDER BY id", (after,))
-    for number, body, boot in found:
+def walk(connection: apsw.Connection, after: int = 0) -> Iterator[tuple[int, int, list[_Packed]]]:
+    """Return the rows of the log behind one: number, boot, entries. What is damaged is noted, and left out."""
+    found: Any = connection.execute("SELECT id, boot, body FROM entry_log WHERE id > ? ORDER BY id", (after,))
+    for number, boot, body in found:
         try:
-            rows = unpack(body)
+            yield number, boot, unpack(body)
         except msgspec.DecodeError as error:
             left_out.note(connection, TABLE, number, error)
-            continue
-        yield number, [(*one, boot) for one in rows]
 
 
 def unsealed(connection: apsw.Connection) -> tuple[dict[int, list[Row]], int]:
@@ -137,24 +135,24 @@ def unsealed(connection: apsw.Connection) -> tuple[dict[int, list[Row]], int]:
     sealed: dict[int, int] = dict(connection.execute("SELECT id, sealed FROM channels"))
     found: dict[int, list[Row]] = {}
     last = max(sealed.values(), default=0)
-    for number, rows in walk(connection):
+    for number, boot, rows in walk(connection):
         last = max(last, number)
         for one in rows:
             if number > sealed.get(one[0], 0):
-                found.setdefault(one[0], []).append(one)
+                found.setdefault(one[0], []).append((*one, boot))
     return found, last
 
 
 def fresh(connection: apsw.Connection, channel: int) -> list[Row]:
     """Return what the log has of a channel and no block has."""
     sealed = connection.execute("SELECT sealed FROM channels WHERE id = ?", (channel,)).get or 0
-    return [one for _, rows in walk(connection, sealed) for one in rows if one[0] == channel]
+    return [(*one, boot) for _, boot, rows in walk(connection, sealed) for one in rows if one[0] == channel]
 
 
 def numbers(connection: apsw.Connection) -> dict[int, int]:
     """Return the number that each channel has given last."""
     found: dict[int, int] = dict(connection.execute("SELECT id, last_entry_id FROM channels"))
-    for _, rows in walk(connection):
+    for _, _, rows in walk(connection):
         found |= {row[0]: row[1] for row in rows if row[1] > found.get(row[0], 0)}
     return found
 

@@ -239,7 +239,7 @@ class Protocol(HttpToolsProtocol):
             return _too_many_headers()
         start, _, query = url.partition(b"?")
         known = self.gate.known_paths.get(start)
-        if known is not None and b"#" not in query and not self.parser.should_upgrade():
+        if known is not None and query.find(b"#") < 0 and not self.parser.should_upgrade():
             return Pending(self.parser.get_method().decode("ascii"), known, query, self.headers, self.peer)
         try:
             parsed = httptools.parse_url(url)
