@@ -230,7 +230,7 @@ def _chores(parts: Parts) -> list[Chore]:
         Chore("levels of outputs", parts.runner.say_levels, every=_LEVELS_EVERY, first=_LEVELS_EVERY),
         Chore("sealing", parts.runner.store.seal, every=_SEAL_EVERY, first=_SEAL_EVERY),
         Chore("packing", parts.runner.store.pack, every=_PACK_EVERY, first=_PACK_FIRST),
-        Chore("figures", parts.retaining.look, every=retaining.LOOK_EVERY_S),
+        Chore("figures", parts.retaining.look, every=retaining.LOOK_EVERY_S, second=retaining.LOOK_AGAIN_S),
         Chore("room", parts.retaining.make_room, every=retaining.ROOM_EVERY_S),
         Chore("old readings", parts.retaining.forget_old, every=retaining.AGE_EVERY_S, first=retaining.AGE_FIRST_S),
         Chore("deleted sensors", partial(renaming.sweep, parts.runner.store), every=_SWEEP_EVERY, first=_SWEEP_FIRST),

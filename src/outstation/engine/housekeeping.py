@@ -18,12 +18,16 @@ log = logging.getLogger(__name__)
 
 
 class Chore(msgspec.Struct, frozen=True):
-    """Something to do every so many seconds, the first time after `first`. name: for the log, as in "old readings"."""
+    """Something to do every so many seconds, the first time after `first`. name: for the log, as in "old readings".
+
+    second: after the first time so soon again, then after twice as long, and so on up to `every`.
+    """
 
     name: str
     work: Callable[[], Awaitable[object]]
     every: float
     first: float = 0.0
+    second: float | None = None
 
 
 async def keep_house(chores: Iterable[Chore]) -> None:
@@ -35,7 +39,7 @@ async def keep_house(chores: Iterable[Chore]) -> None:
 
 async def _repeat(chore: Chore) -> None:
     await asyncio.sleep(chore.first)
-    failing = False
+    failing, pause = False, chore.every if chore.second is None else chore.second
     while True:
         try:
             await chore.work()
@@ -47,4 +51,5 @@ async def _repeat(chore: Chore) -> None:
             if failing:
                 log.info("%s: done again", chore.name)
             failing = False
-        await asyncio.sleep(chore.every)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, chore.every)

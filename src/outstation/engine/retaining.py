@@ -30,7 +30,8 @@ AGE_EVERY_S = 3_600.0
 AGE_FIRST_S = 300.0
 """By then a clock has been set that is going to be."""
 
-LOOK_EVERY_S = 300.0
+LOOK_EVERY_S, LOOK_AGAIN_S = 300.0, 12.0
+"""A new node is looked at by a person who wants to see that it grows."""
 
 _MEGABYTE = 1_000_000
 _MEASURED: Millis = 600_000
