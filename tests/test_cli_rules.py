@@ -16,6 +16,17 @@ CONFIG = """
 clock = "trust"
 timezone = "UTC"
 
+[[actuators]]
+name = "vent"
+driver = "gpio"
+pin = 17
+simulate = true
+
+[[rules]]
+name = "air"
+when = "porch/temperature < 18"
+claim = { vent = "on" }
+
 [[rules]]
 name = "open the windows"
 when = "porch/temperature < bedroom/temperature - 1"
@@ -58,10 +69,24 @@ def test_it_says_why_then(node: Running) -> None:
     )
 
 
+def test_of_an_output_it_says_who_decides_and_who_else_asks(node: Running) -> None:
+    lines = explain(node, "vent").splitlines()
+    assert lines[0].startswith("vent is on since 20")
+    assert 'What decides: on: rule "air"' in lines[0]
+    assert lines[2].startswith('    on: rule "air", since 20')
+    node.post("/api/vent", {"action": "off", "for": "10m"})
+    lines = explain(node, "vent").splitlines()
+    assert lines[0].startswith("vent is off since 20")
+    assert [line.partition(",")[0] for line in lines[2:4]] == ["    off: environment", '    on: rule "air"']
+    assert lines[4] == 'Why the rule fires: outstation explain "air"'
+    assert json.loads(explain(node, "vent", "--json"))["decided_by"] == "manual"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nobody"], 'There is no rule "nobody". Known: "open the windows".'),
+        (["nobody"], 'There is no rule "nobody". Known: "air", "open the windows".'),
+        (["vent", "--at", "2026-01-01"], 'There is no rule "vent". Known: '),
         (["open the windows", "--at", "soon"], "A time is written like"),
         (["open the windows", "--at", "2999-01-01T00:00Z"], "That time has not come yet."),
         (["../../keys"], "There is no"),
