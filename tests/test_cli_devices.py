@@ -39,6 +39,18 @@ def listed(data: Path, config: Path | None = None) -> dict[str, Any]:
     return {one["name"]: one for one in found}
 
 
+def test_the_units_of_a_boards_fields_are_shown_before_it_speaks_and_after_a_restart(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    sheet = devices(data, "add", "porch", "--fields", "temperature,humidity,a", "--units", "°C,%")
+    assert "field1 temperature in °C, field2 humidity in %, field3 a\n" in sheet
+    for _ in range(2):
+        with Running(data, TRUSTED) as node:
+            shown = {one["name"]: one["unit"] for one in node.get("/api/sensors").json["sensors"]}
+            assert shown == {"door": "", "porch/temperature": "°C", "porch/humidity": "%", "porch/a": ""}
+            node.post("/api/readings", {"porch/temperature": 20.5})
+
+
 def test_a_board_moves_in_with_what_it_has_burnt_in_while_the_node_runs(tmp_path: Path) -> None:
     with Running(tmp_path / "data", TRUSTED + TAKEN) as node:
         words = "--channel 254616 --write-key CLASSKEY --read-key K --public --fields temperature,humidity".split()
@@ -166,6 +178,8 @@ def test_what_is_asked_wrongly(tmp_path: Path, words: str, wrong: str) -> None:
         ("--expected-when door", "porch: expected_when: expected"),
         ("--group A!", "porch: group: expected a name"),
         ("--fields Hot", "fields"),
+        ("--units °C,%", "porch: there are more units than fields."),
+        ("--units C", 'porch: units: expected a unit that others know; did you mean "°C"?.'),
         ("--fields a,a", "porch: each field has a name of its own."),
     ],
 )

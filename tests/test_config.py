@@ -186,6 +186,7 @@ def test_every_key_arrives(place: Path) -> None:
         (board(channel=0), '[[devices]] 1 "porch", key "channel": expected a number of at least 1, found 0.'),
         (board("fields = []"), 'key "fields": expected a list of at least 1, found [].'),
         (board('fields = ["a","b","c","d","e","f","g","h","i"]'), 'key "fields": expected a list of at most 8'),
+        (board('fields = ["a"]\nunits = ["°C", "%"]'), 'key "units": expected one for each field at most, in the same'),
         (board('fields = ["a", "a"]'), 'key "fields": expected each name once, found "a" twice.'),
         (board('fields = ["a", "B"]'), 'key "fields": item 2: expected a name'),
     ],

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from pydantic import ValidationError
@@ -131,7 +132,11 @@ def assemble(config: Config, place: Place) -> tuple[Node, Hardware]:
     units |= {table.name: hardware.sensors[table.name].unit for table in config.sensors if table.unit is None}
     units |= derived.units_of(config, units)
     sensors = [_sensor_spec(table, units[table.name]) for table in config.sensors]
-    boards = [SensorSpec(f"{device.name}/{field}") for device in config.devices for field in device.fields]
+    boards = [
+        SensorSpec(f"{device.name}/{field}", unit=unit)
+        for device in config.devices
+        for field, unit in zip_longest(device.fields, device.units[: len(device.fields)], fillvalue="")
+    ]
     claimed = specs.ruled(config)
     actuators = [
         specs.actuator_spec(table, dimmable=hardware.actuators[table.name].dimmable, ruled=table.name in claimed)

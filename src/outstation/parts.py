@@ -80,7 +80,7 @@ def build(
     refill(runner, config.node.clock)
     backups = Backups(store, config.backup, _name(config), config.node.clock)
     retaining = Retaining(store, config)
-    boards = Boards(config.devices, store, lambda name: node.learn(SensorSpec(name)))
+    boards = Boards(config.devices, store, lambda name, unit: node.learn(SensorSpec(name, unit=unit)))
     return Parts(config, hardware, history, runner, notifier, forwarder, Clerks(store), backups, retaining, boards)
 
 

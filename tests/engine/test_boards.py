@@ -120,7 +120,7 @@ def test_a_board_that_cannot_be_read_yet_is_not_refused(tmp_path: Path) -> None:
         file.mkdir()
         with Store(tmp_path, boot=BOOT) as store:
             learnt: list[str] = []
-            boards = Boards((PORCH,), store, learnt.append)
+            boards = Boards((PORCH,), store, lambda name, _: learnt.append(name))
             assert boards.by_write_key("Q7RW2MZ9K4TB6XHD")
             with pytest.raises(StoreError):
                 boards.by_write_key("SHEDSHED")

@@ -10,7 +10,7 @@ from outstation.errors import OutstationError
 
 _TEXTS = ("name", "write_key", "read_key", "key", "mac", "expected_when", "group")
 _FLAGS = ("public", "expected")
-_COLUMNS = (*_TEXTS, *_FLAGS, "fields", "channel")
+_COLUMNS = (*_TEXTS, *_FLAGS, "fields", "units", "channel")
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
@@ -52,6 +52,8 @@ def _board(row: dict[str | Any, str | Any], fields: str | None) -> dict[str, Any
         if not (channel.isascii() and channel.isdecimal()):
             raise ValueError(f"expected the number of a channel, found {channel!r}")
         board["channel"] = int(channel)
+    if units := cells.get("units"):
+        board["units"] = units.replace(",", " ").split()
     return board | {"name": board.get("name", ""), "fields": named}
 
 

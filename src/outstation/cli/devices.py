@@ -40,6 +40,7 @@ def devices() -> None:
 @devices.command()
 @click.argument("name", required=False)
 @click.option("--fields", help="Names of field 1, 2, ... up to 8, as in temperature,humidity.")
+@click.option("--units", help='Their units in the same order, as in "°C,%".')
 @click.option("--channel", type=click.IntRange(1, 2**31 - 1), help="The channel number that it has built in.")
 @click.option("--write-key", help="The write key that it has built in.")
 @click.option("--read-key", help="The read key that its readers have.")
@@ -68,7 +69,8 @@ def add(
     """Let a board report here, or many.
 
     A number and keys that are not given are drawn, and printed. The columns of a CSV file are name, fields (with
-    spaces between them) and any of channel, write_key, read_key, key, mac, public, expected, expected_when, group.
+    spaces between them) and any of units, channel, write_key, read_key, key, mac, public, expected, expected_when,
+    group.
 
     \b
     Examples:
@@ -82,6 +84,8 @@ def add(
     if (name is None) == (file is None) or (name is not None and fields is None):
         raise click.UsageError("A board has a name and --fields; many boards stand in a file, named with --from.")
     common = {key: value for key, value in given.items() if value}
+    if "units" in common:
+        common["units"] = common["units"].split(",")
     if file is None:
         asked = [{"name": name, "fields": (fields or "").replace(",", " ").split(), **common}]
     else:

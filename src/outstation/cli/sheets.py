@@ -15,7 +15,8 @@ def base(url: str | None, urls: Sequence[str]) -> str:
 def sheet(board: dict[str, Any], url: str) -> str:
     """Return the sheet of one board, as GET /api/devices/{name} describes it."""
     host, port = _host(url)
-    fields = [f"field{number} {name}" for number, name in enumerate(board["fields"], 1)]
+    named = zip(board["fields"], board["units"], strict=True)
+    fields = [f"field{number} {name}{unit and f' in {unit}'}" for number, (name, unit) in enumerate(named, 1)]
     facts = [
         ("Channel", str(board["channel"])),
         ("Write key", board["write_key"]),

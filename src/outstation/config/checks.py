@@ -166,6 +166,8 @@ def _fields(found: list[Found]) -> Iterator[str]:
         for number, field in enumerate(fields):
             if field in fields[:number]:
                 yield one.place.says("fields", f'expected each name once, found "{field}" twice')
+        if fields and len(getattr(one.table, "units", ())) > len(fields):
+            yield one.place.says("units", "expected one for each field at most, in the same order")
 
 
 def _sent(found: list[Found]) -> Iterator[str]:

@@ -191,6 +191,7 @@ class DeviceTable(Table):
     read_key: BoardKey | None = None
     public: bool = False
     fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    units: tuple[Unit, ...] = ()
     key: StationKey | None = None
     mac: Mac | None = None
     expected: bool = False

@@ -143,7 +143,8 @@ def _label(text: str) -> str:
     return text
 
 
-def _unit(text: str) -> str:
+def known_unit(text: str) -> str:
+    """Return a unit that others know, or "". Raises ValueError."""
     if text and text not in UNITS:
         likely = _LIKELY_UNITS.get(text) or next((unit for unit in UNITS if unit.lower() == text.lower()), "")
         hint = f'did you mean "{likely}"?' if likely else f'such as {" ".join(UNITS[:12])} or "" for none'
@@ -346,7 +347,7 @@ Repeat = Annotated[Duration, AfterValidator(_not_told_too_often)]
 Name = Annotated[str, AfterValidator(_name)]
 DeviceName = Annotated[str, AfterValidator(_device_name)]
 Label = Annotated[str, AfterValidator(_label)]
-Unit = Annotated[str, AfterValidator(_unit)]
+Unit = Annotated[str, AfterValidator(known_unit)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 AboveZero = Annotated[float, Field(gt=0)]

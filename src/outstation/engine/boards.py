@@ -88,9 +88,9 @@ class Boards:
     """The boards of one node."""
 
     def __init__(
-        self, tables: Iterable[DeviceTable], store: Store, learn: Callable[[str], object] = lambda _: None
+        self, tables: Iterable[DeviceTable], store: Store, learn: Callable[[str, str], object] = lambda *_: None
     ) -> None:
-        """learn: is told the names of the sensors of each board, before anything is sent for them."""
+        """learn: is told the names of the sensors of each board, and units, before anything is sent for them."""
         self._stored, self._learn = StoredBoards(store), learn
         self._names: dict[str, Board] = {}
         self._channels: dict[int, Board] = {}
@@ -277,8 +277,8 @@ class Boards:
         self._seen = {name: Seen(kept) for name, kept in heard.items()} | self._seen
 
     def _take(self, board: Board) -> None:
-        for name in board.sensors:
-            self._learn(name)
+        for field, name in zip(board.fields, board.sensors, strict=True):
+            self._learn(name, board.unit(field))
         self._names[board.name] = self._channels[board.channel] = board
         if board.write_key:
             self._writers[_digest(board.write_key)] = board
@@ -306,6 +306,7 @@ def _configured(table: DeviceTable) -> Board:
         expected_when=table.expected_when or "",
         group=table.group or "",
         configured=True,
+        units=table.units,
     )
 
 

@@ -26,9 +26,10 @@ class Board(msgspec.Struct, frozen=True, omit_defaults=True):
     """A board that reports here. channel: the number that ThingSpeak clients know it by.
 
     write_key, read_key, key: its secrets; read_key "": none. key: what it sends as a weather station, which several
-    boards may share; "": its write_key. fields: names of its sensors, the first is field 1. mac: "6c:ef:7f:3b:9d:e8",
-    or "". expected: people are told when it is silent, whenever that is; expected_when: the times at which they are, or
-    "". group: boards of one that fall silent together are told of together. configured: it stands in the config.
+    boards may share; "": its write_key. fields: names of its sensors, the first is field 1; units: theirs, "" for none.
+    mac: "6c:ef:7f:3b:9d:e8", or "". expected: people are told when it is silent, whenever that is; expected_when: the
+    times at which they are, or "". group: boards of one that fall silent together are told of together. configured: it
+    stands in the config.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Board(msgspec.Struct, frozen=True, omit_defaults=True):
     expected_when: str = ""
     group: str = ""
     configured: bool = False
+    units: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Board({self.name!r}, {self.channel})"
@@ -55,6 +57,10 @@ class Board(msgspec.Struct, frozen=True, omit_defaults=True):
     def sensors(self) -> list[str]:
         """The full names of its sensors."""
         return [f"{self.name}/{field}" for field in self.fields]
+
+    def unit(self, field: str) -> str:
+        """Return the unit of one of its fields; "": none is known."""
+        return dict(zip(self.fields, self.units, strict=False)).get(field, "")
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import msgspec
 
 from outstation import clock
 from outstation.config.boards import built_in_key, fresh_key, plain_mac, times_alone
-from outstation.config.values import DEVICE_NAME, NAME
+from outstation.config.values import DEVICE_NAME, NAME, known_unit
 from outstation.core.readings import Millis
 from outstation.engine.boards import Board, Boards, Refusals
 from outstation.errors import RefusedError, StoreError, UnknownNameError
@@ -46,6 +46,7 @@ class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
     expected: bool = False
     expected_when: str = ""
     group: str = ""
+    units: list[str] = []
 
 
 _decoder = msgspec.json.Decoder(NewBoard | list[NewBoard])
@@ -153,6 +154,7 @@ def board_document(board: Board, boards: Boards, moment: clock.Moment) -> dict[s
         "name": board.name,
         "channel": board.channel,
         "fields": board.fields,
+        "units": [board.unit(field) for field in board.fields],
         "mac": board.mac or None,
         "public": board.public,
         "expected": board.expected,
@@ -186,6 +188,8 @@ def _board(new: NewBoard, channel: int, taken: set[str]) -> Board:
         raise RefusedError(f'"{new.name}" is a node that reports here.', cure="Choose another name for the board.")
     if len(set(new.fields)) < len(new.fields):
         raise RefusedError(f"{new.name}: each field has a name of its own.")
+    if len(new.units) > len(new.fields):
+        raise RefusedError(f"{new.name}: there are more units than fields.")
     return Board(
         new.name,
         channel,
@@ -198,6 +202,7 @@ def _board(new: NewBoard, channel: int, taken: set[str]) -> Board:
         expected=new.expected,
         expected_when=_checked(new.name, "expected_when", times_alone, new.expected_when),
         group=_checked(new.name, "group", _group, new.group),
+        units=tuple(_checked(new.name, "units", known_unit, unit) for unit in new.units),
     )
 
 
