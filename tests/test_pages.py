@@ -1,4 +1,4 @@
-"""The tutorial says what the program says: its commands are run in its order, on its configs."""
+"""Pages say what the program says: their commands are run, in their order."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from pathlib import Path
 
 from tests.running import Running
 
-PAGE = Path(__file__).parent.parent / "docs" / "tutorial" / "a-vent-that-opens-by-itself.md"
+DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"^```(toml|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def test_the_tutorial_is_true(tmp_path: Path) -> None:
-    configs = [text for kind, text in BLOCK.findall(PAGE.read_text()) if kind == "toml"]
-    parts = re.split(r"^```toml$", PAGE.read_text(), flags=re.MULTILINE)[1:]
-    for number, (config, part) in enumerate(zip(configs, parts, strict=True)):
-        commands = [text for kind, text in BLOCK.findall(part.split("```", 1)[1]) if kind == "console"]
-        with Running(tmp_path / str(number) / "data", config) as node:
-            for block in commands:
-                said(node, block)
+    page = (DOCS / "tutorial" / "a-vent-that-opens-by-itself.md").read_text()
+    blocks = BLOCK.findall(page)
+    nodes = [at for at, (kind, _) in enumerate(blocks) if kind == "toml"]
+    for start, end in zip(nodes, [*nodes[1:], len(blocks)], strict=True):
+        with Running(tmp_path / str(start) / "data", blocks[start][1]) as node:
+            for _, commands in blocks[start + 1 : end]:
+                said(node, commands)
+
+
+def test_moving_in_is_as_its_page_says(tmp_path: Path) -> None:
+    blocks = BLOCK.findall((DOCS / "how-to" / "move-in-from-thingspeak.md").read_text())
+    _, _, export = blocks[0][1].partition("\n")
+    tmp_path.joinpath("feeds.csv").write_text(export)
+    with Running(tmp_path / "data", '[node]\nclock = "trust"\n') as node:
+        for _, commands in blocks:
+            said(node, commands)
 
 
 def said(node: Running, block: str) -> None:
