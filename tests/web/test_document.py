@@ -17,7 +17,7 @@ from tests.running import KEY, Answer, Running
 from tests.web.table import CONFIG, ROUTES, WRITE_KEY, path, title
 from tests.web.wire import Wire, request
 
-PAGES = {"/", "/ui/{edition}/{file}", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.json"}
+PAGES = {"/", "/wall", "/ui/{edition}/{file}", "/favicon.ico", "/docs", "/docs/{file}", "/openapi.json"}
 """For people and browsers: no API."""
 
 api = [route for route in ROUTES if route.path not in PAGES]

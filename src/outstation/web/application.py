@@ -27,6 +27,7 @@ from outstation.web.api.traffic import Uplinks
 from outstation.web.dashboard.door import Door
 from outstation.web.dashboard.files import Files
 from outstation.web.dashboard.page import Page
+from outstation.web.dashboard.wall import Wall
 from outstation.web.docs import Docs
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
@@ -111,6 +112,7 @@ def _own_routes(site: Site) -> list[Route]:
     ]
     return [
         Route("GET", "/", "read", Page(site, files).get, refuse=Door(files).refuse),
+        Route("GET", "/wall", "read", Wall(site, files).get, refuse=Door(files).refuse),
         Route("GET", "/ui/{edition}/{file}", None, files.get),
         Route("GET", "/favicon.ico", None, files.icon),
         Route("GET", "/docs", "read", docs.page),

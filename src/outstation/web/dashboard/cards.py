@@ -36,6 +36,20 @@ def sensor_card(state: SensorState, view: View, spark: str = "") -> str:
     )
 
 
+def wall_card(state: SensorState, view: View) -> str:
+    """Return one sensor as it stands on the wall: by its device, where it is another's.
+
+    That it failed is said, and not how: what an error says is for who looks after the node.
+    """
+    marks = _sensor_marks(state, view)
+    spec = state.spec
+    whose = f"{text(spec.device)} · " if spec.device else ""
+    return (
+        f'<li class="one{_kind(marks)}" title="{text(spec.name)}"><h2>{whose}{_label(spec.name, spec.label)}</h2>'
+        f"{_value(state, view)}<p class=when>{_when(state, view)}</p>{_said(marks, '')}</li>\n"
+    )
+
+
 def output_card(state: ActuatorState, view: View) -> str:
     """Return the card of one output."""
     spec = state.spec
