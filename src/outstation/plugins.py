@@ -70,13 +70,14 @@ class Place(msgspec.Struct, frozen=True):
     """Where a driver is: `data` is the node's own folder, `base` the config's (relative files start there).
 
     lines: who holds the output lines, where that is not this process. last: what a sensor of this node said last, as
-    its driver said it, also before the node was started; it may look on the disk, and raises StoreError.
+    its driver said it, also before the node was started, but not before a moment (UTC, ms); it may look on the disk,
+    and raises StoreError.
     """
 
     data: Path
     base: Path
     lines: Lines | None = None
-    last: Callable[[str], Value | None] = lambda _: None
+    last: Callable[[str, Millis], Value | None] = lambda _name, _since: None
 
 
 class DriverOptions(BaseModel):

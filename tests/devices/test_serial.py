@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from outstation.devices.serial import SerialOptions, SerialSensor
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, UnpluggedError
 from outstation.plugins import Place, SensorDriver
 
 
@@ -153,7 +153,7 @@ def test_unplugged_and_plugged_in_again(place: Place, meter: Meter) -> None:
         assert fault(one) == f"{port} was lost: input/output error. Is it still plugged in?"
         one.close()
     port.unlink()
-    with pytest.raises(MissingDeviceError, match="There is no"):
+    with pytest.raises(UnpluggedError, match="There is no"):
         pair[0].open()
     again = Meter()
     port.symlink_to(again.port)

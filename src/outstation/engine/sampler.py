@@ -24,7 +24,7 @@ from outstation.core.calibration import Calibration
 from outstation.core.readings import Failed, Millis, Reading, Value
 from outstation.engine.absent import Absent
 from outstation.engine.bus import NEXT, Buses
-from outstation.errors import DeviceError, MissingDeviceError, OutstationError
+from outstation.errors import DeviceError, MissingDeviceError, OutstationError, UnpluggedError
 from outstation.plugins import SensorDriver, WatchingDriver, checked
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ LONGEST_WAIT: Millis = 5_000
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 """Seconds until a second attempt, doubled each time up to the longest; that at once when a person must act first."""
+
+PLUGGED_IN_SEEN_S = 4.0
+"""Seconds between two looks for what is not plugged in: who plugs it in waits no longer before the page."""
 
 HANGS_FIRST, HANGS, HANGS_LONG = 8.0, 30.0, 300.0
 """Seconds without an answer until a driver is said to hang: before its first value; then for as long as that is not
@@ -132,6 +135,8 @@ class Backoff:
 
     def after(self, error: BaseException) -> float:
         """Return the seconds until the next attempt: 1, 2, 4 ... 60, each within a quarter of it."""
+        if isinstance(error, UnpluggedError):
+            return PLUGGED_IN_SEEN_S
         if isinstance(error, MissingDeviceError):
             return LONGEST_BACKOFF
         seconds = min(FIRST_BACKOFF * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)

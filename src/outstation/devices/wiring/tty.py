@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from outstation.errors import DeviceError, MissingDeviceError, to_install
+from outstation.errors import DeviceError, MissingDeviceError, UnpluggedError, to_install
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -187,7 +187,7 @@ class Port:
             cure = f"Is `baud` right, {self.settings.baud}?"
             return DeviceError(f"{self._bytes} bytes came on {path}, but no whole line in {patience:g} s.", cure=cure)
         cure = "Look at its power and wiring (TX to RX); where it speaks seldom, set a longer `timeout`."
-        return DeviceError(f"Nothing came on {path} in {patience:g} s.", cure=cure)
+        return UnpluggedError(f"Nothing came on {path} in {patience:g} s.", cure=cure)
 
 
 def _opened(settings: Settings) -> Serial:
@@ -216,13 +216,14 @@ def _refused(path: str, error: OSError | ValueError) -> MissingDeviceError:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         cure = "Plug it in; `outstation scan` lists the ports, by names that stay the same."
-        return MissingDeviceError(f"There is no {path} on this machine.", cure=cure)
+        return UnpluggedError(f"There is no {path} on this machine.", cure=cure)
     if number in (errno.EACCES, errno.EPERM):
         cure = "Add the user to its group: sudo usermod -aG dialout USER, then log in again."
-        return MissingDeviceError(f"No permission for {path}.", cure=cure)
+        # Also in the moment between its appearance and udev's rules.
+        return UnpluggedError(f"No permission for {path}.", cure=cure)
     if number in (errno.EBUSY, errno.EAGAIN):
         cure = f"End it: `fuser {path}` names it; a running node is one."
-        return MissingDeviceError(f"{path} is busy: another program has it.", cure=cure)
+        return UnpluggedError(f"{path} is busy: another program has it.", cure=cure)
     return MissingDeviceError(f"{path} cannot be opened: {_reason(error)}.", cure="`port` must name a serial port.")
 
 
