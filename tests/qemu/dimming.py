@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import time
 from pathlib import Path
 
 from outstation.core.readings import Level
@@ -11,6 +14,12 @@ from outstation.errors import DeviceError
 from outstation.plugins import Place
 from outstation.wire.pwm import FOLDER
 from tests.qemu.bus import Told, say
+from tests.qemu.guest import Emulated, end
+from tests.qemu.lines import server
+
+SAFE_WITHIN_S = 2.0
+
+CONFIG = '[[actuators]]\nname = "fan"\ndriver = "pwm"\nchannel = 1\nsafe = "on"\nmin_on = "1m"\n'
 
 
 def main() -> None:
@@ -30,6 +39,7 @@ def main() -> None:
     say(_fault("another node"))
     first.close()
     say(Told("let go of", _shown()))
+    say(Told("its node was killed", _killed()))
 
 
 def _fan(**options: object) -> PwmActuator:
@@ -66,6 +76,20 @@ def _leave(**values: object) -> None:
     for name, value in {"enable": 0, "duty_cycle": 0, **values}.items():
         with contextlib.suppress(OSError):
             _file(name).write_text(str(value))
+
+
+def _killed() -> str:
+    """Return what the kernel shows of an output that was dimmed, asked to go off, and whose server was killed."""
+    node = Emulated(Path("/run/dimming/data"), CONFIG, "--host", "127.0.0.1")
+    try:
+        node.start()
+        told = [node.post("/api/actuators/fan", {"action": "set", "value": level}) for level in (0.25, 0)]
+        before = _shown()
+        os.kill(server(node.pid), signal.SIGKILL)
+        time.sleep(SAFE_WITHIN_S)
+        return f"{[each.status for each in told]}: {before}, then {_shown()}"
+    finally:
+        end(node)
 
 
 def _fault(name: str, **options: object) -> Told:

@@ -48,6 +48,12 @@ def test_what_another_program_left_is_put_right(told: dict[str, Told]) -> None:
     assert then == "1000000 500000 normal 1"
 
 
+def test_a_node_that_dies_leaves_it_safe(told: dict[str, Told]) -> None:
+    """It had been dimmed, and min_on had kept it on."""
+    dimmed, safe = "1000000 250000 normal 1", "1000000 1000000 normal 1"
+    assert told["its node was killed"].value == f"[200, 202]: {dimmed}, then {safe}"
+
+
 def test_what_is_not_to_be_had_is_a_fault_that_says_what_to_do(told: dict[str, Told]) -> None:
     assert told["no such channel"].error.endswith("Its channels are 0 to 3.")
     assert told["no such chip"].error.endswith("There are pwmchip0: set `chip`.")

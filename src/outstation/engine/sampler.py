@@ -353,10 +353,11 @@ class _Turns:
 
 
 _ALONE = "Look at its wiring and its power; only what is on its bus waits for it."
+_OPENING = "It may import something large; else look at its wiring and its power. Only what is on its bus waits for it."
 
 _HANGING = {
     "load": ("could not be imported", "A large module takes long after a start; it alone waits for it."),
-    "open": ("has not come back from open()", _ALONE),
+    "open": ("has not come back from open()", _OPENING),
     "read": ("has not come back from read()", _ALONE),
     "close": ("has not come back from close()", _ALONE),
 }
