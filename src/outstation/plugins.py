@@ -87,11 +87,15 @@ class DriverOptions(BaseModel):
 
 
 class SensorDriver(abc.ABC):
-    """One sensor. Called in one thread per `bus`: two drivers with the same bus never run at once."""
+    """One sensor. Called in one thread per `bus`: two drivers with the same bus never run at once.
+
+    answers_within: seconds after which read() has answered or raised by itself; before, it does not hang.
+    """
 
     Options: ClassVar[type[DriverOptions]] = DriverOptions
     unit: str = ""
     simulated: bool = False
+    answers_within: float = 0.0
 
     def __init__(self, name: str, options: Any, place: Place) -> None:
         """Take the options as checked; touch no hardware yet."""

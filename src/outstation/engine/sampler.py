@@ -46,6 +46,8 @@ HANGS_FIRST, HANGS, HANGS_LONG = 8.0, 30.0, 300.0
 stale, three times `every` and at least so many; and so many at most."""
 
 _CLOSE_S = 0.8
+_AND_SOME = 1.25
+"""A driver that ends by itself may be late."""
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -205,7 +207,8 @@ class _Turns:
             self._say(words, lambda: self._planned_for == planned_for)
 
     def _patience(self) -> float:
-        return min(max(HANGS, 3 * self._sensor.every / 1000), HANGS_LONG) if self._answered else HANGS_FIRST
+        usual = min(max(HANGS, 3 * self._sensor.every / 1000), HANGS_LONG) if self._answered else HANGS_FIRST
+        return max(usual, _AND_SOME * self._driver.answers_within)
 
     def _end(self) -> None:
         self._close()

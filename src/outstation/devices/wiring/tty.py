@@ -85,9 +85,9 @@ class Port:
         self._changed = threading.Condition()
         self._ended: DeviceError | None = None
         self._buffer = bytearray()
-        self._in_line = False
+        self._in_line = self._was_in_line = False
         self._last = ""
-        self._bytes = 0
+        self._has_spoken = False
         threading.Thread(target=self._run, name=f"hear {settings.path}", daemon=True).start()
 
     @property
@@ -168,12 +168,20 @@ class Port:
             self._buffer.clear()
             self._in_line = False
         with self._changed:
-            self._bytes += len(part)
+            self._has_spoken = True
+            self._wait_for_a_whole_line()
             for line in filter(None, whole):
                 self._last = line.decode(errors="replace")
                 for listener in self._listeners:
                     listener.hear(self._last)
             self._changed.notify_all()
+
+    def _wait_for_a_whole_line(self) -> None:
+        """Count patience anew, once: of the first line half may have come before, and the next may be a minute off."""
+        if self._in_line and not self._was_in_line:
+            self._was_in_line = True
+            for listener in self._listeners:
+                listener.heard_at = time.monotonic()
 
     def _silence(self, patience: float) -> DeviceError:
         path = self.settings.path
@@ -183,9 +191,9 @@ class Port:
             return DeviceError(
                 f"No line that fits came on {path} in {patience:g} s; the last one is {shown}.", cure=cure
             )
-        if self._bytes:
+        if self._has_spoken:
             cure = f"Is `baud` right, {self.settings.baud}?"
-            return DeviceError(f"{self._bytes} bytes came on {path}, but no whole line in {patience:g} s.", cure=cure)
+            return DeviceError(f"Bytes came on {path}, but no whole line in {patience:g} s.", cure=cure)
         cure = "Look at its power and wiring (TX to RX); where it speaks seldom, set a longer `timeout`."
         return UnpluggedError(f"Nothing came on {path} in {patience:g} s.", cure=cure)
 
