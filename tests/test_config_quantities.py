@@ -80,3 +80,13 @@ def test_what_hangs_on_one_pin_may_have_several_quantities_and_nobody_else(place
     found = mistakes(dht + '[[sensors]]\nname = "button"\ndriver = "gpio"\npin = 4\n')
     (line,) = found
     assert line.endswith('"button", key "pin": expected one of its own, found 4, which [[sensors]] 1 "shed" has.')
+
+
+def test_a_total_takes_no_dead_band_and_says_why(place: Path) -> None:
+    rain = '[[sensors]]\nname = "rain"\ndriver = "counter"\npin = 6\ndead_band = 0.5\n'
+    words = 'key "dead_band": expected none for a total, found 0.5; a total goes on from its last reading on disk.'
+    for table, name in ((rain, "rain"), (rain + 'quantities = ["total", "rate"]\n', "rain")):
+        [found] = mistakes(table)
+        assert found.startswith(f'outstation.toml, [[sensors]] 1 "{name}", {words}')
+        assert found.endswith("Leave it out, or give it to a rate in its own table.")
+    assert loaded(rain + 'quantity = "rate"\n').sensors[0].dead_band == 0.5

@@ -39,6 +39,10 @@ class MissingDeviceError(DeviceError):
     """A library, a permission or a line is missing: tried again seldom, since a person must act first."""
 
 
+class UnpluggedError(MissingDeviceError):
+    """What people plug in and out is not there, and to look for it costs nothing: tried again every few seconds."""
+
+
 class StoreError(OutstationError):
     """The data file could not be written or read just now: nothing was promised; try again."""
 

@@ -13,7 +13,7 @@ from outstation import clock, plugins
 from outstation.assembly import Hardware, assemble
 from outstation.config import Config, UplinkTable
 from outstation.core.node import Node
-from outstation.core.readings import Reading, Value
+from outstation.core.readings import Millis, Reading, Value
 from outstation.core.sensors import SensorSpec
 from outstation.engine.backups import Backups
 from outstation.engine.boards import Boards
@@ -186,9 +186,9 @@ def _uplink(table: UplinkTable, node: str, place: plugins.Place) -> Callable[[pl
     return lambda exchange: kind(table.name, options, node, exchange)
 
 
-def _last_said(config: Config, history: History, name: str) -> Value | None:
+def _last_said(config: Config, history: History, name: str, since: Millis) -> Value | None:
     """Return the last value of one of the node's own sensors as its driver said it, before calibration."""
-    value = last_value(history, name)
+    value = last_value(history, name, since)
     table = next((table for table in config.sensors if table.name == name), None)
     if table is None or value is None or isinstance(value, bool | str):
         return value

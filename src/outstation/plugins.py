@@ -70,13 +70,14 @@ class Place(msgspec.Struct, frozen=True):
     """Where a driver is: `data` is the node's own folder, `base` the config's (relative files start there).
 
     lines: who holds the output lines, where that is not this process. last: what a sensor of this node said last, as
-    its driver said it, also before the node was started; it may look on the disk, and raises StoreError.
+    its driver said it, also before the node was started, but not before a moment (UTC, ms); it may look on the disk,
+    and raises StoreError.
     """
 
     data: Path
     base: Path
     lines: Lines | None = None
-    last: Callable[[str], Value | None] = lambda _: None
+    last: Callable[[str, Millis], Value | None] = lambda _name, _since: None
 
 
 class DriverOptions(BaseModel):
@@ -86,11 +87,15 @@ class DriverOptions(BaseModel):
 
 
 class SensorDriver(abc.ABC):
-    """One sensor. Called in one thread per `bus`: two drivers with the same bus never run at once."""
+    """One sensor. Called in one thread per `bus`: two drivers with the same bus never run at once.
+
+    answers_within: seconds after which read() has answered or raised by itself; before, it does not hang.
+    """
 
     Options: ClassVar[type[DriverOptions]] = DriverOptions
     unit: str = ""
     simulated: bool = False
+    answers_within: float = 0.0
 
     def __init__(self, name: str, options: Any, place: Place) -> None:
         """Take the options as checked; touch no hardware yet."""

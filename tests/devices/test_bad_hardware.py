@@ -16,7 +16,7 @@ from outstation.devices.models.sht4x import Sht4x
 from outstation.devices.wiring import library
 from outstation.engine import sampler as engine
 from outstation.engine.sampler import Sampled
-from outstation.errors import DeviceError
+from outstation.errors import DeviceError, UnpluggedError
 from outstation.plugins import Place
 from tests.engine.sampling import EVERY, Heard, sampling
 
@@ -34,6 +34,7 @@ def bus(tmp_path: Path) -> SimulatedI2C:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr(engine, "PLUGGED_IN_SEEN_S", 0.05)
 
 
 @contextmanager
@@ -65,6 +66,14 @@ def test_a_chip_that_is_unplugged_is_a_fault_and_answers_again_when_it_is_back(
         before = len(heard.readings())
         bus.plug(0x44, chip)
         heard.values(before + 2)
+
+
+def test_what_is_unplugged_is_looked_for_every_few_seconds(tmp_path: Path, bus: SimulatedI2C) -> None:
+    lost = sensor(tmp_path, "sht4x")
+    bus.unplug(0x44)
+    with pytest.raises(UnpluggedError, match="Nobody answers at 0x44"):
+        lost.open()
+    lost.close()
 
 
 def test_an_address_where_nobody_is_says_where_the_chip_could_be(tmp_path: Path, bus: SimulatedI2C) -> None:

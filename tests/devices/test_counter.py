@@ -72,7 +72,8 @@ def test_a_contact_to_ground_counts_when_it_closes(place: Place, chip: Simulated
 
 
 def test_a_total_goes_on_where_the_last_stored_one_ended(place: Place, chip: SimulatedChip) -> None:
-    rain = counter(msgspec.structs.replace(place, last={"rain": 812.5}.get), per_pulse=0.5, start=100)
+    said = {"rain": 812.5}
+    rain = counter(msgspec.structs.replace(place, last=lambda name, _: said.get(name)), per_pulse=0.5, start=100)
     rain.open()
     tip(chip, 3)
     assert until(rain.read, 814.0) == 814.0
@@ -81,14 +82,33 @@ def test_a_total_goes_on_where_the_last_stored_one_ended(place: Place, chip: Sim
 
 @pytest.mark.parametrize("last", [None, "closed", True])
 def test_what_is_no_number_is_no_total_to_go_on_from(place: Place, chip: SimulatedChip, last: Value | None) -> None:
-    rain = counter(msgspec.structs.replace(place, last=lambda _: last), start=100)
+    rain = counter(msgspec.structs.replace(place, last=lambda _name, _since: last), start=100)
     rain.open()
     assert rain.read() == 100
     rain.close()
 
 
+def test_a_total_that_was_reset_goes_on_from_nothing_that_is_older(place: Place, chip: SimulatedChip) -> None:
+    asked = list[int]()
+    rain = counter(
+        msgspec.structs.replace(place, last=lambda _name, since: asked.append(since)),
+        start=48_220.5,
+        reset="2026-11-21T12:00:00+01:00",
+    )
+    rain.open()
+    assert rain.read() == 48_220.5
+    assert asked == [1_795_258_800_000]
+    rain.close()
+
+
+@pytest.mark.parametrize("reset", ["yesterday", "2026-11-21", "2026-11-21T12:00:00", 0])
+def test_a_reset_is_a_moment_with_its_zone(reset: object) -> None:
+    with pytest.raises(pydantic.ValidationError, match="a date and time with its zone, such as 2026"):
+        CounterOptions.model_validate({"pin": PIN, "reset": reset})
+
+
 def test_opened_again_after_a_fault_it_has_forgotten_nothing(place: Place, chip: SimulatedChip) -> None:
-    rain = counter(msgspec.structs.replace(place, last=lambda _: 10))
+    rain = counter(msgspec.structs.replace(place, last=lambda _name, _since: 10))
     rain.open()
     tip(chip, 3)
     assert until(rain.read, 13) == 13
@@ -148,6 +168,12 @@ def test_a_chip_that_is_pulled_out_is_a_fault_and_comes_back(place: Place) -> No
 def test_a_missing_pin_is_a_fault(place: Place) -> None:
     with pytest.raises(MissingDeviceError, match="gpiochip99"):
         counter(place, simulate=False, chip="/dev/gpiochip99").open()
+
+
+def test_the_numbers_of_the_kernels_edges_go_round() -> None:
+    """Two thousand edges a second of a flow meter take 25 days for that."""
+    assert pulses.edges(2**32 - 3, 2) == 5
+    assert pulses.edges(7, 9) == 2
 
 
 @given(first=st.booleans(), kept=st.lists(st.booleans(), min_size=1, max_size=60))

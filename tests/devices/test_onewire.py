@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from outstation.devices import onewire
 from outstation.devices.onewire import OneWireOptions, OneWireSensor
-from outstation.errors import DeviceError, MissingDeviceError, RefusedError
+from outstation.errors import DeviceError, MissingDeviceError, RefusedError, UnpluggedError
 from outstation.plugins import Place
 
 FIRST, SECOND = "28-0316a2795dff", "28-00000abcdef0"
@@ -118,7 +118,7 @@ def test_unplugged_it_is_a_fault_and_plugged_in_again_it_is_well(place: Place, b
     sensor = thermometer(place, id=FIRST)
     sensor.open()
     bus.unplug()
-    with pytest.raises(DeviceError, match=f"{FIRST} does not answer. Those there: {SECOND}"):
+    with pytest.raises(UnpluggedError, match=f"{FIRST} does not answer. Those there: {SECOND}"):
         sensor.read()
     with pytest.raises(DeviceError, match="does not answer"):
         sensor.open()
@@ -128,7 +128,7 @@ def test_unplugged_it_is_a_fault_and_plugged_in_again_it_is_well(place: Place, b
 
 
 def test_without_a_bus_the_cure_is_the_line_of_config_txt(place: Place, bus: Bus) -> None:
-    with pytest.raises(MissingDeviceError, match=r"No thermometer answers on 1-Wire.+4\.7 kΩ"):
+    with pytest.raises(UnpluggedError, match=r"No thermometer answers on 1-Wire.+4\.7 kΩ"):
         thermometer(place).open()
     (bus.folder / "w1_bus_master1").rmdir()
     bus.folder.rmdir()

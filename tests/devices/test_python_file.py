@@ -52,7 +52,8 @@ def test_nothing_is_written_beside_the_file(place: Place) -> None:
     [
         ("def read(:\n    return 1\n", "co2.py, line 1: SyntaxError: "),
         ("\nimport nowhere_at_all\n", "co2.py, line 2: ModuleNotFoundError: No module named 'nowhere_at_all'"),
-        ("import sys\nsys.exit(3)\n", "co2.py, line 2: SystemExit: 3"),
+        ("\nimport nowhere_at_all.now\n", "-m pip install nowhere_at_all"),
+        ("import sys\nsys.exit(3)\n", "co2.py, line 2: SystemExit: 3. Mend it there: a changed file counts"),
         ("\x00", "co2.py"),
         ("value = 1\n", "co2.py has no function read()."),
         ("read = 1\n", "co2.py has no function read()."),

@@ -102,6 +102,22 @@ def test_one_that_answers_late_now_and_then_does_not_hang_before_it_is_stale() -
     sampler.close()
 
 
+def test_one_that_ends_by_itself_does_not_hang_before_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be said to hang, then what it says itself, at each attempt."""
+    monkeypatch.setattr(engine, "HANGS_FIRST", 0.01)
+    hanging, heard = Hanging(), Heard()
+    hanging.answers_within = 60.0
+    sampler = Sampler([Sampled("hanging", hanging, EVERY)], heard.report)
+    sampler.start()
+    assert hanging.asked.wait(1)
+    time.sleep(0.05)
+    sampler.look()
+    hanging.let_go.set()
+    assert heard.values(1, "hanging") == [1]
+    assert [event for event in heard.events if isinstance(event, Failed)] == []
+    sampler.close()
+
+
 class Library(Scripted):
     """A driver whose library takes long to import."""
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from outstation import clock
@@ -21,7 +22,7 @@ from outstation.core.sensors import SensorSpec
 from outstation.core.settings import SettingSpec
 from outstation.engine.feed import Feed
 from outstation.engine.outputs import Outputs
-from outstation.engine.resuming import remember, resume
+from outstation.engine.resuming import last_value, remember, resume
 from outstation.engine.runner import Runner, boot_now
 from outstation.store.database import Store
 from outstation.store.history import History
@@ -209,3 +210,11 @@ def test_what_a_value_was_worth_is_known_again(tmp_path: Path) -> None:
     found = node.sensors["air"].newest
     assert found is not None
     assert found.quality is Quality.SPIKE
+
+
+def test_a_driver_that_goes_on_from_its_last_value_may_say_since_when(tmp_path: Path) -> None:
+    fault = msgspec.structs.replace(said(0, quality=Quality.FAULT), value=None)
+    newest(tmp_path, last := said(20, ago=20_000), fault)
+    with Store(tmp_path, boot=boot_now("trust")) as store:
+        assert last_value(History(store), "air", last.at) == 20
+        assert last_value(History(store), "air", last.at + 1) is None

@@ -16,7 +16,7 @@ from outstation.core.calibration import Calibration
 from outstation.core.readings import Failed, Reading, Value
 from outstation.engine import sampler as engine
 from outstation.engine.sampler import Backoff, Sampled, Sampler
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, UnpluggedError
 from tests.engine.sampling import EVERY, SLACK, Hanging, Heard, Scripted, sampling
 
 
@@ -134,6 +134,11 @@ def test_a_sensor_that_keeps_failing_is_left_alone_longer_each_time() -> None:
 
 def test_what_a_person_must_mend_is_tried_once_a_minute() -> None:
     assert Backoff().after(MissingDeviceError("There is no such pin.")) == 60
+
+
+def test_what_may_be_plugged_in_at_any_moment_is_looked_for_every_few_seconds() -> None:
+    backoff = Backoff()
+    assert [backoff.after(UnpluggedError("There is no such port.")) for _ in range(3)] == [4, 4, 4]
 
 
 def test_one_that_works_in_between_is_tried_again_soon(impatient: None) -> None:

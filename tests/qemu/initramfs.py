@@ -11,7 +11,15 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULES = {"9p": "", "9pnet_virtio": "", "configfs": "", "gpio-sim": "", "i2c-dev": "", "i2c-stub": "chip_addr=0x18"}
+MODULES = {
+    "9p": "",
+    "9pnet_virtio": "",
+    "configfs": "",
+    "gpio-sim": "",
+    "i2c-dev": "",
+    "i2c-stub": "chip_addr=0x18",
+    "pwm-lpss-platform": "",
+}
 """What the kernel has no built-in of, or may have none of, and what each is told when it is loaded."""
 
 HOST = "host"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.qemu import initramfs
+from tests.qemu import acpi, initramfs
 from tests.qemu.packages import QEMU
 
 MEMORY_MB = 512
@@ -38,6 +38,7 @@ def run(folder: Path, root: Path, command: Sequence[str], *, patience_s: float) 
         QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
         "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(MEMORY_MB),
         "-kernel", str(kernel), "-initrd", str(archive), "-append", "console=ttyS0 panic=-1 quiet",
+        "-acpitable", f"sig=SSDT,rev=2,data={acpi.write_ssdt(folder / 'ssdt')}",
         "-serial", f"file:{console}", "-serial", f"file:{printed}",
         "-virtfs", f"local,path=/,mount_tag={initramfs.HOST},security_model=none,readonly=on,multidevs=remap",
     ]  # fmt: skip

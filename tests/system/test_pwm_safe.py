@@ -78,3 +78,23 @@ def _made_safe(data: Path) -> list[str]:
     command = [sys.executable, "-m", "outstation", "outputs", "--safe", "--json", "--data", str(data)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     return [each["result"] for each in json.loads(done.stdout)["outputs"]]
+
+
+LAMP = """
+[[actuators]]
+name = "fan"
+driver = "pwm"
+chip = "{chip}"
+channel = 0
+min_on = "1500ms"
+"""
+
+
+def test_a_channel_is_on_for_min_on_and_may_be_dimmed_meanwhile(tmp_path: Path) -> None:
+    chip = Chip(tmp_path / "pwmchip0")
+    with Running(tmp_path / "data", LAMP.format(chip=chip.folder)) as node:
+        answers = [node.post("/api/actuators/fan", {"action": "set", "value": level}) for level in (0.25, 0.5, 0)]
+        assert [answer.status for answer in answers] == [200, 200, 202]
+        assert chip.state()[1] == 500_000
+        assert b"50 %: min_on: " in answers[-1].body, "it says why it is on"
+        until(lambda: chip.state()[1] == 0, CRASH_S)

@@ -49,6 +49,7 @@ def across(found: list[Found]) -> list[str]:
     return [
         *_reserved(found),
         *_calibrated_twice(found),
+        *_thinned_totals(found),
         *_used_twice(_names(found)),
         *_used_twice(_pins(found)),
         *_used_twice(_chips(found)),
@@ -72,6 +73,15 @@ def _calibrated_twice(found: list[Found]) -> Iterator[str]:
         both = [key for key in ("scale", "offset") if key in one.raw and "points" in one.raw]
         if isinstance(one.table, SensorTable) and both:
             yield one.place.says("points", f"expected either points or {both[0]}, found both")
+
+
+def _thinned_totals(found: list[Found]) -> Iterator[str]:
+    """A total goes on from its last reading on disk: what a dead band keeps back would be lost at a restart."""
+    for one in found:
+        if getattr(one.options, "is_total", False) and "dead_band" in one.raw:
+            found_it = f"expected none for a total, found {mistakes.shown(one.raw['dead_band'])}"
+            cure = "a total goes on from its last reading on disk. Leave it out, or give it to a rate in its own table"
+            yield one.place.says("dead_band", f"{found_it}; {cure}")
 
 
 def _used_twice(uses: Iterator[_Use]) -> Iterator[str]:

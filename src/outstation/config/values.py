@@ -6,6 +6,7 @@ a sentence that begins with "expected": the one who reads it knows where, and ne
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import math
 import os
@@ -82,6 +83,17 @@ def parse_time(text: object) -> int:
     if found is None:
         raise ValueError('expected two local times from "00:00" to "23:59", such as ["22:00", "07:00"]')
     return int(found[1]) * 60 + int(found[2])
+
+
+def parse_moment(value: object) -> Millis:
+    """Return a date and time with its zone, as a text or as TOML's own, in UTC milliseconds. Raises ValueError."""
+    try:
+        moment = datetime.datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("expected a date and time with its zone, such as 2026-03-01T12:00:00+01:00")
+    return round(moment.timestamp() * 1000)
 
 
 def _positive(value: Millis) -> Millis:

@@ -48,6 +48,7 @@ class CommandSensor(SensorDriver):
         super().__init__(name, options, place)
         # By the program's name, since messages name a bus, and the words may be secret.
         self.bus = f"command:{self._program} {zlib.crc32(repr(options.command).encode()):08x}"
+        self.answers_within = options.timeout / 1000
         self._joint: Joint[str] | None = None
 
     def open(self) -> None:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from outstation import clock
 from outstation.config import parse_duration
+from outstation.config.values import parse_moment
 from outstation.core.readings import Millis, Value
 from outstation.devices.gpio import BOUNCE, Debounce, open_line
 from outstation.devices.lines.line import Line, Pull, Wanted
@@ -28,8 +29,9 @@ _LINES = SharedLines()
 class CounterOptions(DriverOptions):
     """`pin` counts pulses on a line, `file` follows a number that somebody else counts; one of the two.
 
-    per_pulse: what one pulse is worth. start: the total where none is known. per: the time that a rate is for.
-    still: so long after the last pulse the rate is 0. wrap: where the number in the file goes round.
+    per_pulse: what one pulse is worth. start: the total where none is known. reset: what was known before that moment
+    counts no more: the total began anew. per: the time that a rate is for. still: so long after the last pulse the
+    rate is 0. wrap: where the number in the file goes round.
     """
 
     quantity: Literal["total", "rate"] = "total"
@@ -43,6 +45,7 @@ class CounterOptions(DriverOptions):
     wrap: Annotated[int, Field(ge=2)] | None = None
     per_pulse: Annotated[int | float, Field(gt=0)] = 1
     start: int | float = 0
+    reset: Annotated[Millis, BeforeValidator(parse_moment)] | None = None
     per: Literal["1s", "1m", "1h", "1d"] = "1h"
     still: Annotated[Millis, BeforeValidator(parse_duration)] = parse_duration("5m")
 
@@ -53,6 +56,11 @@ class CounterOptions(DriverOptions):
         if self.file is None and self.wrap is not None:
             raise ValueError("wrap belongs to file: pulses on a pin are counted without end")
         return self
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it needs its own last reading."""
+        return self.quantity == "total"
 
 
 class CounterSensor(SensorDriver):
@@ -75,7 +83,7 @@ class CounterSensor(SensorDriver):
     def open(self) -> None:
         """Begin to count, where the last total ended."""
         self.close()
-        if self._base is None and self.options.quantity == "total":
+        if self._base is None and self.options.is_total:
             self._base = self._last()
         self._source = self._begun()
         self._first = self._source.count
@@ -112,7 +120,7 @@ class CounterSensor(SensorDriver):
         self._wished = value
 
     def _last(self) -> int | float:
-        last = self.place.last(self.name)
+        last = self.place.last(self.name, self.options.reset or 0)
         return self.options.start if last is None or isinstance(last, bool | str) else last
 
     def _total(self, count: int) -> int | float:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from outstation.core.readings import Value
-from outstation.errors import DeviceError, MissingDeviceError, RefusedError, to_install
+from outstation.errors import DeviceError, MissingDeviceError, RefusedError, UnpluggedError, to_install
 from outstation.plugins import DriverOptions, Place, SensorDriver
 
 FAMILIES = {"10": "DS18S20", "22": "DS1822", "28": "DS18B20", "3b": "DS1825", "42": "DS28EA00"}
@@ -136,7 +136,7 @@ class OneWireSensor(SensorDriver):
             return there[0]
         if there:
             raise DeviceError(f"There are {len(there)} thermometers on 1-Wire.", cure=f"Set `id`: {', '.join(there)}.")
-        raise MissingDeviceError("No thermometer answers on 1-Wire.", cure=_WIRING)
+        raise UnpluggedError("No thermometer answers on 1-Wire.", cure=_WIRING)
 
     def _asked(self, question: Any) -> Any:
         """Return the library's answer. Raises DeviceError for each way in which it has none."""
@@ -149,7 +149,7 @@ class OneWireSensor(SensorDriver):
             if not self._folder().is_dir():
                 raise _no_bus() from error
             there = ", ".join(found(self._folder())) or "none"
-            raise DeviceError(
+            raise UnpluggedError(
                 f"The thermometer {which} does not answer.", cure=f"Those there: {there}. {_WIRING}"
             ) from error
         except SensorNotReadyError as error:

@@ -20,9 +20,14 @@ from outstation.errors import DeviceError, MissingDeviceError
 _NS = 1_000_000_000
 
 
-def pulses(edges: int, level: bool) -> int:
-    """Return how many of these edges began a pulse; levels alternate, and the last edge led to `level`."""
-    return (edges + level) // 2
+def edges(before: int, now: int) -> int:
+    """Return how many edges came between two numbers of the kernel's (gpio.h, line_seqno: 32 bits, which go round)."""
+    return (now - before) % 2**32
+
+
+def pulses(many: int, level: bool) -> int:
+    """Return how many of so many edges began a pulse; levels alternate, and the last edge led to `level`."""
+    return (many + level) // 2
 
 
 def steps(before: int, now: int, wrap: int | None) -> int:
@@ -87,10 +92,10 @@ class CountedLine(Source):
             self.failed = error
         self._line.close()
 
-    def _take(self, edges: list[Edge]) -> None:
+    def _take(self, seen: list[Edge]) -> None:
         with self._changed:
-            for edge in edges:
-                if new := pulses(edge.number - self._seen, edge.level):
+            for edge in seen:
+                if new := pulses(edges(self._seen, edge.number), edge.level):
                     self.count, self._last_ns = self.count + new, edge.at_ns
                 self._seen = edge.number
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from outstation.core.readings import Value
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, to_install
 from outstation.plugins import DriverOptions, Place, SensorDriver, checked
 
 
@@ -77,7 +77,8 @@ class PythonSensor(SensorDriver):
         try:
             return function()
         except (Exception, SystemExit) as error:  # the owner's code may raise anything
-            raise DeviceError(f"{self._path}{_line(error, self._path)}: {_reason(error)}") from error
+            words = f"{self._path}{_line(error, self._path)}: {_reason(error)}"
+            raise DeviceError(words, cure=_cure(error)) from error
 
 
 def _line(error: BaseException, path: Path) -> str:
@@ -92,5 +93,13 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, DeviceError):
         return str(error)
     if isinstance(error, SyntaxError):
-        return f"SyntaxError: {error.msg}"
-    return f"{type(error).__name__}: {error}"
+        return f"SyntaxError: {error.msg}."
+    return f"{type(error).__name__}: {error}."
+
+
+def _cure(error: BaseException) -> str:
+    if isinstance(error, DeviceError):
+        return ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return to_install(error.name.partition(".")[0])
+    return "Mend it there: a changed file counts at the next attempt."

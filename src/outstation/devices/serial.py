@@ -36,6 +36,7 @@ class SerialSensor(SensorDriver):
     def __init__(self, name: str, options: SerialOptions, place: Place) -> None:
         super().__init__(name, options, place)
         self.bus = f"serial:{options.port}"
+        self.answers_within = 2 * options.timeout / 1000
         self._heard: tuple[tty.Port, tty.Listener] | None = None
 
     def open(self) -> None:

@@ -60,6 +60,7 @@ class HttpSensor(SensorDriver):
     def __init__(self, name: str, options: HttpOptions, place: Place) -> None:
         super().__init__(name, options, place)
         self.bus = f"http:{urlsplit(options.url).hostname}"
+        self.answers_within = options.timeout / 1000
         self._joint: Joint[str] | None = None
 
     def open(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from outstation import clock
 from outstation.core.node import Node
-from outstation.core.readings import Reading, Value
+from outstation.core.readings import Millis, Reading, Value
 from outstation.core.sensors import SensorSpec
 from outstation.core.summaries import Numbers
 from outstation.engine.runner import Runner, stamp_now
@@ -63,8 +63,11 @@ def remember(node: Node, history: History) -> None:
         node.learn(state.spec if state else SensorSpec(name), known)
 
 
-def last_value(history: History, name: str) -> Value | None:
-    """Return the newest value of a sensor, whatever faults came after it. Blocks. Raises StoreError."""
+def last_value(history: History, name: str, since: Millis) -> Value | None:
+    """Return the newest value of a sensor, whatever faults came after it; None: before `since`. Blocks.
+
+    Raises StoreError.
+    """
     newest = history.latest().get(name)
     cursor = None
     while newest is not None and newest.value is None:
@@ -72,7 +75,7 @@ def last_value(history: History, name: str) -> Value | None:
         newest = next((one for one in reversed(page.rows) if one.value is not None), newest)
         if (cursor := page.next) is None:
             break
-    return newest.value if newest else None
+    return newest.value if newest and newest.at >= since else None
 
 
 def remember_reported(node: Node, store: Store) -> None:

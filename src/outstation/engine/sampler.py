@@ -24,7 +24,7 @@ from outstation.core.calibration import Calibration
 from outstation.core.readings import Failed, Millis, Reading, Value
 from outstation.engine.absent import Absent
 from outstation.engine.bus import NEXT, Buses
-from outstation.errors import DeviceError, MissingDeviceError, OutstationError
+from outstation.errors import DeviceError, MissingDeviceError, OutstationError, UnpluggedError
 from outstation.plugins import SensorDriver, WatchingDriver, checked
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,16 @@ LONGEST_WAIT: Millis = 5_000
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 """Seconds until a second attempt, doubled each time up to the longest; that at once when a person must act first."""
 
+PLUGGED_IN_SEEN_S = 4.0
+"""Seconds between two looks for what is not plugged in: who plugs it in waits no longer before the page."""
+
 HANGS_FIRST, HANGS, HANGS_LONG = 8.0, 30.0, 300.0
 """Seconds without an answer until a driver is said to hang: before its first value; then for as long as that is not
 stale, three times `every` and at least so many; and so many at most."""
 
 _CLOSE_S = 0.8
+_AND_SOME = 1.25
+"""A driver that ends by itself may be late."""
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -132,6 +137,8 @@ class Backoff:
 
     def after(self, error: BaseException) -> float:
         """Return the seconds until the next attempt: 1, 2, 4 ... 60, each within a quarter of it."""
+        if isinstance(error, UnpluggedError):
+            return PLUGGED_IN_SEEN_S
         if isinstance(error, MissingDeviceError):
             return LONGEST_BACKOFF
         seconds = min(FIRST_BACKOFF * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)
@@ -200,7 +207,8 @@ class _Turns:
             self._say(words, lambda: self._planned_for == planned_for)
 
     def _patience(self) -> float:
-        return min(max(HANGS, 3 * self._sensor.every / 1000), HANGS_LONG) if self._answered else HANGS_FIRST
+        usual = min(max(HANGS, 3 * self._sensor.every / 1000), HANGS_LONG) if self._answered else HANGS_FIRST
+        return max(usual, _AND_SOME * self._driver.answers_within)
 
     def _end(self) -> None:
         self._close()
@@ -348,10 +356,11 @@ class _Turns:
 
 
 _ALONE = "Look at its wiring and its power; only what is on its bus waits for it."
+_OPENING = "It may import something large; else look at its wiring and its power. Only what is on its bus waits for it."
 
 _HANGING = {
     "load": ("could not be imported", "A large module takes long after a start; it alone waits for it."),
-    "open": ("has not come back from open()", _ALONE),
+    "open": ("has not come back from open()", _OPENING),
     "read": ("has not come back from read()", _ALONE),
     "close": ("has not come back from close()", _ALONE),
 }

@@ -22,6 +22,8 @@ PATIENCE_S = 30.0
 """A module that takes 10 s to import and a chip that measures for 5 s are no faults."""
 
 _CLOSE_S = 1.0
+_AND_SOME = 1.25
+"""A driver that ends by itself may be late."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -35,7 +37,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def read_once(sensors: Sequence[Sampled], patience: float = PATIENCE_S) -> list[Outcome]:
-    """Open, read and close each; return what came of it, in their order, after `patience` seconds at the latest."""
+    """Open, read and close each; return what came of it, in their order, after `patience` seconds at the latest.
+
+    A driver that says that it may take longer is given its time.
+    """
     done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     buses: dict[str, list[Sampled]] = {}
     for sensor in sensors:
@@ -46,6 +51,7 @@ def read_once(sensors: Sequence[Sampled], patience: float = PATIENCE_S) -> list[
     ]
     for thread in threads:
         thread.start()
+    patience = max([patience, *(_AND_SOME * sensor.driver.answers_within for sensor in sensors)])
     until = time.monotonic() + patience
     outcomes: dict[str, Outcome] = {}
     with suppress(queue.Empty):

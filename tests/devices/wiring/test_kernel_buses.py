@@ -100,7 +100,7 @@ tell(read(i2c(chip="mcp9808", bus=3)))
 tell(read(i2c(chip="mcp9808", bus=4)))
 """
     [[silent], [taken], [missing], [forbidden]] = told(buses, story)
-    assert silent.startswith("DeviceError: Nobody answers at 0x1c on /dev/i2c-1, where the mcp9808 should be.")
+    assert silent.startswith("UnpluggedError: Nobody answers at 0x1c on /dev/i2c-1, where the mcp9808 should be.")
     assert "set address = 0x18" in silent
     assert "the mcp9808 at 0x19 on /dev/i2c-2 is in the hands of one of the kernel's own drivers" in taken.lower()
     assert "There is no /dev/i2c-3" in missing

@@ -6,7 +6,7 @@ import errno
 import os
 
 from outstation.devices.wiring.i2c import NOBODY
-from outstation.errors import DeviceError, MissingDeviceError
+from outstation.errors import DeviceError, MissingDeviceError, UnpluggedError
 
 _STUCK = frozenset({errno.ETIMEDOUT, errno.EAGAIN})
 """The bus is not let go, or somebody else won it (Linux: Documentation/i2c/fault-codes.rst)."""
@@ -27,13 +27,13 @@ def unopened(bus: str, error: OSError, *, enable: str, others: list[str], key: s
     return MissingDeviceError(f"There is no {bus}: the bus is not enabled.", cure=f"{enable} Or set simulate = true.")
 
 
-def silent(chip: str, where: str, others: list[int]) -> DeviceError:
+def silent(chip: str, where: str, others: list[int]) -> UnpluggedError:
     """Return that nobody answers. others: where somebody does, and the chip could be."""
     if others:
         cure = f"Somebody does at 0x{others[0]:02x}, where it can also be: set address = 0x{others[0]:02x}."
     else:
         cure = "Look at its wiring, its power and its address; `outstation scan` lists who answers."
-    return DeviceError(f"Nobody answers at {where}, where the {chip} should be.", cure=cure)
+    return UnpluggedError(f"Nobody answers at {where}, where the {chip} should be.", cure=cure)
 
 
 def refused(chip: str, where: str, error: OSError) -> DeviceError:

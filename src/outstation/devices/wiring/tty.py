@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from outstation.errors import DeviceError, MissingDeviceError, to_install
+from outstation.errors import DeviceError, MissingDeviceError, UnpluggedError, to_install
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -85,9 +85,9 @@ class Port:
         self._changed = threading.Condition()
         self._ended: DeviceError | None = None
         self._buffer = bytearray()
-        self._in_line = False
+        self._in_line = self._was_in_line = False
         self._last = ""
-        self._bytes = 0
+        self._has_spoken = False
         threading.Thread(target=self._run, name=f"hear {settings.path}", daemon=True).start()
 
     @property
@@ -168,12 +168,20 @@ class Port:
             self._buffer.clear()
             self._in_line = False
         with self._changed:
-            self._bytes += len(part)
+            self._has_spoken = True
+            self._wait_for_a_whole_line()
             for line in filter(None, whole):
                 self._last = line.decode(errors="replace")
                 for listener in self._listeners:
                     listener.hear(self._last)
             self._changed.notify_all()
+
+    def _wait_for_a_whole_line(self) -> None:
+        """Count patience anew, once: of the first line half may have come before, and the next may be a minute off."""
+        if self._in_line and not self._was_in_line:
+            self._was_in_line = True
+            for listener in self._listeners:
+                listener.heard_at = time.monotonic()
 
     def _silence(self, patience: float) -> DeviceError:
         path = self.settings.path
@@ -183,11 +191,11 @@ class Port:
             return DeviceError(
                 f"No line that fits came on {path} in {patience:g} s; the last one is {shown}.", cure=cure
             )
-        if self._bytes:
+        if self._has_spoken:
             cure = f"Is `baud` right, {self.settings.baud}?"
-            return DeviceError(f"{self._bytes} bytes came on {path}, but no whole line in {patience:g} s.", cure=cure)
+            return DeviceError(f"Bytes came on {path}, but no whole line in {patience:g} s.", cure=cure)
         cure = "Look at its power and wiring (TX to RX); where it speaks seldom, set a longer `timeout`."
-        return DeviceError(f"Nothing came on {path} in {patience:g} s.", cure=cure)
+        return UnpluggedError(f"Nothing came on {path} in {patience:g} s.", cure=cure)
 
 
 def _opened(settings: Settings) -> Serial:
@@ -216,13 +224,14 @@ def _refused(path: str, error: OSError | ValueError) -> MissingDeviceError:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         cure = "Plug it in; `outstation scan` lists the ports, by names that stay the same."
-        return MissingDeviceError(f"There is no {path} on this machine.", cure=cure)
+        return UnpluggedError(f"There is no {path} on this machine.", cure=cure)
     if number in (errno.EACCES, errno.EPERM):
         cure = "Add the user to its group: sudo usermod -aG dialout USER, then log in again."
-        return MissingDeviceError(f"No permission for {path}.", cure=cure)
+        # Also in the moment between its appearance and udev's rules.
+        return UnpluggedError(f"No permission for {path}.", cure=cure)
     if number in (errno.EBUSY, errno.EAGAIN):
         cure = f"End it: `fuser {path}` names it; a running node is one."
-        return MissingDeviceError(f"{path} is busy: another program has it.", cure=cure)
+        return UnpluggedError(f"{path} is busy: another program has it.", cure=cure)
     return MissingDeviceError(f"{path} cannot be opened: {_reason(error)}.", cure="`port` must name a serial port.")
 
 
