@@ -19,7 +19,7 @@ from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
 from outstation.web.api.sensors import Sensors
-from outstation.web.api.session import SessionApi, cookie_name
+from outstation.web.api.session import SessionApi
 from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
@@ -43,10 +43,10 @@ class Application:
 
     def __init__(self, site: Site, dialects: Iterable[Route] = ()) -> None:
         self._site = site
-        self.stream = Stream(site.feed)
         dialects = list(dialects)
         self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
         self.gate = _gate(site, self.table)
+        self.stream = Stream(site.feed, self.gate.admits, self.gate.origin)
         self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host))
         self._framework: Callable[..., Any] | None = None
         self._loading = asyncio.Lock()
@@ -86,16 +86,15 @@ class Application:
 def _gate(site: Site, table: Table) -> Gate:
     web = site.config.web
     peers = Peers(web.reads, web.trusted_proxies)
-    hosts, name = Hosts(web.hosts), cookie_name(site)
     return Gate(
         table,
         site.keys,
-        hosts,
+        Hosts(web.hosts),
         peers,
         origins=web.cors_origins,
         public=web.public,
         sessions=site.sessions,
-        cookie=name,
+        node=site.name,
     )
 
 
