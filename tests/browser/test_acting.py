@@ -124,6 +124,16 @@ def test_what_is_pending_or_refused_says_why(node: Running, inside: Page) -> Non
     expect(pump.get_by_role("button", name="Switch on")).to_be_visible()
 
 
+def test_where_nobody_knows_what_became_of_an_order_the_page_looks_anew(inside: Page) -> None:
+    vent, order = output(inside, "vent"), "**/api/actuators/vent"
+    inside.route(order, lambda route: route.abort("connectionreset"))
+    with inside.expect_request("**/api/stream"):
+        vent.get_by_role("button", name="Switch on").click()
+        expect(said(vent)).to_contain_text("Whether it was done is not known")
+    expect(inside.get_by_text("Live", exact=True)).to_be_visible()
+    inside.unroute(order)
+
+
 def test_a_setting_changes_within_its_bounds(node: Running, inside: Page) -> None:
     row = inside.locator("[data-setting=vent_at]")
     row.locator("summary").click()
@@ -203,3 +213,8 @@ def test_where_nobody_looks_without_a_key_the_page_asks_for_one(tmp_path: Path, 
         expect(page.get_by_text("Not live since")).to_be_visible()
         page.context.set_offline(False)
         expect(dialog).to_contain_text("Your session has ended")
+        page.keyboard.type(KEY)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in to look")).to_be_attached()
+        expect(page.locator("[data-sensor]")).to_have_count(0)

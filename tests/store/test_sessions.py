@@ -28,7 +28,9 @@ def test_a_key_that_signs_in_again_and_again_ends_its_own_sessions_and_no_others
     in_store(tmp_path, story)
 
 
-def test_one_that_began_while_the_clock_was_years_ahead_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_began_while_the_clock_was_years_ahead_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at = clock.at()
 
     async def story(store: Store) -> None:

@@ -180,7 +180,10 @@ def test_a_time_that_no_page_could_show_is_refused_and_leaves_nothing_behind(tmp
         refused(node, {"sensor": "porch/a", "value": 1, "timestamp": "9999-12-31T23:59:59Z"}, 422)
         refused(node, {"sensor": "porch/a", "value": 1, "timestamp": "5138-11-16T09:46:40Z"}, 422)
         assert "porch/a" not in node.get("/api/status").json["sensors"]
-        assert node.post("/api/readings", {"sensor": "porch/a", "value": 1, "timestamp": "5138-11-16T09:46:39Z"}).status == 200
+        assert (
+            node.post("/api/readings", {"sensor": "porch/a", "value": 1, "timestamp": "5138-11-16T09:46:39Z"}).status
+            == 200
+        )
         assert node.get("/").status == 200
         picture = "/api/plot.svg?sensor=porch/a&end=9999-12-31T23:59:59Z"
         assert node.get(picture).status == 422

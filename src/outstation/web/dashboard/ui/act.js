@@ -1,6 +1,6 @@
 // Moving outputs and simulated inputs, changing settings, acknowledging alerts: what acts.py rendered is sent, and what
 // came of it is said beside the button, in the node's own words where it refused.
-import { refresh, serverNow } from "./now.js";
+import { doubt, refresh, serverNow } from "./now.js";
 import { askToSignIn } from "./session.js";
 import { clockTime } from "./units.js";
 
@@ -52,6 +52,7 @@ async function act(form, place, word) {
   } else {
     say(place, answer.error ?? `The node answered ${status}.`, "refused");
     if (status === 401) await ended();
+    if (status === 0) doubt();
   }
   keepFocus(place);
 }
