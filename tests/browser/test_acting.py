@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.running import KEY, Running
 
@@ -125,13 +126,20 @@ def test_what_is_pending_or_refused_says_why(node: Running, inside: Page) -> Non
 
 
 def test_where_nobody_knows_what_became_of_an_order_the_page_looks_anew(inside: Page) -> None:
-    vent, order = output(inside, "vent"), "**/api/actuators/vent"
-    inside.route(order, lambda route: route.abort("connectionreset"))
+    vent, order, asked = output(inside, "vent"), "**/api/actuators/vent", list[dict[str, Any]]()
+
+    def lose(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.abort("connectionreset")
+
+    inside.route(order, lose)
     with inside.expect_request("**/api/stream"):
         vent.get_by_role("button", name="Switch on").click()
         expect(said(vent)).to_contain_text("Whether it was done is not known")
     expect(inside.get_by_text("Live", exact=True)).to_be_visible()
     inside.unroute(order)
+    before = datetime.datetime.fromisoformat(asked[0]["before"])
+    assert 0 < (before - datetime.datetime.now(datetime.UTC)).total_seconds() < 15  # else it is done when nobody waits
 
 
 def test_a_setting_changes_within_its_bounds(node: Running, inside: Page) -> None:
