@@ -152,3 +152,15 @@ def test_two_nodes_of_one_name_on_one_machine_have_a_session_each(node: Running)
             names.add(cookie.partition("=")[0])
             assert wire.ask(request("GET", "/api/session", f"Cookie: {cookie}", host=host)).json["signed_in"]
     assert names == {"outstation-everything-5000", "outstation-everything-5001", "outstation-everything"}
+
+
+def test_no_cache_on_the_way_keeps_what_a_key_opened(node: Running) -> None:
+    """A cache that knows no X-API-Key would show it to whoever asks next (RFC 9111, section 3.5)."""
+    for path in ("/api/status", "/api/sensors", "/api/session", "/api/keys", "/api/readings", "/api/rules", "/"):
+        for method in ("GET", "HEAD"):
+            answer = ask(node, method, path, with_key(KEY), "Via: 1.1 cache")
+            assert (answer.status, answer.headers.get("cache-control")) == (200, "no-store")
+    assert (
+        ask(node, "GET", "/api/plot.svg?sensor=door", with_key(KEY)).headers["cache-control"] == "private, max-age=60"
+    )
+    assert ask(node, "GET", "/docs").headers["cache-control"] == "no-cache"

@@ -9,6 +9,7 @@ from typing import Any
 
 from outstation.core.node import Node
 from outstation.engine.site import Site
+from outstation.http import Request
 from outstation.routes import BATCH, SMALL, Route, Table
 from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
@@ -30,7 +31,7 @@ from outstation.web.dashboard.page import Page
 from outstation.web.docs import Docs
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
-from outstation.web.security import Gate
+from outstation.web.security import LOOKING, NOT_KEPT, Gate, leaves_open
 
 _REFUSED = 400
 
@@ -57,11 +58,13 @@ class Application:
             await self.stream(scope, receive, send)
             return
         framework = self._framework or await self._load()
-        request = scope["outstation"]
+        request: Request = scope["outstation"]
 
         async def tell(message: dict[str, Any]) -> None:
             if message.get("status", 0) >= _REFUSED:
                 self.gate.refusals.note(request, message["status"])
+            if "status" in message and request.method in LOOKING and leaves_open(message["headers"]):
+                message = {**message, "headers": [*message["headers"], NOT_KEPT]}
             await send(message)
 
         if scope["method"] == "HEAD":

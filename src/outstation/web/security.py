@@ -6,10 +6,12 @@ suffers for its neighbours; and nothing that came in is sent back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from outstation.engine.guesses import WAIT, Guesses
-from outstation.http import JSON, NOBODY, Principal, Request, Response, problem
+from outstation.http import JSON, NOBODY, Headers, Principal, Request, Response, problem
 from outstation.routes import SCOPES, Route, Scope, Table
 from outstation.store.keys import Key, Keys
 from outstation.store.sessions import Sessions
@@ -89,6 +91,12 @@ class Gate:
         """Return the address that a request came from."""
         return self._peers.origin(request.peer.address, dict(request.headers))
 
+    def around(self, request: Request, route: Route | None, said: Headers) -> Headers:
+        """Return the headers that stand around an answer. said: its own."""
+        shared = self.cors(request, route)
+        is_private = route is not None and route.method == "GET" and route.scope is not None and not route.any_origin
+        return (*shared, NOT_KEPT) if is_private and leaves_open(said) else shared
+
     def cors(self, request: Request, route: Route | None) -> tuple[tuple[bytes, bytes], ...]:
         """Return the headers that let a page of another origin read the answer: none unless it is listed.
 
@@ -162,7 +170,7 @@ class Gate:
     def _visitor(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
         """Admit who sent no key: by the cookie of a session, or as one who only looks, from the local network."""
         key = self._session(route, headers)
-        if key is not None and (request.method in _LOOKING or _is_own_page(headers)):
+        if key is not None and (request.method in LOOKING or _is_own_page(headers)):
             return _allowed(key, route.scope or "any", key.scopes | {"read"})
         if route.scope == "read" and (
             route.path in self._public or self._peers.may_read(request.peer.address, headers)
@@ -187,7 +195,15 @@ class Gate:
         return _unauthorised(f"This key is not known or was revoked; {_how_to_make(scope)}.")
 
 
-_LOOKING = ("GET", "HEAD")
+NOT_KEPT = (b"Cache-Control", b"no-store")
+
+
+def leaves_open(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether an answer leaves open who keeps it: to a shared cache X-API-Key means nothing (RFC 9111, 3.5)."""
+    return not any(name.lower() == b"cache-control" for name, _ in headers)
+
+
+LOOKING = ("GET", "HEAD")
 
 
 def _allowed(key: Key, scope: Scope, held: frozenset[str]) -> Principal | Response:
