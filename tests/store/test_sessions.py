@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from outstation import clock
+from outstation.store import backup
 from outstation.store.database import Store
 from outstation.store.keys import Keys
 from outstation.store.sessions import LASTS, MOST, Sessions
@@ -45,3 +46,23 @@ def test_one_that_began_while_the_clock_was_years_ahead_is_over(
 
     monkeypatch.setattr(clock, "at", lambda: at)
     in_store(tmp_path, story)
+
+
+def test_a_restore_signs_nobody_in_again(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy.db"
+    data.mkdir()
+
+    async def sign_in(store: Store) -> tuple[str, str]:
+        keys = Keys(store)
+        key, text = await keys.create("phone", ["control"])
+        return text, await Sessions(store, keys).start(key)
+
+    async def look(store: Store) -> None:
+        keys = Keys(store)
+        assert keys.check(text)
+        assert Sessions(store, keys).check(said) is None
+
+    text, said = in_store(data, sign_in)
+    backup.back_up_stopped(data, copy)
+    backup.restore(copy, data)
+    in_store(data, look)
