@@ -56,8 +56,9 @@ def test_no_script_reads_the_cookie_and_no_other_site_sends_it(node: Running) ->
     words = answer.headers["set-cookie"].split("; ")
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} < set(words)
     assert "Secure" not in words
-    behind = ask(node, "POST", "/api/session", with_key(KEY), JSON, "X-Forwarded-Proto: https", body=b"{}")
-    assert behind.headers["set-cookie"].endswith("; Secure")
+    for by_tls in ("X-Forwarded-Proto: https", "X-Forwarded-Proto: https, http", "Origin: https://localhost"):
+        behind = ask(node, "POST", "/api/session", with_key(KEY), JSON, by_tls, body=b"{}")
+        assert behind.headers["set-cookie"].endswith("; Secure")
 
 
 def test_a_page_of_another_site_does_nothing_by_it(node: Running) -> None:

@@ -30,7 +30,7 @@ class SessionApi:
         if key is None:
             raise RefusedError("A session is begun by key.", cure="Send one in the header X-API-Key.")
         document = {"name": key.name, "scopes": sorted(key.scopes | {"read"}), "signed_in": True}
-        is_secure = request.header(b"x-forwarded-proto") == b"https"
+        is_secure = _is_by_tls(request)
         return Later(
             asyncio.ensure_future(self._site.sessions.start(key)),
             lambda said: json(document, headers=_cookie(self._name(request), said, LASTS // 1000, is_secure=is_secure)),
@@ -46,6 +46,12 @@ class SessionApi:
 
     def _name(self, request: Request) -> bytes:
         return cookie_name(self._site.name, request.header(b"host") or b"")
+
+
+def _is_by_tls(request: Request) -> bool:
+    """Tell whether the page came by TLS: its origin says so, or a proxy that it came through."""
+    said = request.header(b"origin"), request.header(b"x-forwarded-proto")
+    return any((word or b"").lower().startswith(b"https") for word in said)
 
 
 def _cookie(name: bytes, said: str, seconds: int, *, is_secure: bool) -> tuple[tuple[bytes, bytes], ...]:
