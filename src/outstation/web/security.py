@@ -84,8 +84,8 @@ class Gate:
         return Admission(route, principal, match.params)
 
     def admits(self, request: Request) -> bool:
-        """Tell whether a request that went in would go in now."""
-        return isinstance(self.admit(request), Admission)
+        """Tell whether a request that went in would go in now: a key may be revoked by now, a neighbour stays one."""
+        return request.principal is READER or isinstance(self.admit(request), Admission)
 
     def origin(self, request: Request) -> str:
         """Return the address that a request came from."""
