@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from outstation import clock
 from outstation.store import backup
 from outstation.store.database import Store
-from outstation.store.keys import Keys
+from outstation.store.keys import Key, Keys
 from outstation.store.sessions import LASTS, MOST, Sessions
 from tests.store.given import in_store
 
@@ -66,3 +67,13 @@ def test_a_restore_signs_nobody_in_again(tmp_path: Path) -> None:
     backup.back_up_stopped(data, copy)
     backup.restore(copy, data)
     in_store(data, look)
+
+
+def test_where_nothing_can_be_written_one_signs_in_all_the_same(tmp_path: Path) -> None:
+    async def open_both(store: Store) -> tuple[Sessions, Key]:
+        keys = Keys(store)
+        key, _ = await keys.create("phone", ["control"])
+        return Sessions(store, keys), key
+
+    sessions, key = in_store(tmp_path, open_both)  # the store is closed by now
+    assert sessions.check(asyncio.run(sessions.start(key))) == key

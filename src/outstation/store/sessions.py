@@ -51,15 +51,17 @@ class Sessions:
         return None if found is None or self._is_over(found) else self._keys.valid(found.key)
 
     async def start(self, key: Key) -> str:
-        """Begin a session; return what its cookie says, which is shown this once. Raises StoreError.
+        """Begin a session; return what its cookie says, which is shown this once.
 
-        One that was signed in by the owner's fixed key lasts as long as this program runs: so does that key.
+        One that was signed in by the owner's fixed key lasts as long as this program runs: so does that key. So does
+        one that cannot be written down: a full disk keeps nobody from switching a pump off.
         """
         text = secrets.token_urlsafe(_TOKEN_BYTES)
         digest, session = _digest(text), _Session(key.id, clock.at())
         ended = self._surplus()
         if not self._keys.is_fixed(key):
-            await self._store.write(lambda connection: _insert(connection, digest, session, ended))
+            with contextlib.suppress(StoreError):
+                await self._store.write(lambda connection: _insert(connection, digest, session, ended))
         for each in ended:
             self._open.pop(each, None)
         self._open[digest] = session

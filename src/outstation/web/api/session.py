@@ -24,7 +24,7 @@ class SessionApi:
         return json({"name": who.name, "scopes": sorted(who.scopes), "signed_in": is_signed_in})
 
     def start(self, request: Request) -> Answer:
-        """Handle POST /api/session with a key in a header: 200 and a cookie, 422 without a key, 503."""
+        """Handle POST /api/session with a key in a header: 200 and a cookie, 422 without a key."""
         text = sent_key(dict(request.headers))
         key = None if text is None else self._site.keys.check(text)
         if key is None:
