@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.running import KEY, Running
 
@@ -124,6 +125,23 @@ def test_what_is_pending_or_refused_says_why(node: Running, inside: Page) -> Non
     expect(pump.get_by_role("button", name="Switch on")).to_be_visible()
 
 
+def test_where_nobody_knows_what_became_of_an_order_the_page_looks_anew(inside: Page) -> None:
+    vent, order, asked = output(inside, "vent"), "**/api/actuators/vent", list[Any]()
+
+    def lose(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.abort("connectionreset")
+
+    inside.route(order, lose)
+    with inside.expect_request("**/api/stream"):
+        vent.get_by_role("button", name="Switch on").click()
+        expect(said(vent)).to_contain_text("Whether it was done is not known")
+    expect(inside.get_by_text("Live", exact=True)).to_be_visible()
+    inside.unroute(order)
+    before = datetime.datetime.fromisoformat(asked[0]["before"])
+    assert 0 < (before - datetime.datetime.now(datetime.UTC)).total_seconds() < 15  # else it is done when nobody waits
+
+
 def test_a_setting_changes_within_its_bounds(node: Running, inside: Page) -> None:
     row = inside.locator("[data-setting=vent_at]")
     row.locator("summary").click()
@@ -203,3 +221,8 @@ def test_where_nobody_looks_without_a_key_the_page_asks_for_one(tmp_path: Path, 
         expect(page.get_by_text("Not live since")).to_be_visible()
         page.context.set_offline(False)
         expect(dialog).to_contain_text("Your session has ended")
+        page.keyboard.type(KEY)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in to look")).to_be_attached()
+        expect(page.locator("[data-sensor]")).to_have_count(0)

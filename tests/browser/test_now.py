@@ -59,6 +59,28 @@ def test_without_the_node_it_says_so_and_values_grow_old(node: Running, page: Pa
     expect(card).not_to_contain_text("old since")
 
 
+def test_what_was_measured_before_the_computer_slept_is_old_when_it_wakes(node: Running, page: Page) -> None:
+    """performance.now() stands still then, and Date.now() does not."""
+    page.add_init_script(
+        "const now = Date.now; let slept = 0; Date.now = () => now() + slept; window.sleep = (ms) => { slept += ms; };"
+    )
+    say(node, "porch/temperature", 20)
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    live, card = page.get_by_role("status"), page.locator('[data-sensor="porch/temperature"]')
+    expect(live).to_have_text("Live")
+    page.context.set_offline(True)
+    expect(live).to_contain_text("Not live since")
+    page.evaluate("sleep(8 * 3_600_000)")
+    expect(card.locator(".age")).to_have_text("8 h ago")
+    expect(card).to_contain_text("old since")
+    page.context.set_offline(False)
+    expect(live).to_have_text("Live")
+    expect(card.locator(".age")).to_contain_text(" s ago")
+    with page.expect_request("**/api/stream"):
+        page.evaluate("sleep(60_000)")
+    expect(live).to_have_text("Live")
+
+
 def test_units_and_groups_are_chosen_without_leaving_the_page_and_units_are_remembered(
     node: Running, page: Page
 ) -> None:

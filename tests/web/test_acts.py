@@ -145,3 +145,7 @@ def test_what_the_config_says_is_text() -> None:
         acts.alert_acts(alert, PHONE),
     ]
     assert [piece for piece in pieces if "img" in Found(piece).tags] == []
+
+
+def test_a_key_never_gets_into_an_address_even_where_scripts_failed() -> None:
+    assert "<form method=dialog " in acts.sign_in("To look.", "shed")

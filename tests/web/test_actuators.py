@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from outstation import clock
 from tests.running import Answer, Running
 from tests.web.keys import make_key
 
@@ -132,6 +133,16 @@ def test_a_time_that_is_none_is_422(node: Running, text: str) -> None:
 @pytest.mark.parametrize("wrong", [5, True, ["5m"], {"m": 5}])
 def test_a_time_that_is_no_text_is_422(node: Running, wrong: object) -> None:
     assert order_for(node, "on", wrong).status == 422
+
+
+def test_an_order_that_arrives_too_late_is_not_done(node: Running) -> None:
+    assert order(node, "off").status == 200
+    for before in (clock.iso(clock.at() - 1_000), clock.at() - 1_000):
+        answer = order(node, "on", before=before)
+        assert (answer.status, "too late" in answer.json["error"]) == (422, True)
+    assert node.get("/api/actuators/led").json["state"] == "off"
+    assert order(node, "on", before=clock.iso(clock.at() + 15_000)).status == 200
+    assert order(node, "on", before="soon").status == 422
 
 
 def test_release_gives_it_back_to_its_default(node: Running) -> None:

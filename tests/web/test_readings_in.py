@@ -174,6 +174,21 @@ def test_while_our_own_clock_is_not_trusted_nobodys_is_judged(tmp_path: Path) ->
             assert stored(node, "porch/a")[-1] == (clock.iso(at), ahead)
 
 
+def test_a_time_that_no_page_could_show_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    config = '[node]\ntimezone = "Pacific/Kiritimati"\n'
+    with Running(tmp_path / "data", config, module="tests.web.unset_clock") as node:
+        refused(node, {"sensor": "porch/a", "value": 1, "timestamp": "9999-12-31T23:59:59Z"}, 422)
+        refused(node, {"sensor": "porch/a", "value": 1, "timestamp": "5138-11-16T09:46:40Z"}, 422)
+        assert "porch/a" not in node.get("/api/status").json["sensors"]
+        assert (
+            node.post("/api/readings", {"sensor": "porch/a", "value": 1, "timestamp": "5138-11-16T09:46:39Z"}).status
+            == 200
+        )
+        assert node.get("/").status == 200
+        picture = "/api/plot.svg?sensor=porch/a&end=9999-12-31T23:59:59Z"
+        assert node.get(picture).status == 422
+
+
 def test_a_board_keeps_what_is_older_than_our_clock_until_that_is_set(tmp_path: Path) -> None:
     """A node that starts in 1970 would have it drop all that it had saved up."""
     with Running(tmp_path / "data", module="tests.web.unset_clock") as node:

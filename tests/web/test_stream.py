@@ -266,6 +266,21 @@ def test_one_address_cannot_take_every_stream(node: Running) -> None:
         assert _watch_from(node, stack, "127.3.0.2").status == 200
 
 
+def test_who_comes_through_a_proxy_is_counted_by_where_they_come_from(tmp_path: Path) -> None:
+    with (
+        Running(tmp_path / "data", '[web]\ntrusted_proxies = ["127.0.0.1"]\n') as node,
+        contextlib.ExitStack() as stack,
+    ):
+
+        def watch(address: str) -> int:
+            wire = stack.enter_context(Wire(node.port))
+            wire.send(request("GET", "/api/stream", f"X-Forwarded-For: {address}", f"X-API-Key: {KEY}"))
+            return wire.answer().status
+
+        assert [watch("203.0.113.1") for _ in range(MOST_OF_ONE + 1)] == [200] * MOST_OF_ONE + [503]
+        assert watch("203.0.113.2") == 200
+
+
 def test_there_are_only_so_many_streams_and_a_place_is_free_again(node: Running) -> None:
     with contextlib.ExitStack() as stack:
         for number in range(MOST):
@@ -303,7 +318,7 @@ def test_a_watcher_that_takes_too_long_over_what_it_was_sent_loses_its_place(mon
 
         scope = {"method": "GET", "outstation": Request("GET", "/api/stream", b"", [], Peer("192.0.2.1"))}
         async with asyncio.timeout(2):
-            await Stream(feed)(scope, receive, send)
+            await Stream(feed, lambda _: True, lambda asked: asked.peer.address)(scope, receive, send)
         assert not feed.watched
         assert "more_body" not in sent[-1]
 

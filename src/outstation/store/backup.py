@@ -20,7 +20,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import DiskFullError, RefusedError, StoreError
-from outstation.store import damaged, entry_log, file, unsent
+from outstation.store import damaged, entry_log, file, sessions, unsent
 from outstation.store.copying import MANY_PAGES, STEP_PAGES, Copy, frozen
 from outstation.store.database import Store
 from outstation.store.history import History, Lent
@@ -95,6 +95,7 @@ def restore(source: Path, folder: Path) -> Restored:
         # Else a hub would take it for the file that it was copied from, which has given out the next numbers already.
         copy.amend(unsent.begin_epoch)
         copy.amend(partial(entry_log.skip, given=_numbers(path)))  # nor has any board had a number twice
+        copy.amend(sessions.end_all)  # nor is a browser signed in again that was signed out since
         copy.complete(whole=True, make_way=make_way)
     return Restored(str(source), *_told(path), str(folder / aside) if aside else "", _damaged(path))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
+from collections import Counter
 
 import apsw
 import msgspec
@@ -23,7 +24,7 @@ LASTS: Millis = 90 * 86_400_000
 """A phone signs in again each season. While this computer's clock is not set, no session is too old."""
 
 MOST = 200
-"""Sessions at once: past these the one that began first ends."""
+"""Sessions at once: past these, of the key that has the most the one that began first ends: no key ends another's."""
 
 _TOKEN_BYTES = 32
 
@@ -50,15 +51,17 @@ class Sessions:
         return None if found is None or self._is_over(found) else self._keys.valid(found.key)
 
     async def start(self, key: Key) -> str:
-        """Begin a session; return what its cookie says, which is shown this once. Raises StoreError.
+        """Begin a session; return what its cookie says, which is shown this once.
 
-        One that was signed in by the owner's fixed key lasts as long as this program runs: so does that key.
+        One that was signed in by the owner's fixed key lasts as long as this program runs: so does that key. So does
+        one that cannot be written down: a full disk keeps nobody from switching a pump off.
         """
         text = secrets.token_urlsafe(_TOKEN_BYTES)
         digest, session = _digest(text), _Session(key.id, clock.at())
-        ended = sorted(self._open, key=lambda each: self._open[each].started)[: max(0, len(self._open) - MOST + 1)]
+        ended = self._surplus()
         if not self._keys.is_fixed(key):
-            await self._store.write(lambda connection: _insert(connection, digest, session, ended))
+            with contextlib.suppress(StoreError):
+                await self._store.write(lambda connection: _insert(connection, digest, session, ended))
         for each in ended:
             self._open.pop(each, None)
         self._open[digest] = session
@@ -75,8 +78,17 @@ class Sessions:
             self._open[digest] = known
             raise
 
+    def _surplus(self) -> list[bytes]:
+        """Return those that end for a new one."""
+        if len(self._open) < MOST:
+            return []
+        most = Counter(each.key for each in self._open.values()).most_common(1)[0][0]
+        theirs = [digest for digest, each in self._open.items() if each.key == most]
+        return sorted(theirs, key=lambda digest: self._open[digest].started)[: len(self._open) - MOST + 1]
+
     def _is_over(self, session: _Session) -> bool:
-        return clock.at() - session.started > LASTS and clock.trust(self._setting) is not clock.Trust.UNSET
+        """Tell whether it began too long ago, or as long ahead: then the clock was wrong when it did."""
+        return abs(clock.at() - session.started) > LASTS and clock.trust(self._setting) is not clock.Trust.UNSET
 
     def _read(self) -> None:
         """Fill the table; while there is no data file it stays as it is."""
@@ -84,6 +96,11 @@ class Sessions:
             rows = connection.execute("SELECT digest, key, started FROM sessions")
             self._open |= {digest: _Session(key, started) for digest, key, started in rows}
             self._unread = False
+
+
+def end_all(connection: apsw.Connection) -> None:
+    """End every session of a file that nobody uses yet."""
+    connection.execute("DELETE FROM sessions")
 
 
 def _digest(text: str) -> bytes:

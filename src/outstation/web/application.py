@@ -9,6 +9,7 @@ from typing import Any
 
 from outstation.core.node import Node
 from outstation.engine.site import Site
+from outstation.http import Request
 from outstation.routes import BATCH, SMALL, Route, Table
 from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
@@ -19,7 +20,7 @@ from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
 from outstation.web.api.sensors import Sensors
-from outstation.web.api.session import SessionApi, cookie_name
+from outstation.web.api.session import SessionApi
 from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
@@ -31,7 +32,7 @@ from outstation.web.dashboard.wall import Wall
 from outstation.web.docs import Docs
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
-from outstation.web.security import Gate
+from outstation.web.security import LOOKING, NOT_KEPT, Gate, leaves_open
 
 _REFUSED = 400
 
@@ -44,10 +45,10 @@ class Application:
 
     def __init__(self, site: Site, dialects: Iterable[Route] = ()) -> None:
         self._site = site
-        self.stream = Stream(site.feed)
         dialects = list(dialects)
         self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
         self.gate = _gate(site, self.table)
+        self.stream = Stream(site.feed, self.gate.admits, self.gate.origin)
         self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host))
         self._framework: Callable[..., Any] | None = None
         self._loading = asyncio.Lock()
@@ -58,11 +59,13 @@ class Application:
             await self.stream(scope, receive, send)
             return
         framework = self._framework or await self._load()
-        request = scope["outstation"]
+        request: Request = scope["outstation"]
 
         async def tell(message: dict[str, Any]) -> None:
             if message.get("status", 0) >= _REFUSED:
                 self.gate.refusals.note(request, message["status"])
+            if "status" in message and request.method in LOOKING and leaves_open(message["headers"]):
+                message = {**message, "headers": [*message["headers"], NOT_KEPT]}
             await send(message)
 
         if scope["method"] == "HEAD":
@@ -87,16 +90,15 @@ class Application:
 def _gate(site: Site, table: Table) -> Gate:
     web = site.config.web
     peers = Peers(web.reads, web.trusted_proxies)
-    hosts, name = Hosts(web.hosts), cookie_name(site)
     return Gate(
         table,
         site.keys,
-        hosts,
+        Hosts(web.hosts),
         peers,
         origins=web.cors_origins,
         public=web.public,
         sessions=site.sessions,
-        cookie=name,
+        node=site.name,
     )
 
 

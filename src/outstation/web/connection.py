@@ -337,7 +337,7 @@ class Protocol(HttpToolsProtocol):
         if answer.status >= _REFUSED:
             self.gate.refusals.note(pending, answer.status)
         admitted = pending.admitted
-        shared = self.gate.cors(pending, admitted.route if type(admitted) is Admission else None)
+        shared = self.gate.around(pending, admitted.route if type(admitted) is Admission else None, answer.headers)
         transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD", more=shared))
         if not pending.keep_alive:
             self._hang_up()

@@ -6,10 +6,12 @@ suffers for its neighbours; and nothing that came in is sent back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from outstation.engine.guesses import WAIT, Guesses
-from outstation.http import JSON, NOBODY, Principal, Request, Response, problem
+from outstation.http import JSON, NOBODY, Headers, Principal, Request, Response, problem
 from outstation.routes import SCOPES, Route, Scope, Table
 from outstation.store.keys import Key, Keys
 from outstation.store.sessions import Sessions
@@ -53,12 +55,12 @@ class Gate:
         origins: tuple[str, ...] = (),
         public: tuple[str, ...] = (),
         sessions: Sessions | None = None,
-        cookie: str = "",
+        node: str = "",
     ) -> None:
         self.known_paths = {path.encode(): path for path in table.fixed}
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
         self.refusals = Refusals(table)
-        self._sessions, self._cookie = sessions, cookie.encode()
+        self._sessions, self._node = sessions, node
         self._public = frozenset(public)
         self._origins = frozenset(origin.encode() for origin in origins)
         self._has_open_routes = any(route.any_origin for route in table.routes)
@@ -80,6 +82,20 @@ class Gate:
         if isinstance(principal, Response):
             return principal
         return Admission(route, principal, match.params)
+
+    def admits(self, request: Request) -> bool:
+        """Tell whether a request that went in would go in now: a key may be revoked by now, a neighbour stays one."""
+        return request.principal is READER or isinstance(self.admit(request), Admission)
+
+    def origin(self, request: Request) -> str:
+        """Return the address that a request came from."""
+        return self._peers.origin(request.peer.address, dict(request.headers))
+
+    def around(self, request: Request, route: Route | None, said: Headers) -> Headers:
+        """Return the headers that stand around an answer. said: its own."""
+        shared = self.cors(request, route)
+        is_private = route is not None and route.method == "GET" and route.scope is not None and not route.any_origin
+        return (*shared, NOT_KEPT) if is_private and leaves_open(said) else shared
 
     def cors(self, request: Request, route: Route | None) -> tuple[tuple[bytes, bytes], ...]:
         """Return the headers that let a page of another origin read the answer: none unless it is listed.
@@ -148,13 +164,13 @@ class Gate:
             return self._visitor(request, route, headers)
         key = None if _key_stands_twice(request, headers) else self._keys.check(text)
         if key is None:
-            return self._wrong_key(self._peers.origin(request.peer.address, headers), text, route.scope)
+            return self._wrong_key(self.origin(request), text, route.scope)
         return _allowed(key, route.scope, key.scopes)
 
     def _visitor(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
         """Admit who sent no key: by the cookie of a session, or as one who only looks, from the local network."""
         key = self._session(route, headers)
-        if key is not None and (request.method in _LOOKING or _is_own_page(headers)):
+        if key is not None and (request.method in LOOKING or _is_own_page(headers)):
             return _allowed(key, route.scope or "any", key.scopes | {"read"})
         if route.scope == "read" and (
             route.path in self._public or self._peers.may_read(request.peer.address, headers)
@@ -169,7 +185,7 @@ class Gate:
         """Return the key of a session; on routes for boards and for pages of others a cookie says nothing."""
         if self._sessions is None or route.any_host or route.any_origin or _is_a_browsers_doing(headers):
             return None
-        text = cookie(headers, self._cookie)
+        text = cookie(headers, cookie_name(self._node, headers.get(b"host", b"")))
         return None if text is None else self._sessions.check(text)
 
     def _wrong_key(self, address: str, text: str, scope: str) -> Response:
@@ -179,13 +195,27 @@ class Gate:
         return _unauthorised(f"This key is not known or was revoked; {_how_to_make(scope)}.")
 
 
-_LOOKING = ("GET", "HEAD")
+NOT_KEPT = (b"Cache-Control", b"no-store")
+
+
+def leaves_open(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether an answer leaves open who keeps it: to a shared cache X-API-Key means nothing (RFC 9111, 3.5)."""
+    return not any(name.lower() == b"cache-control" for name, _ in headers)
+
+
+LOOKING = ("GET", "HEAD")
 
 
 def _allowed(key: Key, scope: Scope, held: frozenset[str]) -> Principal | Response:
     if scope not in held and scope != "any":
         return problem(403, f'This needs a key with the scope "{scope}"; {_how_to_make(scope)}.')
     return Principal(key.name, held, key.device)
+
+
+def cookie_name(node: str, host: bytes) -> bytes:
+    """Return a session's cookie's name: browsers do not tell the ports of one host apart (RFC 6265, section 8.5)."""
+    port = host.rpartition(b":")[2]
+    return f"outstation-{node}".encode() + (b"-" + port if port.isdigit() else b"")
 
 
 def cookie(headers: dict[bytes, bytes], name: bytes) -> str | None:

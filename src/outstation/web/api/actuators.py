@@ -17,17 +17,22 @@ from outstation.engine.runner import Outcome
 from outstation.engine.site import Site
 from outstation.errors import RefusedError, UnknownActionError
 from outstation.http import Answer, Later, Request, Response, json
+from outstation.web.api.incoming import Stamp, parse_time
 from outstation.web.api.status import level_word, pending_document, until_word
 
 _LONGEST: Millis = 366 * 86_400_000
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
-    """The body: what the output is to do, for how long (`30s`, `5m`), and to which level for `set`."""
+    """The body: what the output is to do, for how long (`30s`, `5m`), and to which level for `set`.
+
+    before: later than that it is not done: a network that comes back delivers what was asked minutes ago.
+    """
 
     action: str
     duration: str | None = msgspec.field(name="for", default=None)
     value: float | None = None
+    before: Stamp | None = None
 
 
 _decoder = msgspec.json.Decoder(Order)
@@ -58,6 +63,8 @@ class Actuators:
         if order.action.lower() not in valid(state.spec):
             raise UnknownActionError(f'{name} knows no action "{order.action[:40]}".', valid(state.spec))
         moment = clock.moment()
+        if order.before is not None and moment.at > parse_time(order.before):
+            raise RefusedError("This order came too late, and is not done.", cure="Look how it is, and order anew.")
         command = Command(
             name, order.action, request.principal.name, moment.at, moment.now, order.value, _duration(order.duration)
         )

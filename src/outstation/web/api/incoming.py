@@ -286,9 +286,10 @@ def _parse_iso(text: str) -> int:
         delta = when - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     except OverflowError:
         delta = datetime.timedelta(-1)
-    if delta.days < 0:
-        raise RefusedError("The time lies before 1970.")
-    return delta // datetime.timedelta(milliseconds=1)
+    millis = delta // datetime.timedelta(milliseconds=1)
+    if not 0 <= millis < _SECONDS_BEFORE * 1000:
+        raise RefusedError("The time lies before 1970 or after 5138.")
+    return millis
 
 
 def _answer(accepted: int, recorded: Recorded, created: list[str]) -> Response:

@@ -8,14 +8,14 @@ from outstation.engine.site import Site
 from outstation.errors import RefusedError
 from outstation.http import Answer, Later, Request, json
 from outstation.store.sessions import LASTS
-from outstation.web.security import cookie, sent_key
+from outstation.web.security import cookie, cookie_name, sent_key
 
 
 class SessionApi:
-    """The sessions of one node's page. name: of its cookie."""
+    """The sessions of one node's page."""
 
     def __init__(self, site: Site) -> None:
-        self._site, self._name = site, cookie_name(site)
+        self._site = site
 
     def get(self, request: Request) -> Answer:
         """Handle GET /api/session: who asks, and what they may do."""
@@ -24,33 +24,38 @@ class SessionApi:
         return json({"name": who.name, "scopes": sorted(who.scopes), "signed_in": is_signed_in})
 
     def start(self, request: Request) -> Answer:
-        """Handle POST /api/session with a key in a header: 200 and a cookie, 422 without a key, 503."""
+        """Handle POST /api/session with a key in a header: 200 and a cookie, 422 without a key."""
         text = sent_key(dict(request.headers))
         key = None if text is None else self._site.keys.check(text)
         if key is None:
             raise RefusedError("A session is begun by key.", cure="Send one in the header X-API-Key.")
         document = {"name": key.name, "scopes": sorted(key.scopes | {"read"}), "signed_in": True}
-        is_secure = request.header(b"x-forwarded-proto") == b"https"
+        is_secure = _is_by_tls(request)
         return Later(
             asyncio.ensure_future(self._site.sessions.start(key)),
-            lambda said: json(document, headers=self._cookie(said, LASTS // 1000, is_secure=is_secure)),
+            lambda said: json(document, headers=_cookie(self._name(request), said, LASTS // 1000, is_secure=is_secure)),
         )
 
     def end(self, request: Request) -> Answer:
         """Handle DELETE /api/session: 200, also where there is none."""
-        ended = json({"signed_in": False}, headers=self._cookie("", 0, is_secure=False))
+        ended = json({"signed_in": False}, headers=_cookie(self._name(request), "", 0, is_secure=False))
         return Later(asyncio.ensure_future(self._site.sessions.end(self._sent(request))), lambda _: ended)
 
     def _sent(self, request: Request) -> str:
-        return cookie(dict(request.headers), self._name.encode()) or ""
+        return cookie(dict(request.headers), self._name(request)) or ""
 
-    def _cookie(self, said: str, seconds: int, *, is_secure: bool) -> tuple[tuple[bytes, bytes], ...]:
-        """Return a cookie (RFC 6265) that no script reads, and no other site's page sends."""
-        secure = "; Secure" if is_secure else ""
-        words = f"{self._name}={said}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-        return ((b"Set-Cookie", words.encode()), (b"Cache-Control", b"no-store"))
+    def _name(self, request: Request) -> bytes:
+        return cookie_name(self._site.name, request.header(b"host") or b"")
 
 
-def cookie_name(site: Site) -> str:
-    """Return the cookie's name: browsers do not tell the nodes of one machine apart (RFC 6265, section 8.5)."""
-    return f"outstation-{site.name}"
+def _is_by_tls(request: Request) -> bool:
+    """Tell whether the page came by TLS: its origin says so, or a proxy that it came through."""
+    said = request.header(b"origin"), request.header(b"x-forwarded-proto")
+    return any((word or b"").lower().startswith(b"https") for word in said)
+
+
+def _cookie(name: bytes, said: str, seconds: int, *, is_secure: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Return a cookie (RFC 6265) that no script reads, and no other site's page sends."""
+    secure = "; Secure" if is_secure else ""
+    words = f"{said}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    return ((b"Set-Cookie", name + b"=" + words.encode()), (b"Cache-Control", b"no-store"))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from outstation.engine.feed import Feed
-from outstation.http import Peer, Response, problem
+from outstation.http import Peer, Request, Response, problem
 
 _BEAT = 15.0
 """Seconds of silence before a comment is sent: proxies cut connections that say nothing for a minute."""
@@ -30,12 +30,16 @@ Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 
 
 class Stream:
-    """Streams the feed to whoever asks, until they leave or the node stops."""
+    """Streams the feed to whoever asks, until they leave or the node stops.
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    may_watch: asked anew before all that is sent, since keys are revoked and sessions end while a stream is open.
+    origin: the address that a request came from, which behind a proxy is not its peer's.
+    """
+
+    def __init__(self, feed: Feed, may_watch: Callable[[Request], bool], origin: Callable[[Request], str]) -> None:
+        self._feed, self._may_watch, self._origin = feed, may_watch, origin
         self._open: set[asyncio.Task[None]] = set()
-        self._peers: Counter[str] = Counter()
+        self._origins: Counter[str] = Counter()
 
     def close(self) -> None:
         """End every stream: the node stops."""
@@ -44,18 +48,19 @@ class Stream:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
-        peer: Peer = scope["outstation"].peer
-        if (refusal := self._refusal(peer)) is not None:
+        request: Request = scope["outstation"]
+        origin = self._origin(request)
+        if (refusal := self._refusal(request.peer, origin)) is not None:
             await _send_whole(send, refusal)
             return
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        telling = asyncio.create_task(self._tell(send))
+        telling = asyncio.create_task(self._tell(send, request))
         self._open.add(telling)
-        self._peers[peer.address] += 1
-        telling.add_done_callback(lambda task: self._leave(task, peer))
+        self._origins[origin] += 1
+        telling.add_done_callback(lambda task: self._leave(task, origin))
         await receive()
         leaving = asyncio.create_task(receive())
         await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -64,26 +69,28 @@ class Stream:
         await asyncio.gather(telling, leaving, return_exceptions=True)
         await send({"type": "http.response.body", "body": b""})
 
-    def _refusal(self, peer: Peer) -> Response | None:
+    def _refusal(self, peer: Peer, origin: str) -> Response | None:
         if peer.is_control_socket:
             return None
         if len(self._open) >= MOST:
             return _full(f"At most {MOST} streams are open at once")
-        if self._peers[peer.address] >= MOST_OF_ONE:
+        if self._origins[origin] >= MOST_OF_ONE:
             return _full(f"At most {MOST_OF_ONE} streams are open at once for one address")
         return None
 
-    def _leave(self, telling: asyncio.Task[None], peer: Peer) -> None:
+    def _leave(self, telling: asyncio.Task[None], origin: str) -> None:
         self._open.discard(telling)
-        self._peers[peer.address] -= 1
-        if not self._peers[peer.address]:
-            del self._peers[peer.address]
+        self._origins[origin] -= 1
+        if not self._origins[origin]:
+            del self._origins[origin]
 
-    async def _tell(self, send: Send) -> None:
+    async def _tell(self, send: Send, request: Request) -> None:
         with self._feed.watch() as watcher:
             await send(_chunk(b": live\nretry: 2000\n\n"))
             while True:
                 happened = await watcher.next(_BEAT)
+                if not self._may_watch(request):
+                    return
                 async with asyncio.timeout(_PATIENCE):
                     await send(_chunk(b"".join(happened) or b": still here\n\n"))
 

@@ -45,7 +45,7 @@ def session_bar(view: View) -> str:
 def sign_in(why: str, node: str) -> str:
     """Return the dialog that takes a key. why: it is needed; node: by whose name browsers keep it."""
     return (
-        "<dialog id=sign-in aria-labelledby=sign-in-title data-keep>\n<form autocomplete=on>\n"
+        "<dialog id=sign-in aria-labelledby=sign-in-title data-keep>\n<form method=dialog autocomplete=on>\n"
         "<h2 id=sign-in-title>Sign in</h2>\n"
         f"<p>{text(why)} One is made on the machine that the node runs on:"
         " <code>outstation keys create phone --scope control</code></p>\n"

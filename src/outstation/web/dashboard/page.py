@@ -68,22 +68,44 @@ class Page:
         self._sparks, self._health = Sparklines(site), Health(site)
         zone = site.config.node.timezone
         self._zone = zoneinfo.ZoneInfo(zone) if zone else None
+        self._turn = asyncio.Lock()
+        self._waiting: dict[object, asyncio.Task[bytes]] = {}
 
     def get(self, request: Request) -> Answer:
         """Handle GET /: `units=c|f`, `pressure=hpa|inhg`, `group=DEVICE` choose, `refresh=off` stands still."""
         return Later(asyncio.ensure_future(self._answer(request)), lambda answer: answer)
 
     async def _answer(self, request: Request) -> Response:
-        body = await self.render(request.query, request.principal)
+        body = await asyncio.shield(self._waited_for(request.query, request.principal))
         return await asyncio.to_thread(packed, Response(body, content_type=HTML, headers=_HEADERS), request)
 
-    async def render(self, query: bytes = b"", reader: Principal = NOBODY) -> bytes:
-        """Return the page."""
+    def _waited_for(self, query: bytes, reader: Principal) -> asyncio.Task[bytes]:
+        """Return the page that is still to be begun, for all who see the same: many readers cost what one does."""
+        wanted = (chosen(query, self._site.config.display), chosen_group(query), reader)
+        if wanted not in self._waiting:
+            self._waiting[wanted] = asyncio.create_task(self._in_turn(wanted, query, reader))
+        return self._waiting[wanted]
+
+    async def _in_turn(self, wanted: object, query: bytes, reader: Principal) -> bytes:
+        """Render one page after the other: at once, a hundred would keep rules and orders waiting for seconds."""
+        try:
+            await self._look()
+            await self._turn.acquire()
+        finally:
+            del self._waiting[wanted]
+        try:
+            return await self._render(query, reader)
+        finally:
+            self._turn.release()
+
+    async def _look(self) -> None:
         self._site.feed.look()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await self._health.look()
                 await self._sparks.look()
+
+    async def _render(self, query: bytes, reader: Principal) -> bytes:
         parts = []
         for number, part in enumerate(self._parts(self._view(query, reader))):
             parts.append(part)

@@ -1,6 +1,6 @@
 // Moving outputs and simulated inputs, changing settings, acknowledging alerts: what acts.py rendered is sent, and what
 // came of it is said beside the button, in the node's own words where it refused.
-import { refresh, serverNow } from "./now.js";
+import { doubt, refresh, refreshSoon, serverNow } from "./now.js";
 import { askToSignIn } from "./session.js";
 import { clockTime } from "./units.js";
 
@@ -52,6 +52,8 @@ async function act(form, place, word) {
   } else {
     say(place, answer.error ?? `The node answered ${status}.`, "refused");
     if (status === 401) await ended();
+    if (status === 0) doubt();
+    else refreshSoon();
   }
   keepFocus(place);
 }
@@ -79,7 +81,7 @@ async function send(method, address, body) {
 // The orders: [method, address, body], or in words why there is none.
 
 function outputOrder(name, form, action) {
-  const body = { action };
+  const body = { action, before: new Date(serverNow() + PATIENCE).toISOString() }; // who waits no longer wants no more
   const time = form.elements.for?.value;
   if (time && ["on", "off", "set"].includes(action)) body.for = time;
   if (action === "set") {

@@ -10,6 +10,7 @@ const CHOICES = ["units", "pressure"];
 const REFRESH_EVERY = 30_000; // ms: ages, sparklines and totals; what matters comes by the stream
 const REFRESH_AT_MOST_EVERY = 1_000; // ms
 const PATIENCE = 20_000; // ms
+const ASLEEP = 5_000; // ms that only the clock on the wall knows of
 const CONNECTING = 3_000; // ms from the start in which nobody is told that there is no stream yet
 const SHOWN = 500; // cards, as page.py has it
 const [WIDE, HUGE] = [6, 9]; // characters, as cards.py has it
@@ -24,6 +25,8 @@ let [running, queued] = [null, null]; // refreshes
 let took = 0; // ms that putting in the last one was work
 let wasLive = false;
 let live = { is: false, since: rendered.at };
+let awake = { wall: Date.now(), ticks: performance.now() };
+let reconnect = () => {};
 
 export function start() {
   document.documentElement.setAttribute("data-runs", "");
@@ -33,7 +36,7 @@ export function start() {
   setInterval(tick, 1_000);
   setTimeout(again, REFRESH_EVERY);
   keepChoices();
-  follow("/api/stream", { happened, changed: told });
+  reconnect = follow("/api/stream", { happened, changed: told });
 }
 
 // Returns the server's time in UTC milliseconds, as far as the page knows it.
@@ -59,6 +62,13 @@ export function refresh() {
 // Has the page refreshed soon: once, however often it is asked for, and less often where it is much work.
 export function refreshSoon(wait = REFRESH_AT_MOST_EVERY) {
   if (!asked) asked = setTimeout(refresh, Math.max(wait, 5 * took));
+}
+
+// Takes nothing for live until the node has been heard again.
+export function doubt() {
+  told(false);
+  reconnect();
+  refreshSoon(0);
 }
 
 async function renew() {
@@ -189,7 +199,18 @@ function setNumber(data, text, unit) {
   if (data.nextElementSibling) setText(data.nextElementSibling, ` ${unit}`);
 }
 
+// While a computer sleeps, performance.now() stands still in most browsers (W3C High Resolution Time, issue 115).
+function wake() {
+  const [wall, ticks] = [Date.now(), performance.now()];
+  const lost = wall - awake.wall - (ticks - awake.ticks);
+  awake = { wall, ticks };
+  if (lost < ASLEEP) return;
+  doubt();
+  rendered.when -= lost;
+}
+
 function tick() {
+  wake();
   const now = serverNow();
   setText(document.querySelector(".clock"), clockTime(now, now, offset()));
   const said = document.querySelector(".live");

@@ -73,7 +73,7 @@ async function leave() {
     who = before;
     return tell("The node did not answer: you are still signed in.");
   }
-  await refresh();
+  if (!(await refresh())) return location.reload(); // who may not look any more sees nothing any more
   tell("You are signed out.");
   document.querySelector("[data-sign-in]")?.focus();
 }

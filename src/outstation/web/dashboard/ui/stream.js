@@ -6,6 +6,7 @@ const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
 
 // Follows a stream for good. happened(kind, data): of each event; changed(isLive): before the first and after the last.
+// Returns what ends the connection and begins another.
 export function follow(address, { happened, changed }) {
   let wait = FIRST_WAIT;
   let timer = 0;
@@ -31,6 +32,7 @@ export function follow(address, { happened, changed }) {
   addEventListener("pageshow", look);
   document.addEventListener("visibilitychange", look);
   read();
+  return () => reading?.abort();
 }
 
 async function events(address, stop, opened, happened) {
