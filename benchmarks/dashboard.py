@@ -2,10 +2,11 @@
 
     python benchmarks/dashboard.py --minutes 10
 
-Needs Debian's chromium. A node is given six hours of 500 sensors of twenty boards; then these boards report, 100 readings
-a second by HTTP, and a browser as large as a phone has the page open all the time. Every minute the page is scrolled for
-some seconds, as fast as the browser can and then with its processor slowed down four times; between two frames of a
-quiet phone are 16.7 ms. The heap is what is left after a collection. Software draws the frames: there is no GPU.
+Needs Debian's chromium. A node is given six hours of 500 sensors of twenty boards; then these report, 100 readings a
+second in 20 requests, and a browser as large as a phone has the page open all the time. Every minute the page is
+scrolled for some seconds, as fast as the browser can, and then with its processor slowed down four times; from one
+frame of a quiet screen to the next are 16.7 ms. The heap is what is left after a collection. There is no GPU: software
+draws the frames.
 """
 
 from __future__ import annotations
@@ -27,16 +28,18 @@ from typing import Any
 
 import msgspec
 import servers
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page, ViewportSize, sync_playwright
 from servers import KEY, Server
 from weighing import cpu_time, pss
 
 BOARDS, EACH = 20, 25
-A_SECOND = 100
+A_SECOND, TOGETHER = 100, 5
+"""Readings, and how many of them come in one request."""
+
 HISTORY, EVERY = 6 * 3_600, 300
 """Seconds of readings before the start, and between two of them."""
 
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 SCROLLED = 4_000
 """Milliseconds."""
 
@@ -66,7 +69,7 @@ SCROLL = """(millis) => new Promise((done) => {
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One minute of the page and its node. Frame times in milliseconds; heap and memory in MB; cpu: a share of a core."""
+    """One minute of the page and its node. Times in milliseconds, memory in MB, the stream in bytes a second."""
 
     frames: list[float]
     slow_frames: list[float]
@@ -76,8 +79,8 @@ class Seen(msgspec.Struct, frozen=True):
     listeners: int
     memory: float
     cpu: float
+    """A share of one core."""
     stream: float
-    """Bytes a second."""
 
 
 def main() -> int:
@@ -87,14 +90,13 @@ def main() -> int:
     if chromium is None:
         print("Chromium is not installed: sudo apt install chromium", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="outstation-dashboard-") as name:
-        with servers.outstation(Path(name) / "data") as node:
-            _remember(node)
-            with _reporting(node) as told, sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-                page = browser.new_page(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)
-                _watch(node, page, options, told)
-                browser.close()
+    with tempfile.TemporaryDirectory(prefix="outstation-dashboard-") as name, servers.outstation(Path(name)) as node:
+        _remember(node)
+        with _reporting(node) as told, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)
+            _watch(node, page, options.minutes, told)
+            browser.close()
     return 0
 
 
@@ -142,36 +144,37 @@ def _report(node: Server, took: list[float], stop: threading.Event) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=30)
     headers = {"Content-Type": "application/json", "X-API-Key": KEY}
     names, began, count = _names(), time.monotonic(), 0
-    together = A_SECOND // BOARDS
     while not stop.wait(max(0.0, began + count / A_SECOND - time.monotonic())):
-        some = [(count + place) % len(names) for place in range(together)]
+        some = [(count + place) % len(names) for place in range(TOGETHER)]
         document = [{"sensor": names[number], "value": _value(number, time.time())} for number in some]
         asked = time.monotonic()
         connection.request("POST", "/api/readings", json.dumps(document), headers)
         connection.getresponse().read()
         took.append(time.monotonic() - asked)
-        count += together
+        count += TOGETHER
 
 
-def _watch(node: Server, page: Page, options: argparse.Namespace, told: list[float]) -> None:
+def _watch(node: Server, page: Page, minutes: int, told: list[float]) -> None:
     page.add_init_script(LONG_TASKS)
     devtools = page.context.new_cdp_session(page)
     stream = _counted(devtools)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    first = _time_of_first_paint(node, page)
-    cards = page.locator("[data-sensor]").count()
+    first = _first_paint(node, page)
     page.wait_for_function("document.querySelector('.live').textContent === 'Live'")
-    print(f"{cards} cards; the first view was there after {first:.0f} ms.")
-    print("minute  frame ms median (p95)  4x slower      long tasks: most  heap MB  nodes  listeners  node MB  CPU   stream")
-    before = _heap(devtools)
-    print(f" start  {'':50} {before[0]:10.2f} {before[1]:6} {before[2]:10}  {pss(node.pid):7.1f}")
-    for minute in range(options.minutes):
+    print(f"The first view of {page.locator('[data-sensor]').count()} cards was there after {first:.0f} ms.")
+    print(HEADS)
+    heap, nodes, listeners = _heap(devtools)
+    print(f"{'start':6}  {'':44} {heap:7.2f} {nodes:7,} {listeners:9}   {pss(node.pid):7.1f}", flush=True)
+    told.clear()
+    for minute in range(minutes):
         _print(minute + 1, _minute(node, page, devtools, stream))
     answers = sorted(told)
-    print(f"The boards' {len(answers):,} reports: {len(answers) * A_SECOND / BOARDS / (60 * options.minutes):.0f} readings"
-          f" a second, answered in {statistics.median(answers) * 1e3:.1f} ms (p99 {answers[-len(answers) // 100] * 1e3:.0f}"
-          f", the slowest {answers[-1] * 1e3:.0f}).")
+    p50, p99 = (answers[int(len(answers) * share)] * 1e3 for share in (0.5, 0.99))
+    print(
+        f"{len(answers) * TOGETHER / minutes / 60:.0f} readings came in a second; a board had its answer after", end=" "
+    )
+    print(f"{p50:.1f} ms (p99 {p99:.0f}, the slowest {answers[-1] * 1e3:.0f}).")
     print(f"Of {page.locator('[data-sensor]').count()} cards {page.locator('.spark').count()} have a sparkline.")
     for error in errors:
         print(f"An error in the page: {error}")
@@ -195,7 +198,7 @@ def _counted(devtools: CDPSession) -> list[int]:
     return total
 
 
-def _time_of_first_paint(node: Server, page: Page) -> float:
+def _first_paint(node: Server, page: Page) -> float:
     page.goto(f"http://127.0.0.1:{node.port}/")
     paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
     page.wait_for_function(paint)
@@ -231,13 +234,18 @@ def _minute(node: Server, page: Page, devtools: CDPSession, stream: list[int]) -
     )
 
 
+HEADS = (
+    "minute  frame: median (p95)  4x slower      long tasks   heap   nodes  listeners  node: MB  CPU   stream\n"
+    "        ms                   ms             number: most    MB                                   B/s"
+)
+
+
 def _print(minute: int, seen: Seen) -> None:
-    tasks = f"{len(seen.long_tasks):4}: {max(seen.long_tasks, default=0):4.0f} ms"
-    print(
-        f"{minute:6}  {_spread(seen.frames):21}  {_spread(seen.slow_frames):17} {tasks}"
-        f" {seen.heap:10.2f} {seen.nodes:6} {seen.listeners:10}  {seen.memory:7.1f}  {seen.cpu:4.0%} {seen.stream:6,.0f} B/s",
-        flush=True,
+    tasks = f"{len(seen.long_tasks):3}: {max(seen.long_tasks, default=0):4.0f} ms"
+    memory = (
+        f"{seen.heap:7.2f} {seen.nodes:7,} {seen.listeners:9}   {seen.memory:7.1f} {seen.cpu:4.0%} {seen.stream:8,.0f}"
     )
+    print(f"{minute:6}  {_spread(seen.frames):20} {_spread(seen.slow_frames):14} {tasks} {memory}", flush=True)
 
 
 def _spread(frames: list[float]) -> str:

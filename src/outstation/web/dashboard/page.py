@@ -36,7 +36,7 @@ from outstation.web.dashboard import wording
 from outstation.web.dashboard.acts import session_bar, sign_in, simulated_section
 from outstation.web.dashboard.decided import alerts_section, rules_section, settings_section
 from outstation.web.dashboard.files import PROTECTED, Files
-from outstation.web.dashboard.groups import by_device, choice_of_group, group, left_out, outputs_section
+from outstation.web.dashboard.groups import by_device, choice_of_group, group, left_out, outputs_section, shown
 from outstation.web.dashboard.health import Health
 from outstation.web.dashboard.start import nothing_yet
 from outstation.web.dashboard.view import HERE, View, address, chosen, chosen_group, text
@@ -50,7 +50,7 @@ REFRESH = 5
 PROBLEMS_SHOWN = 12
 
 _PATIENCE = 0.2
-"""Seconds that the page waits for its sparklines: those of a minute ago are better than a white page."""
+"""Seconds that the page waits for its sparklines: the first ones, or old ones, are better than a white page."""
 
 _AT_ONCE = 32
 """Cards between which others have their turn: 500 in one go keep readings waiting for a fifth of a second on a Pi."""
@@ -83,7 +83,7 @@ class Page:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await self._health.look()
-                await self._sparks.look()
+                await self._sparks.look(shown(self._site.node, chosen_group(query)))
         parts = []
         for number, part in enumerate(self._parts(self._view(query, reader))):
             parts.append(part)
