@@ -21,7 +21,7 @@ let later = new Map(); // the newest of those that the page which is asked for m
 let cards = found(); // by the sensor's name
 let asked = 0; // timer of the next refresh
 let [running, queued] = [null, null]; // refreshes
-let took = 0; // ms that putting in the last one was work
+let took = 0; // ms from asking for the last one until it was put in
 let wasLive = false;
 let live = { is: false, since: rendered.at };
 
@@ -63,11 +63,13 @@ export function refreshSoon(wait = REFRESH_AT_MOST_EVERY) {
 
 async function renew() {
   const where = location.pathname + location.search;
+  const began = performance.now();
   later = new Map();
   try {
     const answer = await fetch(where, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout?.(PATIENCE) });
     if (!answer.ok || where !== location.pathname + location.search) return false;
     put(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    took = performance.now() - began;
   } catch {
     return false; // the stream says when it is back
   }
@@ -77,10 +79,8 @@ async function renew() {
 
 function put(page) {
   if (page.querySelector(SCRIPT)?.src !== document.querySelector(SCRIPT).src) return location.reload(); // an upgrade
-  const began = performance.now();
   patch(document.body, page.body);
   rendered = { at: Number(document.body.dataset.now), when: performance.now() };
-  took = rendered.when - began;
   cards = found();
   for (const reading of later.values()) showReading(reading);
   tick();
@@ -91,8 +91,8 @@ function found() {
 }
 
 function again() {
-  if (!document.hidden && navigator.onLine) refresh();
-  setTimeout(again, Math.max(REFRESH_EVERY, 300 * took));
+  if (!document.hidden) refresh();
+  setTimeout(again, Math.max(REFRESH_EVERY, 30 * took));
 }
 
 function choose(event) {

@@ -4,6 +4,7 @@
 const SILENCE = 40_000; // ms: a beat comes every 15 s
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
+const SLEPT = 5_000; // ms that the clock is ahead of the timers: the machine slept, or somebody set the clock
 
 // Follows a stream for good. happened(kind, data): of each event; changed(isLive): before the first and after the last.
 export function follow(address, { happened, changed }) {
@@ -11,8 +12,9 @@ export function follow(address, { happened, changed }) {
   let timer = 0;
   let reading = null;
 
+  // Whether the browser thinks that it is online does not matter: a node without a network is on its own screen.
   async function read() {
-    if (reading || document.hidden || !navigator.onLine) return;
+    if (reading || document.hidden) return;
     clearTimeout(timer);
     const stop = (reading = new AbortController());
     try {
@@ -24,13 +26,24 @@ export function follow(address, { happened, changed }) {
     wait = Math.min(2 * wait, LONGEST_WAIT);
   }
 
-  const look = () => { if (document.hidden || !navigator.onLine) reading?.abort(); else read(); };
-  addEventListener("online", look);
-  addEventListener("offline", look);
-  addEventListener("pagehide", () => reading?.abort());
-  addEventListener("pageshow", look);
-  document.addEventListener("visibilitychange", look);
+  const stop = () => reading?.abort();
+  addEventListener("online", read);
+  addEventListener("offline", stop);
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", read);
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : read()));
+  onWaking(() => { wait = 0; stop(); });
   read();
+}
+
+// What was heard before a sleep is not live, whatever the connection says: nobody may have noticed yet that it is dead.
+function onWaking(woken) {
+  const ahead = () => Date.now() - performance.now();
+  let before = ahead();
+  setInterval(() => {
+    if (Math.abs(ahead() - before) > SLEPT) woken();
+    before = ahead();
+  }, 1_000);
 }
 
 async function events(address, stop, opened, happened) {
