@@ -106,7 +106,7 @@ class Page:
         yield self._top(view)
         yield "<main>\n"
         yield from self._problems(view)
-        yield from alerts_section(self._standing(), view)
+        yield from alerts_section(self._standing(), view, {*self._site.node.sensors, *self._site.node.actuators})
         yield from self._now(view)
         yield from self._health.section(view)
         yield "</main>\n"
