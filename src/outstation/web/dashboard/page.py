@@ -56,7 +56,18 @@ _AT_ONCE = 32
 """Cards between which others have their turn: 500 in one go keep readings waiting for a fifth of a second on a Pi."""
 
 _HEADERS = (*PROTECTED, (b"Cache-Control", b"no-store"))
-_SCRIPTS = ("main.js", "now.js", "later.js", "units.js", "stream.js", "patch.js", "session.js", "act.js", "why.js")
+_SCRIPTS = (
+    "main.js",
+    "now.js",
+    "later.js",
+    "units.js",
+    "stream.js",
+    "patch.js",
+    "elements.js",
+    "session.js",
+    "act.js",
+    "why.js",
+)
 
 
 class Page:

@@ -1,5 +1,5 @@
 // What stands around a plot: its head, the spans, the legend, and what is marked, in words.
-import { element } from "./elements.js";
+import { element, setText } from "./elements.js";
 import { valueAndUnit } from "./units.js";
 
 export const MOST_SENSORS = 6; // colours that can be told apart
@@ -71,7 +71,8 @@ function choices(parts, known, names) {
   if (parts.offered?.known === known && parts.offered.without === String(names)) return;
   parts.offered = { known, without: String(names) };
   const { add } = parts;
-  const groups = Map.groupBy ? Map.groupBy(known, ([, { group }]) => group) : grouped(known);
+  const groups = new Map();
+  for (const entry of known) groups.set(entry[1].group, [...(groups.get(entry[1].group) ?? []), entry]);
   add.replaceChildren(element("option", { value: "", selected: true, disabled: true }, "+ Compare with…"));
   for (const [label, found] of groups) {
     const group = element("optgroup", { label });
@@ -79,12 +80,6 @@ function choices(parts, known, names) {
     if (group.children.length) add.append(group);
   }
   add.hidden = names.length >= MOST_SENSORS || add.children.length < 2;
-}
-
-function grouped(known) {
-  const groups = new Map();
-  for (const entry of known) groups.set(entry[1].group, [...(groups.get(entry[1].group) ?? []), entry]);
-  return groups;
 }
 
 // Shows each sensor with its value, the lowest, the highest and the mean. Returns what it says, a sentence each.
@@ -98,8 +93,8 @@ export function legend({ legend: list }, all, { at, extentOf, colourOf, remove }
     const range = each.isSwitch ? "" : rangeOf(at === null ? extentOf(each.rows) : column, each, at === null);
     const [, label, said, band] = list.children[index].children;
     label.textContent = each.label;
-    set(said, value);
-    set(band, range);
+    setText(said, value);
+    setText(band, range);
     return `${each.label} ${value}${range && `, ${range}`}`;
   });
 }
@@ -121,7 +116,7 @@ export function summarise({ summary }, all, extentOf, when) {
     const [low, high, mean] = [found.low, found.high, found.mean].map((value) => words(value, each));
     return `${each.label}: ${now}, lowest ${low}, highest ${high}, mean ${mean}.`;
   });
-  set(summary, `${when}. ${sentences.join(" ")}`);
+  setText(summary, `${when}. ${sentences.join(" ")}`);
 }
 
 // Says what the picture cannot: that it is not the newest, or why it is empty.
@@ -134,11 +129,7 @@ export function remark({ said }, { since, trouble, unknown, isEmpty, isDrawn }) 
     names && `The node has no sensor ${names}.`,
     isEmpty && !trouble && "Nothing was heard in this time: zoom out, or go back in time.",
   ];
-  set(said, sentences.filter(Boolean).join(" "));
-}
-
-function set(element_, text) {
-  if (element_.textContent !== text) element_.textContent = text;
+  setText(said, sentences.filter(Boolean).join(" "));
 }
 
 function item(each, mayGo, colourOf, remove) {

@@ -2,6 +2,7 @@
 //
 // The law of this file: it changes what page.py rendered, and renders nothing of its own but values and ages.
 // What came from a sensor becomes text by textContent alone.
+import { element, setText } from "./elements.js";
 import { age, clockTime, valueAndUnit } from "./units.js";
 import { follow } from "./stream.js";
 import { patch } from "./patch.js";
@@ -214,21 +215,13 @@ function ageOf(card, now = serverNow()) {
 }
 
 function oldSince(at) {
-  const [marks, mark] = [document.createElement("ul"), document.createElement("li")];
-  marks.className = "marks";
-  mark.className = "warn";
+  const mark = element("li", { className: "warn" }, `old since ${clockTime(at, serverNow(), offset())}`);
   mark.dataset.old = "";
-  mark.textContent = `old since ${clockTime(at, serverNow(), offset())}`;
-  marks.append(mark);
-  return marks;
+  return element("ul", { className: "marks" }, mark);
 }
 
 function offset() {
   return Number(document.body.dataset.offset);
-}
-
-function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }
 
 function tell(what, detail) {
