@@ -13,7 +13,8 @@ const REFRESH_AT_MOST_EVERY = 1_000; // ms
 const PATIENCE = 20_000; // ms
 const CONNECTING = 3_000; // ms from the start in which nobody is told that there is no stream yet
 const SHOWN = 500; // cards, as page.py has it
-const [WIDE, HUGE] = [6, 9]; // characters, as cards.py has it
+const [WIDE, HUGE, LONG] = [6, 9, 12]; // characters, as cards.py has it
+const KINDS = { data: "number", bdi: "string" }; // how each is shown
 const SCRIPT = "script[type=module]";
 
 let rendered = { at: Number(document.body.dataset.now), when: performance.now() };
@@ -156,20 +157,23 @@ function show() {
   fresh.clear();
 }
 
-// Shows a plain reading after a plain one at once; whatever else has become of a sensor, the page itself says.
+// Shows a reading at once that is of the kind and the quality of the one before; whatever else has become of a sensor,
+// the page itself says.
 function showReading({ sensor, timestamp, value, quality, isWhole }) {
   const card = cards.get(sensor);
   if (!card) return isWanted() ? refreshSoon() : undefined;
   const at = Date.parse(timestamp);
   const { at: shownAt, unit = "", words } = card.dataset;
   if (at < Number(shownAt)) return; // late: for the store
-  const data = card.querySelector(".value data");
-  const isPlain = typeof value === (data ? "number" : "boolean") && quality === "ok";
-  if (!isPlain || !shownAt || card.querySelector(".error, .warn:not([data-old])")) return refreshSoon();
+  const shown = card.querySelector(".value > data, .value > bdi") ?? card.querySelector(".value");
+  const marked = card.querySelector(".warn:not([data-old])")?.textContent ?? "ok";
+  const isAlike = typeof value === (KINDS[shown.localName] ?? "boolean") && quality.replaceAll("_", " ") === marked;
+  if (!isAlike || !shownAt || card.querySelector(".error")) return refreshSoon();
   const [text, shownUnit] = valueAndUnit(value, unit, isWhole, units(), words?.split(","));
   card.dataset.at = Math.min(at, serverNow());
-  if (data) setNumber(data, text, shownUnit);
-  else setText(card.querySelector(".value"), text);
+  if (shown.localName === "data") setNumber(shown, text, shownUnit);
+  else setText(shown, text);
+  if (shown.localName === "bdi") fit(shown.parentNode, { words: text.length <= LONG, long: text.length > LONG });
   const when = card.querySelector(".when time");
   when.dateTime = timestamp;
   setText(when, clockTime(at, serverNow(), offset()));
@@ -184,10 +188,12 @@ function isWanted() {
 function setNumber(data, text, unit) {
   data.value = text;
   setText(data, text.replace("-", "\u2212"));
-  const { classList } = data.parentNode;
-  classList.toggle("huge", text.length >= HUGE);
-  classList.toggle("wide", text.length >= WIDE && text.length < HUGE);
+  fit(data.parentNode, { huge: text.length >= HUGE, wide: text.length >= WIDE && text.length < HUGE });
   if (data.nextElementSibling) setText(data.nextElementSibling, ` ${unit}`);
+}
+
+function fit(place, sizes) {
+  for (const [size, is] of Object.entries(sizes)) place.classList.toggle(size, is);
 }
 
 function tick() {

@@ -1,4 +1,4 @@
-"""A phone that was in a pocket, and a machine that slept: what is shown is the truth again, and soon."""
+"""What a reading changes at once; and after a pocket or a sleep, what is shown is the truth again, and soon."""
 
 from __future__ import annotations
 
@@ -56,3 +56,24 @@ def test_after_a_sleep_it_asks_anew_though_its_connection_seems_to_be_there(node
     page.wait_for_timeout(100)
     assert "stream" in asked
     assert "" in asked
+
+
+def test_a_text_a_number_and_a_switch_change_where_they_stand(node: Running, page: Page) -> None:
+    values = {"note": ("calm", "a rather long storm"), "wind": (1, 1234.5), "leak": (False, True)}
+    for name, (first, _) in values.items():
+        node.post("/api/readings", {"sensor": f"porch/{name}", "value": first})
+    opened(node, page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name, (_, second) in values.items():
+        node.post("/api/readings", {"sensor": f"porch/{name}", "value": second})
+    for name, shown, size in (
+        ("note", values["note"][1], "long"),
+        ("wind", "1234.5", "wide"),
+        ("leak", "wet", "words"),
+    ):
+        value = page.locator(f'[data-sensor="porch/{name}"] .value')
+        expect(value).to_have_text(str(shown))
+        expect(value).to_contain_class(size)
+    page.clock.run_for(3_000)
+    assert asked == []
