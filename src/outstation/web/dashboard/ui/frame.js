@@ -1,8 +1,8 @@
 // What stands around a plot: its head, the spans, the legend, and what is marked, in words.
+import { MOST_SENSORS } from "./asked.js";
 import { element, setText } from "./elements.js";
 import { valueAndUnit } from "./units.js";
 
-export const MOST_SENSORS = 6; // colours that can be told apart
 const [HOUR, DAY] = [3_600_000, 86_400_000];
 const SPANS = [["1 h", HOUR], ["6 h", 6 * HOUR], ["24 h", DAY], ["7 d", 7 * DAY], ["30 d", 30 * DAY], ["1 y", 365 * DAY], ["5 y", 1_825 * DAY]];
 const HELP = "Arrow keys read the values. Shift and an arrow key move in time, plus and minus zoom, 0 goes back.";

@@ -1,10 +1,11 @@
 // A plot: some sensors over an hour or five years, moved by fingers, mouse and keys, going on by itself.
 //
 // The page's address says what is shown, #plot=NAME,NAME&last=24h or &start=UTC&end=UTC: it can be kept and sent.
-import { aligned, csv, extent, fetchColumns, hear, isSwitch, length, steps, written } from "./columns.js";
+import { address, clamp, LONGEST, parse, SHORTEST } from "./asked.js";
+import { aligned, csv, extent, fetchColumns, hear, isSwitch, steps } from "./columns.js";
 import { colourOf, library, palette, panel } from "./chart.js";
 import { element } from "./elements.js";
-import { build, describe, legend, MOST_SENSORS, remark, summarise } from "./frame.js";
+import { build, describe, legend, remark, summarise } from "./frame.js";
 import { gestures } from "./gestures.js";
 import { moment, zoneName } from "./localtime.js";
 import { fetchMarks, tellMarks } from "./marks.js";
@@ -12,12 +13,11 @@ import { knownSensors } from "./named.js";
 import { serverNow, units } from "./now.js";
 import { inUnits } from "./units.js";
 
-const [SHORTEST, LONGEST] = [10_000, 5 * 365 * 86_400_000]; // ms of time shown
 const WAIT = 180; // ms after a movement before the node is asked
 const [SOONEST, LATEST] = [30_000, 600_000]; // ms between two looks at what goes on
 const RETRY = 10_000; // ms from a failure to the next question
 const [TIMES, HEAD, SWITCH, LOWEST] = [44, 22, 66, 130]; // px of height: the lowest panel of numbers is still read
-const DRAWN_EVERY = 250; // ms, while readings come in
+const [DRAWN_EVERY, FRAME] = [250, 16]; // ms, while readings come in, and while it is moved
 
 const [NO_COLUMNS, NO_MARKS] = [{ every: 1_000, sensors: new Map() }, { alerts: [], spells: [] }];
 
@@ -31,15 +31,6 @@ export async function follow() {
   const dialog = document.querySelector("#plot");
   open = new Plot(dialog, asked);
   await open.start();
-}
-
-function parse(hash) {
-  const query = new URLSearchParams(hash.slice(1));
-  const names = [...new Set((query.get("plot") ?? "").split(",").filter(Boolean))].slice(0, MOST_SENSORS);
-  if (!names.length) return null;
-  const [start, end] = ["start", "end"].map((key) => Date.parse(query.get(key) ?? ""));
-  if (start < end) return { names, start, end, last: null };
-  return { names, last: clamp(length(query.get("last") ?? "24h") || 86_400_000, SHORTEST, LONGEST) };
 }
 
 class Plot {
@@ -56,7 +47,7 @@ class Plot {
 
   constructor(dialog, asked) {
     this.dialog = dialog;
-    this.asked = asked;
+    this.asked = this.#home = asked;
     this.colours = null;
   }
 
@@ -137,11 +128,11 @@ class Plot {
   #show(start, end) {
     const now = serverNow();
     this.asked = end >= now ? { ...this.asked, last: end - start } : { ...this.asked, last: null, start, end };
-    this.#timers.frame ??= requestAnimationFrame(() => {
-      this.#timers.frame = null;
+    this.#timers.show ??= setTimeout(() => {
+      this.#timers.show = null;
       describe(this.parts, this);
       this.#draw();
-    });
+    }, FRAME);
     this.#askSoon();
   }
 
@@ -200,6 +191,7 @@ class Plot {
     } catch (error) {
       if (signal.aborted) return;
       this.known = await knownSensors().catch(() => this.known); // one of them may be gone
+      if (signal.aborted) return;
       if (names.some((name) => this.#isUnknown(name))) return this.#ask();
       this.#instead(error);
     }
@@ -381,12 +373,6 @@ class Plot {
   }
 }
 
-function address({ names, last, start, end }) {
-  const what = `plot=${names.join(",")}`;
-  if (last !== null) return `${what}&last=${written(Math.round(last / 1_000) * 1_000)}`;
-  return `${what}&start=${new Date(start).toISOString()}&end=${new Date(end).toISOString()}`;
-}
-
 // Returns the sizes of panels that share the room: a switch needs little, and times stand below the last.
 function heights(panels, charts) {
   const switches = panels.filter(([each]) => each.isSwitch).length;
@@ -403,5 +389,3 @@ function heights(panels, charts) {
 function described({ unit, units, isSwitch }) {
   return isSwitch ? "" : inUnits(0, unit, units)[1];
 }
-
-const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
