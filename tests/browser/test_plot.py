@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.alone import run_module
 from tests.running import Running
@@ -110,6 +110,62 @@ def test_an_address_says_what_is_shown_and_what_happened_then(
     plot.get_by_role("combobox").select_option("porch/inside")
     assert _address(page)["plot"] == "porch/outside,porch/inside"
     plot.get_by_role("button", name="Close the plot").click()
+
+
+def test_a_phone_shows_several_units_that_two_fingers_zoom_and_a_double_tap_brings_back(
+    node: Running, page: Page, said: list[str]
+) -> None:
+    node.post("/api/readings", {"sensor": "porch/leak", "value": False})
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside,porch/leak&last=24h")
+    plot = page.locator("#plot")
+    expect(plot.locator(".uplot")).to_have_count(2)
+    seen = "[...document.querySelectorAll('#plot, #plot :not(.unseen)')]"
+    assert page.evaluate(f"{seen}.every(each => each.scrollWidth <= innerWidth)")
+    expect(plot.locator("#plot-summary")).to_contain_text(
+        re.compile(r"Inside: last \d+, lowest \d+, highest \d+, mean ")
+    )
+    _pinch(page, plot.locator(".u-over").first)
+    page.wait_for_url(lambda url: "last=24h" not in url)
+    plot.locator(".charts").dispatch_event("dblclick")
+    page.wait_for_url(lambda url: "last=24h" in url)
+    plot.locator(".charts").press("+")
+    page.wait_for_url(lambda url: "last=12h" in url)
+    plot.locator(".charts").press("0")
+    page.wait_for_url(lambda url: "last=24h" in url)
+
+
+def test_a_plot_that_cannot_be_right_says_so_in_words(node: Running, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside,porch/nobody&last=24h")
+    words = page.locator("#plot .said")
+    expect(words).to_have_text("The node has no sensor \u201cporch/nobody\u201d.")
+    page.locator("#plot .charts").press("Shift+ArrowLeft")
+    page.context.set_offline(True)
+    expect(words).to_contain_text("Not live since")
+    page.locator("#plot .charts").press("-")
+    expect(words).to_contain_text("What is drawn may be less than you ask for.")
+    page.context.set_offline(False)
+    expect(words).to_have_text("The node has no sensor \u201cporch/nobody\u201d.")
+    page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside&start=2001-01-01T00:00Z&end=2001-01-02T00:00Z")
+    expect(words).to_contain_text("Nothing was heard in this time")
+
+
+def test_an_alert_leads_to_the_plot_of_what_it_is_about(node: Running, page: Page, said: list[str]) -> None:
+    node.post("/api/readings", {"sensor": "porch/inside", "value": 1})
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    page.locator("#alerts").get_by_role("link", name="plot").click()
+    expect(page.locator("#plot .told")).to_contain_text("Critical alert Frost <b>inside</b>")
+    assert _address(page) == {"plot": "porch/inside", "last": "6h"}
+
+
+def _pinch(page: Page, area: Locator) -> None:
+    box = area.bounding_box()
+    assert box
+    devtools = page.context.new_cdp_session(page)
+    middle, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 110), ("touchEnd", 0)):
+        points = [{"x": middle - apart, "y": y, "id": 0}, {"x": middle + apart, "y": y, "id": 1}] if apart else []
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
 def test_nothing_is_drawn_where_nothing_was_heard(browser: Browser) -> None:

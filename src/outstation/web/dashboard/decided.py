@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from urllib.parse import urlencode
 
 from outstation.core import explaining
 from outstation.core.decisions import Decisions
 from outstation.core.readings import SEVERITIES, Alert
 from outstation.core.rules import RuleState
 from outstation.core.settings import SettingSpec
+from outstation.core.windows import DAY, HOUR
 from outstation.web.dashboard import wording
 from outstation.web.dashboard.acts import alert_acts, left, setting_said, why_of
 from outstation.web.dashboard.view import View, text, time_element
@@ -17,13 +19,20 @@ SHOWN = 50
 """Of each kind, at most: more are for the API."""
 
 
-def alerts_section(standing: Sequence[Alert], view: View) -> Iterator[str]:
-    """Return the alerts that stand, the most urgent and of these the newest first."""
+_SPANS = {"6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "1y": 365 * DAY}
+"""Of a plot that begins before an alert: the least in which it has a quarter of its length before it."""
+
+_MOST_DRAWN = 6
+"""Sensors in one plot: ui/plot.js."""
+
+
+def alerts_section(standing: Sequence[Alert], view: View, known: Collection[str] = ()) -> Iterator[str]:
+    """Return the alerts that stand, the most urgent and of these the newest first. known: what has a plot."""
     if not standing:
         return
     urgent = sorted(standing, key=lambda alert: (SEVERITIES.index(alert.severity), alert.id), reverse=True)
     yield "<section id=alerts class=alerts>\n<h2>Alerts</h2>\n<ul>\n"
-    yield from (_alert(alert, view) for alert in urgent[:SHOWN])
+    yield from (_alert(alert, view, known) for alert in urgent[:SHOWN])
     yield f"</ul>\n{_more(len(standing), '/api/alerts')}</section>\n"
 
 
@@ -45,13 +54,27 @@ def settings_section(decisions: Decisions, view: View) -> Iterator[str]:
     return _list("Settings", rows, "/api/settings")
 
 
-def _alert(alert: Alert, view: View) -> str:
+def _alert(alert: Alert, view: View, known: Collection[str]) -> str:
     seen = f" · seen by {text(alert.acknowledged_by)}" if alert.state == "acknowledged" else ""
     where = f"{alert.node}: " if alert.node else ""
     return (
         f'<li class="{alert.severity}" data-alert="{alert.id}"><b>{alert.severity}</b> {text(where + alert.message)}'
-        f"<p class=when>since {time_element(alert.raised_at, view)}{seen}</p>{alert_acts(alert, view)}</li>\n"
+        f"<p class=when>since {time_element(alert.raised_at, view)}{seen}{_plot_of(alert, view, known)}</p>"
+        f"{alert_acts(alert, view)}</li>\n"
     )
+
+
+def _plot_of(alert: Alert, view: View, known: Collection[str]) -> str:
+    """Return a link to the plot of what an alert is about."""
+    where = f"{alert.node}/" if alert.node else ""
+    names = [name for each in (*alert.values, alert.subject) if (name := where + each) in known][:_MOST_DRAWN]
+    if not names:
+        return ""
+    passed = view.moment.at - alert.raised_at
+    last = next((words for words, span in _SPANS.items() if passed <= span * 3 // 4), "5y")
+    query = urlencode([*(("sensor", name) for name in names), ("last", last), ("units", view.units.temperature)])
+    plotted = text(",".join(names))
+    return f' · <a href="{text(f"/api/plot.svg?{query}")}" data-plot="{plotted}" data-last={last}>plot</a>'
 
 
 def _rule(state: RuleState, decisions: Decisions, view: View) -> str:

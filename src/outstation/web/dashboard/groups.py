@@ -18,11 +18,17 @@ SHOWN = 500
 Spark = Callable[[str], str]
 
 
+def shown(node: Node, group: str | None) -> list[str]:
+    """Return the names of the sensors that the page shows, in its order: the node's own first."""
+    states = islice(_wanted(node, group), SHOWN)
+    return [state.spec.name for state in sorted(states, key=lambda state: bool(state.spec.device))]
+
+
 def by_device(node: Node, view: View) -> tuple[list[SensorState], dict[str, list[SensorState]]]:
     """Return the node's own sensors and the others by device, of those that the reader chose and the page can hold."""
     own: list[SensorState] = []
     others: dict[str, list[SensorState]] = {}
-    for state in islice(_wanted(node, view), SHOWN):
+    for state in islice(_wanted(node, view.group), SHOWN):
         (others.setdefault(state.spec.device, []) if state.spec.device else own).append(state)
     return own, others
 
@@ -41,7 +47,7 @@ def outputs_section(node: Node, view: View) -> Iterator[str]:
 
 def left_out(node: Node, view: View) -> str:
     """Return how many sensors the page could not hold, and where they are."""
-    more = sum(1 for _ in _wanted(node, view)) - SHOWN
+    more = sum(1 for _ in _wanted(node, view.group)) - SHOWN
     return f'<p class=more>and {more} more sensors: <a href="/api/sensors">/api/sensors</a></p>\n' if more > 0 else ""
 
 
@@ -72,8 +78,8 @@ def _group_of(state: SensorState) -> str:
     return state.spec.device or HERE
 
 
-def _wanted(node: Node, view: View) -> Iterator[SensorState]:
-    return (state for state in node.sensors.values() if view.group in (None, _group_of(state)))
+def _wanted(node: Node, group: str | None) -> Iterator[SensorState]:
+    return (state for state in node.sensors.values() if group in (None, _group_of(state)))
 
 
 def _section(title: str, kind: str, cards: Iterable[str]) -> Iterator[str]:

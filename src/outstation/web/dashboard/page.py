@@ -36,7 +36,7 @@ from outstation.web.dashboard import wording
 from outstation.web.dashboard.acts import session_bar, sign_in, simulated_section
 from outstation.web.dashboard.decided import alerts_section, rules_section, settings_section
 from outstation.web.dashboard.files import PROTECTED, Files
-from outstation.web.dashboard.groups import by_device, choice_of_group, group, left_out, outputs_section
+from outstation.web.dashboard.groups import by_device, choice_of_group, group, left_out, outputs_section, shown
 from outstation.web.dashboard.health import Health
 from outstation.web.dashboard.start import nothing_yet
 from outstation.web.dashboard.view import HERE, View, address, chosen, chosen_group, text
@@ -50,13 +50,24 @@ REFRESH = 5
 PROBLEMS_SHOWN = 12
 
 _PATIENCE = 0.2
-"""Seconds that the page waits for its sparklines: those of a minute ago are better than a white page."""
+"""Seconds that the page waits for its sparklines: the first ones, or old ones, are better than a white page."""
 
 _AT_ONCE = 32
 """Cards between which others have their turn: 500 in one go keep readings waiting for a fifth of a second on a Pi."""
 
 _HEADERS = (*PROTECTED, (b"Cache-Control", b"no-store"))
-_SCRIPTS = ("main.js", "now.js", "later.js", "units.js", "stream.js", "patch.js", "session.js", "act.js", "why.js")
+_SCRIPTS = (
+    "main.js",
+    "now.js",
+    "later.js",
+    "units.js",
+    "stream.js",
+    "patch.js",
+    "elements.js",
+    "session.js",
+    "act.js",
+    "why.js",
+)
 
 
 class Page:
@@ -89,7 +100,7 @@ class Page:
     async def _in_turn(self, wanted: object, query: bytes, reader: Principal) -> bytes:
         """Render one page after the other: at once, a hundred would keep rules and orders waiting for seconds."""
         try:
-            await self._look()
+            await self._look(query)
             await self._turn.acquire()
         finally:
             del self._waiting[wanted]
@@ -98,12 +109,12 @@ class Page:
         finally:
             self._turn.release()
 
-    async def _look(self) -> None:
+    async def _look(self, query: bytes) -> None:
         self._site.feed.look()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await self._health.look()
-                await self._sparks.look()
+                await self._sparks.look(shown(self._site.node, chosen_group(query)))
 
     async def _render(self, query: bytes, reader: Principal) -> bytes:
         parts = []
@@ -128,7 +139,7 @@ class Page:
         yield self._top(view)
         yield "<main>\n"
         yield from self._problems(view)
-        yield from alerts_section(self._standing(), view)
+        yield from alerts_section(self._standing(), view, {*self._site.node.sensors, *self._site.node.actuators})
         yield from self._now(view)
         yield from self._health.section(view)
         yield "</main>\n"

@@ -6,6 +6,7 @@ import { inUnits } from "./units.js";
 
 const LENGTHS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 const MOST_ROWS = 20_000; // of all sensors, docs/reference/api.md
+const PATIENCE = 30_000; // ms: years of some sensors take a small node seconds
 
 // Returns { every, sensors: Map of name to rows }. Raises an Error with words for people.
 export async function fetchColumns(names, start, end, points, signal) {
@@ -19,11 +20,18 @@ export async function fetchColumns(names, start, end, points, signal) {
   return { every: length(answer.every), sensors };
 }
 
-// Fetches a document. Raises an Error with the words of the node.
+// Fetches a document. Raises an Error with the words of the node, or about it.
 export async function ask(address, signal) {
-  const answer = await fetch(address, { signal, headers: { Accept: "application/json" } });
-  if (answer.ok) return answer.json();
-  const said = await answer.json().catch(() => ({}));
+  const patience = AbortSignal.timeout(PATIENCE);
+  const both = signal && AbortSignal.any ? AbortSignal.any([signal, patience]) : (signal ?? patience);
+  let [answer, said] = [null, {}];
+  try {
+    answer = await fetch(address, { signal: both, headers: { Accept: "application/json" } });
+    said = await answer.json();
+  } catch {
+    if (!answer || answer.ok) throw new Error("The node does not answer.");
+  }
+  if (answer.ok) return said;
   throw new Error(said.error ?? `The node answered with ${answer.status}.`);
 }
 

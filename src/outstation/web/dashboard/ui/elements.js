@@ -4,3 +4,8 @@ export function element(name, properties, ...children) {
   made.append(...children);
   return made;
 }
+
+// A text that is as it was is not touched: nothing is laid out anew, and nothing is read aloud twice.
+export function setText(place, text) {
+  if (place && place.textContent !== text) place.textContent = text;
+}

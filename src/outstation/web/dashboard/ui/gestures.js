@@ -5,12 +5,14 @@ const STEP = 0.25; // of what is shown: a key
 const ZOOM = 2;
 
 // element: takes the gestures; area(): where the lines are, on the screen.
-// move(share): later by this share of what is shown; zoom(factor, share): by a factor around a place from 0 to 1;
-// read(step): the next or the one before; edge(isEnd).
-export function gestures(element, area, { move, zoom, read, edge }) {
+// move(share): later by this share of what is shown; zoom(factor, share): by a factor, around a place from 0 to 1 if
+// somebody points there;
+// back(): to what was chosen; read(step): the next or the one before; edge(isEnd).
+export function gestures(element, area, does) {
+  const { move, zoom, back } = does;
   const fingers = new Map();
   const shareOf = (x) => { const { left, width } = area(); return Math.max(0, Math.min(1, (x - left) / width)); };
-  let stopped = new AbortController();
+  const stopped = new AbortController();
   const { signal } = stopped;
   const on = (target, kind, does, options) => target.addEventListener(kind, does, { signal, ...options });
 
@@ -34,12 +36,12 @@ export function gestures(element, area, { move, zoom, read, edge }) {
     if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) move((event.deltaX * lines) / area().width);
     else zoom(WHEEL ** (event.deltaY * lines), shareOf(event.clientX));
   }, { passive: false });
-  on(element, "dblclick", (event) => zoom(1 / ZOOM, shareOf(event.clientX)));
+  on(element, "dblclick", back);
   on(element, "keydown", (event) => {
-    const does = KEYS[(event.shiftKey ? "Shift+" : "") + event.key] ?? KEYS[event.key];
-    if (!does || event.ctrlKey || event.metaKey || event.altKey) return;
+    const meant = KEYS[(event.shiftKey ? "Shift+" : "") + event.key] ?? KEYS[event.key];
+    if (!meant || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    does({ move, zoom, read, edge });
+    meant(does);
   });
   return () => stopped.abort();
 }
@@ -56,6 +58,7 @@ const KEYS = {
   "+": ({ zoom }) => zoom(1 / ZOOM),
   "=": ({ zoom }) => zoom(1 / ZOOM),
   "-": ({ zoom }) => zoom(ZOOM),
+  0: ({ back }) => back(),
 };
 
 const mean = (all) => all.reduce((sum, each) => sum + each, 0) / all.length;

@@ -6,7 +6,7 @@ export function openLater() {
     const link = event.target.closest?.("a[data-plot]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    location.hash = `plot=${link.dataset.plot}&last=24h`;
+    location.hash = `plot=${link.dataset.plot}&last=${link.dataset.last ?? "24h"}`;
   });
   addEventListener("hashchange", look);
   look();

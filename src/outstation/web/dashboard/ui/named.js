@@ -2,11 +2,9 @@
 import { ask } from "./columns.js";
 
 // Returns a Map of name to { label, unit, words, group, isSwitch }: as the page has them, and all that are not on it.
+// Raises an Error as ask() does.
 export async function knownSensors() {
-  const [sensors, outputs] = await Promise.all([
-    ask("/api/sensors").catch(() => ({ sensors: [] })),
-    ask("/api/actuators").catch(() => ({ actuators: [] })),
-  ]);
+  const [sensors, outputs] = await Promise.all(["/api/sensors", "/api/actuators"].map((each) => ask(each)));
   const known = new Map();
   for (const { name, label, unit, value } of sensors.sensors) {
     const isSwitch = typeof value === "boolean";

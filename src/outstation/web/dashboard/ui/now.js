@@ -2,6 +2,7 @@
 //
 // The law of this file: it changes what page.py rendered, and renders nothing of its own but values and ages.
 // What came from a sensor becomes text by textContent alone.
+import { element, setText } from "./elements.js";
 import { age, clockTime, valueAndUnit } from "./units.js";
 import { follow } from "./stream.js";
 import { patch } from "./patch.js";
@@ -13,7 +14,8 @@ const PATIENCE = 20_000; // ms
 const ASLEEP = 5_000; // ms that only the clock on the wall knows of
 const CONNECTING = 3_000; // ms from the start in which nobody is told that there is no stream yet
 const SHOWN = 500; // cards, as page.py has it
-const [WIDE, HUGE] = [6, 9]; // characters, as cards.py has it
+const [WIDE, HUGE, LONG] = [6, 9, 12]; // characters, as cards.py has it
+const KINDS = { data: "number", bdi: "string" }; // how each is shown
 const SCRIPT = "script[type=module]";
 
 let rendered = { at: Number(document.body.dataset.now), when: performance.now() };
@@ -22,7 +24,7 @@ let later = new Map(); // the newest of those that the page which is asked for m
 let cards = found(); // by the sensor's name
 let asked = 0; // timer of the next refresh
 let [running, queued] = [null, null]; // refreshes
-let took = 0; // ms that putting in the last one was work
+let took = 0; // ms from asking for the last one until it was put in
 let wasLive = false;
 let live = { is: false, since: rendered.at };
 let awake = { wall: Date.now(), ticks: performance.now() };
@@ -73,11 +75,13 @@ export function doubt() {
 
 async function renew() {
   const where = location.pathname + location.search;
+  const began = performance.now();
   later = new Map();
   try {
     const answer = await fetch(where, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout?.(PATIENCE) });
     if (!answer.ok || where !== location.pathname + location.search) return false;
     put(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    took = performance.now() - began;
   } catch {
     return false; // the stream says when it is back
   }
@@ -87,10 +91,8 @@ async function renew() {
 
 function put(page) {
   if (page.querySelector(SCRIPT)?.src !== document.querySelector(SCRIPT).src) return location.reload(); // an upgrade
-  const began = performance.now();
   patch(document.body, page.body);
   rendered = { at: Number(document.body.dataset.now), when: performance.now() };
-  took = rendered.when - began;
   cards = found();
   for (const reading of later.values()) showReading(reading);
   tick();
@@ -101,8 +103,8 @@ function found() {
 }
 
 function again() {
-  if (!document.hidden && navigator.onLine) refresh();
-  setTimeout(again, Math.max(REFRESH_EVERY, 300 * took));
+  if (!document.hidden) refresh();
+  setTimeout(again, Math.max(REFRESH_EVERY, 30 * took));
 }
 
 function choose(event) {
@@ -165,20 +167,23 @@ function show() {
   fresh.clear();
 }
 
-// Shows a plain reading after a plain one at once; whatever else has become of a sensor, the page itself says.
+// Shows a reading at once that is of the kind and the quality of the one before; whatever else has become of a sensor,
+// the page itself says.
 function showReading({ sensor, timestamp, value, quality, isWhole }) {
   const card = cards.get(sensor);
   if (!card) return isWanted() ? refreshSoon() : undefined;
   const at = Date.parse(timestamp);
   const { at: shownAt, unit = "", words } = card.dataset;
   if (at < Number(shownAt)) return; // late: for the store
-  const data = card.querySelector(".value data");
-  const isPlain = typeof value === (data ? "number" : "boolean") && quality === "ok";
-  if (!isPlain || !shownAt || card.querySelector(".error, .warn:not([data-old])")) return refreshSoon();
+  const shown = card.querySelector(".value > data, .value > bdi") ?? card.querySelector(".value");
+  const marked = card.querySelector(".warn:not([data-old])")?.textContent ?? "ok";
+  const isAlike = typeof value === (KINDS[shown.localName] ?? "boolean") && quality.replaceAll("_", " ") === marked;
+  if (!isAlike || !shownAt || card.querySelector(".error")) return refreshSoon();
   const [text, shownUnit] = valueAndUnit(value, unit, isWhole, units(), words?.split(","));
   card.dataset.at = Math.min(at, serverNow());
-  if (data) setNumber(data, text, shownUnit);
-  else setText(card.querySelector(".value"), text);
+  if (shown.localName === "data") setNumber(shown, text, shownUnit);
+  else setText(shown, text);
+  if (shown.localName === "bdi") fit(shown.parentNode, { words: text.length <= LONG, long: text.length > LONG });
   const when = card.querySelector(".when time");
   when.dateTime = timestamp;
   setText(when, clockTime(at, serverNow(), offset()));
@@ -193,9 +198,7 @@ function isWanted() {
 function setNumber(data, text, unit) {
   data.value = text;
   setText(data, text.replace("-", "\u2212"));
-  const { classList } = data.parentNode;
-  classList.toggle("huge", text.length >= HUGE);
-  classList.toggle("wide", text.length >= WIDE && text.length < HUGE);
+  fit(data.parentNode, { huge: text.length >= HUGE, wide: text.length >= WIDE && text.length < HUGE });
   if (data.nextElementSibling) setText(data.nextElementSibling, ` ${unit}`);
 }
 
@@ -207,6 +210,10 @@ function wake() {
   if (lost < ASLEEP) return;
   doubt();
   rendered.when -= lost;
+}
+
+function fit(place, sizes) {
+  for (const [size, is] of Object.entries(sizes)) place.classList.toggle(size, is);
 }
 
 function tick() {
@@ -235,21 +242,13 @@ function ageOf(card, now = serverNow()) {
 }
 
 function oldSince(at) {
-  const [marks, mark] = [document.createElement("ul"), document.createElement("li")];
-  marks.className = "marks";
-  mark.className = "warn";
+  const mark = element("li", { className: "warn" }, `old since ${clockTime(at, serverNow(), offset())}`);
   mark.dataset.old = "";
-  mark.textContent = `old since ${clockTime(at, serverNow(), offset())}`;
-  marks.append(mark);
-  return marks;
+  return element("ul", { className: "marks" }, mark);
 }
 
 function offset() {
   return Number(document.body.dataset.offset);
-}
-
-function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }
 
 function tell(what, detail) {

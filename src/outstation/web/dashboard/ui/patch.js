@@ -3,7 +3,7 @@
 const OWN = ["open"]; // attributes that belong to the reader
 
 export function patch(old, new_) {
-  if (isKept(old)) return;
+  if (isKept(old) || old.isEqualNode(new_)) return;
   for (const { name } of [...old.attributes]) {
     if (!new_.hasAttribute(name) && !OWN.includes(name)) old.removeAttribute(name);
   }

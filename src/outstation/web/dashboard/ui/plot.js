@@ -1,10 +1,11 @@
 // A plot: some sensors over an hour or five years, moved by fingers, mouse and keys, going on by itself.
 //
 // The page's address says what is shown, #plot=NAME,NAME&last=24h or &start=UTC&end=UTC: it can be kept and sent.
-import { aligned, csv, extent, fetchColumns, hear, isSwitch, length, steps, written } from "./columns.js";
+import { address, clamp, LONGEST, parse, SHORTEST } from "./asked.js";
+import { aligned, csv, extent, fetchColumns, hear, isSwitch, steps } from "./columns.js";
 import { colourOf, library, palette, panel } from "./chart.js";
 import { element } from "./elements.js";
-import { build, describe, legend } from "./frame.js";
+import { build, describe, legend, remark, summarise } from "./frame.js";
 import { gestures } from "./gestures.js";
 import { moment, zoneName } from "./localtime.js";
 import { fetchMarks, tellMarks } from "./marks.js";
@@ -12,12 +13,13 @@ import { knownSensors } from "./named.js";
 import { serverNow, units } from "./now.js";
 import { inUnits } from "./units.js";
 
-const [SHORTEST, LONGEST] = [10_000, 5 * 365 * 86_400_000]; // ms of time shown
-const MOST_SENSORS = 6; // colours that can be told apart
 const WAIT = 180; // ms after a movement before the node is asked
 const [SOONEST, LATEST] = [30_000, 600_000]; // ms between two looks at what goes on
+const RETRY = 10_000; // ms from a failure to the next question
 const [TIMES, HEAD, SWITCH, LOWEST] = [44, 22, 66, 130]; // px of height: the lowest panel of numbers is still read
-const DRAWN_EVERY = 250; // ms, while readings come in
+const [DRAWN_EVERY, FRAME] = [250, 16]; // ms, while readings come in, and while it is moved
+
+const [NO_COLUMNS, NO_MARKS] = [{ every: 1_000, sensors: new Map() }, { alerts: [], spells: [] }];
 
 let open = null; // the plot that is shown
 
@@ -31,27 +33,21 @@ export async function follow() {
   await open.start();
 }
 
-function parse(hash) {
-  const query = new URLSearchParams(hash.slice(1));
-  const names = [...new Set((query.get("plot") ?? "").split(",").filter(Boolean))].slice(0, MOST_SENSORS);
-  if (!names.length) return null;
-  const [start, end] = ["start", "end"].map((key) => Date.parse(query.get(key) ?? ""));
-  if (start < end) return { names, start, end, last: null };
-  return { names, last: clamp(length(query.get("last") ?? "24h") || 86_400_000, SHORTEST, LONGEST) };
-}
-
 class Plot {
   #asking = null; // the question under way
   #timers = {};
   #charts = [];
-  #columns = { every: 1_000, sensors: new Map() };
-  #marks = { alerts: [], spells: [] };
+  #columns = NO_COLUMNS;
+  #marks = NO_MARKS;
   #cursor = null; // which of the times is read
+  #home = null; // what was chosen before it was moved
+  #trouble = ""; // why what is drawn is not what is asked for
+  #silentSince = null; // when the node fell silent
   #ended = new AbortController();
 
   constructor(dialog, asked) {
     this.dialog = dialog;
-    this.asked = asked;
+    this.asked = this.#home = asked;
     this.colours = null;
   }
 
@@ -73,7 +69,7 @@ class Plot {
     this.parts = build(this.dialog, {
       span: (millis) => this.go({ ...this.asked, last: millis }),
       move: (share) => this.move(share),
-      zoom: (factor) => this.zoom(factor, this.asked.last === null ? 0.5 : 1),
+      zoom: (factor) => this.zoom(factor),
       now: () => this.go({ ...this.asked, last: this.span }),
       add: (name) => this.go({ ...this.asked, names: [...this.asked.names, name] }),
       table: () => this.#save(),
@@ -81,6 +77,7 @@ class Plot {
     });
     this.dialog.addEventListener("close", () => this.#leave(), { signal });
     document.addEventListener("outstation:reading", ({ detail }) => this.#hear(detail), { signal });
+    document.addEventListener("outstation:live", ({ detail }) => this.#live(detail), { signal });
     for (const what of ["output", "alert"]) document.addEventListener(`outstation:${what}`, () => this.#askLater(), { signal });
     document.addEventListener("outstation:refreshed", () => this.#draw(), { signal });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#rebuild(), { signal });
@@ -93,18 +90,19 @@ class Plot {
     const stop = gestures(this.parts.charts, () => this.#area(), {
       move: (share) => this.move(share),
       zoom: (factor, share) => this.zoom(factor, share),
+      back: () => this.go({ ...this.#home, names: this.asked.names }),
       read: (step) => this.#read(step),
       edge: (isEnd) => this.#read(isEnd ? Infinity : -Infinity),
     });
     signal.addEventListener("abort", () => { watch.disconnect(); stop(); });
     this.#timers.going = setInterval(() => this.asked.last !== null && this.#draw(), 1_000);
-    this.known = await knownSensors();
+    this.known = await knownSensors().catch(() => new Map());
     this.go(this.asked);
   }
 
   go(asked) {
     const isOther = String(asked.names) !== String(this.asked.names);
-    this.asked = asked;
+    this.asked = this.#home = asked;
     history.replaceState(null, "", `#${address(asked)}`);
     describe(this.parts, this);
     if (isOther) this.#forget();
@@ -118,7 +116,8 @@ class Plot {
     this.#show(start + by, end + by);
   }
 
-  zoom(factor, share) {
+  // Around the middle, if nobody points anywhere; what goes on by itself keeps its end.
+  zoom(factor, share = this.isLive ? 1 : 0.5) {
     const [start, end] = this.range;
     const span = clamp((end - start) * factor, SHORTEST, LONGEST);
     const at = start + share * (end - start);
@@ -129,8 +128,11 @@ class Plot {
   #show(start, end) {
     const now = serverNow();
     this.asked = end >= now ? { ...this.asked, last: end - start } : { ...this.asked, last: null, start, end };
-    describe(this.parts, this);
-    this.#draw();
+    this.#timers.show ??= setTimeout(() => {
+      this.#timers.show = null;
+      describe(this.parts, this);
+      this.#draw();
+    }, FRAME);
     this.#askSoon();
   }
 
@@ -170,40 +172,62 @@ class Plot {
     const asking = (this.#asking = new AbortController());
     const { signal } = asking;
     const [start, end] = this.range;
-    const { names } = this.asked;
+    const names = this.asked.names.filter((name) => !this.#isUnknown(name));
     const points = clamp(Math.round(this.parts.charts.clientWidth / 1.5), 100, 1_500);
     history.replaceState(null, "", `#${address(this.asked)}`);
-    this.parts.said.textContent = this.#charts.length ? "" : "Loading…";
+    if (!this.#charts.length) this.parts.said.textContent = "Loading…";
     try {
       const margin = (end - start) * 0.02; // so that lines go on to the edge
-      const [columns, marks] = await Promise.all([
+      const [columns, marks] = !names.length ? [NO_COLUMNS, NO_MARKS] : await Promise.all([
         fetchColumns(names, Math.max(start - margin, 0), end + (this.asked.last === null ? margin : 1_000), points, signal),
         fetchMarks(names, start, end, signal),
       ]);
       this.uPlot = await library();
       if (signal.aborted || this.#ended.signal.aborted) return;
-      [this.#columns, this.#marks] = [columns, marks];
-      this.parts.said.textContent = "";
+      [this.#columns, this.#marks, this.#trouble] = [columns, marks, ""];
       if (this.#charts.length && this.#shape() === this.shape) this.#draw();
       else this.#rebuild();
       tellMarks(this.parts.marks, marks, serverNow(), (from, to) => this.#around(from, to));
     } catch (error) {
       if (signal.aborted) return;
+      this.known = await knownSensors().catch(() => this.known); // one of them may be gone
+      if (signal.aborted) return;
+      if (names.some((name) => this.#isUnknown(name))) return this.#ask();
       this.#instead(error);
     }
     if (this.#asking === asking) this.#asking = null;
-    const again = clamp(this.#columns.every, SOONEST, LATEST);
-    this.#timers.ask = setTimeout(() => this.isLive && this.#ask(), again);
+    const again = this.#trouble ? RETRY : clamp(this.#columns.every, SOONEST, LATEST);
+    this.#timers.ask = setTimeout(() => (this.isLive || this.#trouble) && this.#ask(), again);
   }
 
   // Says why there is no plot; where there is none at all, the node draws a picture.
   #instead(error) {
-    this.parts.said.textContent = error.message;
+    this.#trouble = error.message;
+    this.#remark();
     if (globalThis.uPlot) return;
     const [start, end] = this.range.map((at) => new Date(at).toISOString());
     const query = new URLSearchParams([...this.asked.names.map((name) => ["sensor", name]), ["start", start], ["end", end]]);
     const image = element("img", { src: `/api/plot.svg?${query}`, alt: `Plot of ${this.title}` });
     this.parts.charts.replaceChildren(image);
+  }
+
+  // What is behind the plot says it, too, but cannot be seen.
+  #live(isLive) {
+    this.#silentSince = isLive ? null : (this.#silentSince ?? serverNow());
+    this.#remark();
+    if (isLive) this.#askSoon();
+  }
+
+  #remark() {
+    const [start, end] = this.range;
+    const unknown = this.asked.names.filter((name) => this.#isUnknown(name));
+    const isEmpty = this.#charts.length > 0 && !this.all.some(({ rows }) => extent(rows, start, end));
+    const since = this.#silentSince && moment(this.#silentSince, serverNow(), 1_000);
+    remark(this.parts, { since, trouble: this.#trouble, unknown, isEmpty, isDrawn: this.#charts.length > 0 });
+  }
+
+  #isUnknown(name) {
+    return this.known?.size > 0 && !this.known.has(name);
   }
 
   #hear(reading) {
@@ -328,9 +352,12 @@ class Plot {
   #tell() {
     const [start, end] = this.range;
     this.parts.at.textContent = this.#cursor === null ? `${moment(start, serverNow(), this.span / 100)} to ${this.isLive ? "now" : moment(end, serverNow(), this.span / 100)} · ${zoneName()}` : this.#when();
+    const extentOf = (rows) => extent(rows, start, end);
+    if (this.#cursor === null) summarise(this.parts, this.all, extentOf, this.parts.at.textContent);
+    this.#remark();
     return legend(this.parts, this.all, {
       at: this.#cursor,
-      extentOf: (rows) => extent(rows, start, end),
+      extentOf,
       colourOf: (place) => colourOf(place, this.colours),
       remove: (name) => this.go({ ...this.asked, names: this.asked.names.filter((each) => each !== name) }),
     });
@@ -344,12 +371,6 @@ class Plot {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
-}
-
-function address({ names, last, start, end }) {
-  const what = `plot=${names.join(",")}`;
-  if (last !== null) return `${what}&last=${written(Math.round(last / 1_000) * 1_000)}`;
-  return `${what}&start=${new Date(start).toISOString()}&end=${new Date(end).toISOString()}`;
 }
 
 // Returns the sizes of panels that share the room: a switch needs little, and times stand below the last.
@@ -368,5 +389,3 @@ function heights(panels, charts) {
 function described({ unit, units, isSwitch }) {
   return isSwitch ? "" : inUnits(0, unit, units)[1];
 }
-
-const clamp = (value, low, high) => Math.max(low, Math.min(high, value));

@@ -1,5 +1,6 @@
 // Signing in and out. The law of this file: the key goes to the node once, in a header, and is kept nowhere; what is
 // kept is a cookie that no script reads (web/api/session.py).
+import { setText } from "./elements.js";
 import { refresh } from "./now.js";
 
 const PATIENCE = 15_000; // ms
@@ -106,8 +107,7 @@ function forget() {
 }
 
 function tell(text) {
-  const place = document.querySelector(".session-said");
-  if (place.textContent !== text) place.textContent = text;
+  setText(document.querySelector(".session-said"), text);
 }
 
 function name() { return document.querySelector("[data-session]")?.dataset.session ?? ""; }

@@ -4,6 +4,7 @@
 const SILENCE = 40_000; // ms: a beat comes every 15 s
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
+const SOON = 100;
 
 // Follows a stream for good. happened(kind, data): of each event; changed(isLive): before the first and after the last.
 // Returns what ends the connection and begins another.
@@ -12,8 +13,9 @@ export function follow(address, { happened, changed }) {
   let timer = 0;
   let reading = null;
 
+  // Whether the browser thinks that it is online does not matter: a node without a network is on its own screen.
   async function read() {
-    if (reading || document.hidden || !navigator.onLine) return;
+    if (reading || document.hidden) return;
     clearTimeout(timer);
     const stop = (reading = new AbortController());
     try {
@@ -25,14 +27,14 @@ export function follow(address, { happened, changed }) {
     wait = Math.min(2 * wait, LONGEST_WAIT);
   }
 
-  const look = () => { if (document.hidden || !navigator.onLine) reading?.abort(); else read(); };
-  addEventListener("online", look);
-  addEventListener("offline", look);
-  addEventListener("pagehide", () => reading?.abort());
-  addEventListener("pageshow", look);
-  document.addEventListener("visibilitychange", look);
+  const stop = () => reading?.abort();
+  addEventListener("online", read);
+  addEventListener("offline", stop);
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", read);
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : read()));
   read();
-  return () => reading?.abort();
+  return () => { wait = SOON; stop(); };
 }
 
 async function events(address, stop, opened, happened) {

@@ -1,4 +1,5 @@
 // What is about to happen, counted down; and why a rule is as it is, where it stands.
+import { element, setText } from "./elements.js";
 import { serverNow } from "./now.js";
 
 const AT_MOST_EVERY = 1_000; // ms: an open explanation goes along with what happens
@@ -29,10 +30,10 @@ async function explain(opened) {
   try {
     const answer = await fetch(`/api/rules/${encodeURIComponent(opened.dataset.why)}/explain`);
     const document_ = await answer.json();
-    if (!answer.ok) return place.replaceChildren(element("p", document_.error));
+    if (!answer.ok) return place.replaceChildren(element("p", {}, document_.error));
     show(place, document_.text.slice(1)); // the first line says which rule, and that stands here
   } catch {
-    place.replaceChildren(element("p", "The node did not answer: open this once more."));
+    place.replaceChildren(element("p", {}, "The node did not answer: open this once more."));
   }
 }
 
@@ -43,21 +44,20 @@ function show(place, lines) {
   place.dataset.said = said;
   place.replaceChildren();
   for (const line of lines) {
-    if (!line.startsWith(" ")) place.append(element("p", line));
-    else listIn(place).append(element("li", line.slice(4)));
+    if (!line.startsWith(" ")) place.append(element("p", {}, line));
+    else listIn(place).append(element("li", {}, line.slice(4)));
   }
 }
 
 function listIn(place) {
-  if (place.lastElementChild?.localName !== "ul") place.append(element("ul", ""));
+  if (place.lastElementChild?.localName !== "ul") place.append(element("ul", {}));
   return place.lastElementChild;
 }
 
 function count() {
   const now = serverNow();
   for (const place of document.querySelectorAll("[data-until]")) {
-    const text = left(Number(place.dataset.until) - now);
-    if (place.textContent !== text) place.textContent = text;
+    setText(place, left(Number(place.dataset.until) - now));
   }
 }
 
@@ -70,10 +70,4 @@ function left(millis) {
     rest %= seconds;
   }
   return parts.slice(0, 2).join(" ") || "0 s";
-}
-
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
 }

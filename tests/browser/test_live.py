@@ -1,0 +1,79 @@
+"""What a reading changes at once; and after a pocket or a sleep, what is shown is the truth again, and soon."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.running import Running
+
+HIDDEN = """is => {
+  Object.defineProperty(document, "hidden", { value: is, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(Path(tmp_path_factory.mktemp("node")) / "data") as running:
+        yield running
+
+
+def opened(node: Running, page: Page) -> None:
+    node.post("/api/readings", {"sensor": "porch/temperature", "value": 20})
+    page.clock.install()
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    with page.expect_response("**/"):  # what a page asks for once when it is live
+        page.clock.fast_forward(3_000)
+
+
+def test_out_of_sight_it_does_not_listen_and_back_it_shows_what_is(node: Running, page: Page) -> None:
+    opened(node, page)
+    page.evaluate(HIDDEN, True)
+    page.clock.fast_forward("01:00:00")
+    expect(page.get_by_role("status")).to_contain_text("Not live since")
+    expect(page.locator('[data-sensor="porch/temperature"]')).to_contain_text("old since")
+    node.post("/api/readings", {"sensor": "porch/temperature", "value": 5})
+    expect(page.locator('[data-sensor="porch/temperature"] .value')).to_have_text("20")
+    page.evaluate(HIDDEN, False)
+    expect(page.locator('[data-sensor="porch/temperature"] .value')).to_have_text("5")
+    expect(page.locator('[data-sensor="porch/temperature"]')).not_to_contain_text("old since")
+    expect(page.get_by_role("status")).to_have_text("Live")
+
+
+def test_after_a_sleep_it_asks_anew_though_its_connection_seems_to_be_there(node: Running, page: Page) -> None:
+    opened(node, page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.clock.set_system_time(datetime.datetime.now(tz=datetime.UTC) + datetime.timedelta(hours=1))
+    page.clock.run_for(2_000)
+    expect(page.get_by_role("status")).to_have_text("Live")
+    page.wait_for_timeout(100)
+    assert "stream" in asked
+    assert "" in asked
+
+
+def test_a_text_a_number_and_a_switch_change_where_they_stand(node: Running, page: Page) -> None:
+    values = {"note": ("calm", "a rather long storm"), "wind": (1, 1234.5), "leak": (False, True)}
+    for name, (first, _) in values.items():
+        node.post("/api/readings", {"sensor": f"porch/{name}", "value": first})
+    opened(node, page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name, (_, second) in values.items():
+        node.post("/api/readings", {"sensor": f"porch/{name}", "value": second})
+    for name, shown, size in (
+        ("note", values["note"][1], "long"),
+        ("wind", "1234.5", "wide"),
+        ("leak", "wet", "words"),
+    ):
+        value = page.locator(f'[data-sensor="porch/{name}"] .value')
+        expect(value).to_have_text(str(shown))
+        expect(value).to_contain_class(size)
+    page.clock.run_for(3_000)
+    assert asked == []
