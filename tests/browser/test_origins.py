@@ -104,12 +104,12 @@ def test_an_origin_that_was_named_reads_and_acts_with_a_key(
     assert led(node) == "on"
 
 
-@pytest.mark.parametrize(("name", "has_cookie"), [("localhost", False), ("127.0.0.1", True)])
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_another_origin_can_do_nothing_even_where_its_reader_is_signed_in(
-    node: Running, garden: int, watch: Watch, page: Page, name: str, *, has_cookie: bool
+    node: Running, garden: int, watch: Watch, page: Page, name: str
 ) -> None:
-    """The cookie does not come along from another site; from the same site, another port, it does, and does not help."""
-    watch.expected += ["request to another host: http://localhost", "CORS policy", "ERR_FAILED", "status of 4(01|15)"]
+    """Neither from another site nor from another port of the same: to that one, older browsers send the cookie along."""
+    watch.expected += ["request to another host: http://localhost", "CORS policy", "ERR_FAILED", "status of 4(01|03|15)"]
     sign_in(node, page)
     assert ask(page, node, "/api/led", **ORDER, headers=JSON)[1] == 200
     node.post("/api/led", {"action": "off"})
@@ -118,9 +118,8 @@ def test_another_origin_can_do_nothing_even_where_its_reader_is_signed_in(
     for options in ({}, {"credentials": "include"}):
         assert ask(page, node, "/api/status", **options)[0] == "failed"
     assert ask(page, node, "/api/led", **ORDER, headers=JSON, credentials="include")[0] == "failed"
-    for unasked, status in ((BARE, 401), (FORM, 415)):
+    for unasked in (BARE, FORM):
         with page.expect_response("**/api/led") as answered:
             page.evaluate(unasked, f"http://127.0.0.1:{node.port}/api/led")
-        assert answered.value.status == status
-        assert ("cookie" in answered.value.request.all_headers()) == has_cookie
+        assert answered.value.status in (401, 403, 415)
     assert led(node) == "off"
