@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser.crowded import Crowded
 from tests.browser.watch import Watch
 from tests.running import Running
 
@@ -43,6 +44,13 @@ def browser() -> Iterator[Browser]:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A node without a configuration, for tests that only add to it."""
     with Running(Path(tmp_path_factory.mktemp("plain")) / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowded]:
+    """A node whose page is only looked at: it has everything on it."""
+    with Crowded(Path(tmp_path_factory.mktemp("crowded"))) as running:
         yield running
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.signing import sign_in
 from tests.browser.watch import Watch
 from tests.running import KEY, Running
 
@@ -67,7 +68,6 @@ def inside(node: Running, browser: Browser) -> Iterator[Page]:
     open_page(node, page)
     expect(page.get_by_role("button", name="Switch on")).to_have_count(0)
     sign_in(page)
-    expect(page.get_by_text("Signed in as")).to_be_visible()
     yield page
     watch.context.close()
     assert watch.complaints == []
@@ -76,13 +76,6 @@ def inside(node: Running, browser: Browser) -> Iterator[Page]:
 def open_page(node: Running, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{node.port}/")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-
-
-def sign_in(page: Page) -> None:
-    """By keyboard alone: the dialog has the focus in its one field."""
-    page.get_by_role("button", name="Sign in", exact=True).press("Enter")
-    page.keyboard.type(KEY)
-    page.keyboard.press("Enter")
 
 
 def output(page: Page, name: str) -> Locator:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
+from tests.browser.signing import sign_in
 from tests.browser.watch import Watch
 from tests.running import KEY, Running
 
@@ -71,14 +72,6 @@ def led(node: Running) -> Any:
     return node.get("/api/actuators/led").json["state"]
 
 
-def sign_in(node: Running, page: Page) -> None:
-    page.goto(f"http://127.0.0.1:{node.port}/")
-    page.get_by_role("button", name="Sign in", exact=True).press("Enter")
-    page.keyboard.type(KEY)
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("Signed in as")).to_be_visible()
-
-
 ORDER = {"method": "POST", "body": '{"action": "on"}'}
 JSON = {"Content-Type": "application/json"}
 FORM = """address => {
@@ -110,7 +103,8 @@ def test_another_origin_can_do_nothing_even_where_its_reader_is_signed_in(
 ) -> None:
     """Neither from another site nor from another port of the same: to that one, older browsers send the cookie along."""
     watch.expected += ["request to another host: http://localhost", "CORS policy", "ERR_FAILED", "status of 4(01|03|15)"]
-    sign_in(node, page)
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    sign_in(page)
     assert ask(page, node, "/api/led", **ORDER, headers=JSON)[1] == 200
     node.post("/api/led", {"action": "off"})
 

@@ -90,7 +90,7 @@ def test_an_address_says_what_is_shown_and_what_happened_then(
     page.keyboard.press("End")
     expect(plot.get_by_role("status").first).to_contain_text("Inside 1")
     with page.expect_download() as saved:
-        plot.get_by_role("button", name="Save what is shown as CSV").click()
+        plot.get_by_role("button", name="Save as CSV what is shown").click()
     saved.value.save_as(tmp_path / "plot.csv")
     head, *rows = csv.reader((tmp_path / "plot.csv").read_text().splitlines())
     assert head[:5] == ["timestamp", "porch/inside", "porch/inside min", "porch/inside max", "porch/outside"]
