@@ -1,4 +1,4 @@
-"""What the tests take from npm: by a lock file of their own, once, into the virtual environment; no script of it runs."""
+"""What the tests take from npm: by lock files of their own, once, into the virtual environment; no script runs."""
 
 from __future__ import annotations
 

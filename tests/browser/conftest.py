@@ -32,7 +32,9 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         missing = "Chromium is not installed: apt install chromium"
-        assert "OUTSTATION_TESTS_COMPLETE" not in os.environ, missing  # .ci/run: what is not tried there is tried nowhere
+        assert "OUTSTATION_TESTS_COMPLETE" not in os.environ, (
+            missing
+        )  # .ci/run: what is not tried there is tried nowhere
         pytest.skip(missing)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=QUIET)

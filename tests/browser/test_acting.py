@@ -63,7 +63,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def inside(node: Running, browser: Browser) -> Iterator[Page]:
     """One page for all that a person who is signed in does, one thing after the other."""
     watch = Watch(browser)
-    watch.expected += ["status of 409 .*/actuators/pump", "status of 422 .*/(actuators/pump|settings/vent_at)"]  # refused
+    watch.expected += [
+        "status of 409 .*/actuators/pump",
+        "status of 422 .*/(actuators/pump|settings/vent_at)",
+    ]  # refused
     page = watch.page
     open_page(node, page)
     expect(page.get_by_role("button", name="Switch on")).to_have_count(0)

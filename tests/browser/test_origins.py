@@ -15,7 +15,6 @@ from tests.browser.signing import sign_in
 from tests.browser.watch import Watch
 from tests.running import KEY, Running
 
-
 CONFIG = """
 [web]
 cors_origins = ["{origin}"]
@@ -82,7 +81,7 @@ FORM = """address => {
 }"""
 BARE = """address => fetch(address, {
   method: "POST", mode: "no-cors", credentials: "include", body: new Blob(['{"action": "on"}'])}).catch(() => 0)"""
-"""What a page may send anywhere without asking first (WHATWG Fetch, "CORS-safelisted"): a form, and a body of no type."""
+"""What a page may send anywhere unasked (WHATWG Fetch, "CORS-safelisted"): a form, and a body of no type."""
 
 
 def test_an_origin_that_was_named_reads_and_acts_with_a_key(
@@ -101,8 +100,13 @@ def test_an_origin_that_was_named_reads_and_acts_with_a_key(
 def test_another_origin_can_do_nothing_even_where_its_reader_is_signed_in(
     node: Running, garden: int, watch: Watch, page: Page, name: str
 ) -> None:
-    """Neither from another site nor from another port of the same: to that one, older browsers send the cookie along."""
-    watch.expected += ["request to another host: http://localhost", "CORS policy", "ERR_FAILED", "status of 4(01|03|15)"]
+    """Neither from another site nor from another port of the same, to which older browsers send the cookie along."""
+    watch.expected += [
+        "request to another host: http://localhost",
+        "CORS policy",
+        "ERR_FAILED",
+        "status of 4(01|03|15)",
+    ]
     page.goto(f"http://127.0.0.1:{node.port}/")
     sign_in(page)
     assert ask(page, node, "/api/led", **ORDER, headers=JSON)[1] == 200

@@ -8,7 +8,10 @@ from tests.browser.watch import Watch
 from tests.running import Running
 
 BREACHES = {
-    "script of its own": ("document.head.append(Object.assign(document.createElement('script'), {text: '1'}))", "inline"),
+    "script of its own": (
+        "document.head.append(Object.assign(document.createElement('script'), {text: '1'}))",
+        "inline",
+    ),
     "style of its own": ("document.body.setAttribute('style', 'color: red')", "style-src"),
     "picture from elsewhere": ("new Image().src = 'http://elsewhere.example/x.png'", "img-src"),
     "words on the console": ("console.warn('not good')", "not good"),

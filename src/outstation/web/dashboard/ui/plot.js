@@ -14,6 +14,7 @@ import { inUnits } from "./units.js";
 
 const [SHORTEST, LONGEST] = [10_000, 5 * 365 * 86_400_000]; // ms of time shown
 const MOST_SENSORS = 6; // colours that can be told apart
+const MOMENT = 50; // ms that may pass from reckoning an end to looking whether it is now
 const WAIT = 180; // ms after a movement before the node is asked
 const [SOONEST, LATEST] = [30_000, 600_000]; // ms between two looks at what goes on
 const [TIMES, HEAD, SWITCH, LOWEST] = [44, 22, 66, 130]; // px of height: the lowest panel of numbers is still read
@@ -73,7 +74,7 @@ class Plot {
     this.parts = build(this.dialog, {
       span: (millis) => this.go({ ...this.asked, last: millis }),
       move: (share) => this.move(share),
-      zoom: (factor) => this.zoom(factor, this.asked.last === null ? 0.5 : 1),
+      zoom: (factor) => this.zoom(factor),
       now: () => this.go({ ...this.asked, last: this.span }),
       add: (name) => this.go({ ...this.asked, names: [...this.asked.names, name] }),
       table: () => this.#save(),
@@ -118,7 +119,8 @@ class Plot {
     this.#show(start + by, end + by);
   }
 
-  zoom(factor, share) {
+  // share: the place that stands still, from 0 to 1; else now, or the middle where now is not shown.
+  zoom(factor, share = this.isLive ? 1 : 0.5) {
     const [start, end] = this.range;
     const span = clamp((end - start) * factor, SHORTEST, LONGEST);
     const at = start + share * (end - start);
@@ -127,7 +129,7 @@ class Plot {
 
   // What would reach beyond now goes on with it.
   #show(start, end) {
-    const now = serverNow();
+    const now = serverNow() - MOMENT;
     this.asked = end >= now ? { ...this.asked, last: end - start } : { ...this.asked, last: null, start, end };
     describe(this.parts, this);
     this.#draw();
