@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from outstation.web import dashboard
+from outstation.web.picture import drawing
 
 Colour = tuple[float, float, float]
 Matrix = tuple[Colour, Colour, Colour]
@@ -57,6 +58,11 @@ def test_whoever_looks_tells_any_two_apart(style: str, eyes: str, names: list[st
     seen = {name: lab(through(EYES[eyes], named(style, name))) for name in names}
     apart = {pair: difference(seen[pair[0]], seen[pair[1]]) for pair in itertools.combinations(names, 2)}
     assert {pair: apart[pair] for pair in apart if apart[pair] < TOLD_APART} == {}
+
+
+def test_a_plot_and_its_picture_have_the_same_colours() -> None:
+    for style, colours in ((_LIGHT, drawing.LIGHT), (_DARK, drawing.DARK)):
+        assert tuple(re.findall(r"--series-\d: (#\w+);", style)) == colours
 
 
 def named(style: str, name: str) -> Colour:
