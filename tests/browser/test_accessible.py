@@ -60,7 +60,7 @@ def test_the_page_of_a_stranger_and_what_asks_for_a_key(crowded: Crowded, watch:
     watch.expected += ["status of 401 .*/api/session"]
     page.goto(f"http://127.0.0.1:{crowded.port}/")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    assert looked_at(page, "html") == []
+    assert findings(page, "html") == []
     ask_to_sign_in(page)
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")

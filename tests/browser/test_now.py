@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -51,19 +50,18 @@ def test_without_the_node_it_says_so_and_values_grow_old(plain: Running, watch: 
     expect(card).not_to_contain_text("old since")
 
 
-def test_a_node_that_was_away_is_live_again_by_itself(tmp_path: Path, watch: Watch, page: Page) -> None:
+def test_a_node_that_was_away_is_live_again_by_itself(plain: Running, watch: Watch, page: Page) -> None:
     watch.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET"]
-    with Running(tmp_path / "data") as node:
-        page.goto(f"http://127.0.0.1:{node.port}/")
-        expect(page.get_by_role("status")).to_have_text("Live")
-        page.evaluate("window.stays = true")
-        node.stop()
-        expect(page.get_by_role("status")).to_have_text(re.compile(r"^Not live since \d\d:\d\d:\d\d; trying again$"))
-        node.start()
-        expect(page.get_by_role("status")).to_have_text("Live", timeout=20_000)
-        say(node, "porch/temperature", 18)
-        expect(page.locator('[data-sensor="porch/temperature"] .value')).to_have_text("18")
-        assert page.evaluate("window.stays")
+    page.goto(f"http://127.0.0.1:{plain.port}/")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    page.evaluate("window.stays = true")
+    plain.stop()
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"^Not live since \d\d:\d\d:\d\d; trying again$"))
+    plain.start()
+    expect(page.get_by_role("status")).to_have_text("Live", timeout=20_000)
+    say(plain, "porch/temperature", 18)
+    expect(page.locator('[data-sensor="porch/temperature"] .value')).to_have_text("18")
+    assert page.evaluate("window.stays")
 
 
 def test_units_and_groups_are_chosen_without_leaving_the_page_and_units_are_remembered(
