@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from tests.browser.signing import sign_in
+from tests.browser.watch import Watch
 from tests.running import KEY, Running
 
 CONFIG = """
@@ -61,25 +63,23 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def inside(node: Running, browser: Browser) -> Iterator[Page]:
     """One page for all that a person who is signed in does, one thing after the other."""
-    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    watch = Watch(browser)
+    watch.expected += [
+        "status of 409 .*/actuators/pump",
+        "status of 422 .*/(actuators/pump|settings/vent_at)",
+    ]  # refused
+    page = watch.page
     open_page(node, page)
     expect(page.get_by_role("button", name="Switch on")).to_have_count(0)
     sign_in(page)
-    expect(page.get_by_text("Signed in as")).to_be_visible()
     yield page
-    page.close()
+    watch.context.close()
+    assert watch.complaints == []
 
 
 def open_page(node: Running, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{node.port}/")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-
-
-def sign_in(page: Page) -> None:
-    """By keyboard alone: the dialog has the focus in its one field."""
-    page.get_by_role("button", name="Sign in", exact=True).press("Enter")
-    page.keyboard.type(KEY)
-    page.keyboard.press("Enter")
 
 
 def output(page: Page, name: str) -> Locator:
@@ -158,7 +158,8 @@ def test_a_setting_changes_within_its_bounds(node: Running, inside: Page) -> Non
     expect(row.locator("summary")).to_contain_text("30 °C")
 
 
-def test_a_session_that_was_ended_elsewhere_says_so(node: Running, page: Page) -> None:
+def test_a_session_that_was_ended_elsewhere_says_so(node: Running, watch: Watch, page: Page) -> None:
+    watch.expected += ["status of 401 .*/api/(session|actuators/vent)"]
     key = str(node.post("/api/keys", {"name": "phone", "scopes": ["control"]}).json["key"])
     open_page(node, page)
     page.get_by_role("button", name="Sign in to switch it: Vent").click()
@@ -206,7 +207,8 @@ def setting(node: Running) -> Any:
     return node.get("/api/settings").json["settings"][0]["value"]
 
 
-def test_where_nobody_looks_without_a_key_the_page_asks_for_one(tmp_path: Path, page: Page) -> None:
+def test_where_nobody_looks_without_a_key_the_page_asks_for_one(tmp_path: Path, watch: Watch, page: Page) -> None:
+    watch.expected += ["status of 401", "ERR_INTERNET_DISCONNECTED"]
     with Running(tmp_path / "data", '[web]\nreads = "key"\n') as node:
         page.goto(f"http://127.0.0.1:{node.port}/?units=f")
         dialog = page.get_by_role("dialog")

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import re
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.alone import run_module
+from tests.browser.watch import Watch
 from tests.running import Running
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(Path(tmp_path_factory.mktemp("node")) / "data") as running:
-        yield running
 
 
 def say(node: Running, sensor: str, value: object) -> None:
     assert node.post("/api/readings", {"sensor": sensor, "value": value}).status == 200
 
 
-def test_a_reading_is_shown_as_it_comes_and_a_new_sensor_appears(node: Running, page: Page) -> None:
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    say(node, "porch/temperature", 21)
-    page.goto(f"http://127.0.0.1:{node.port}/")
+def test_a_reading_is_shown_as_it_comes_and_a_new_sensor_appears(plain: Running, page: Page) -> None:
+    say(plain, "porch/temperature", 21)
+    page.goto(f"http://127.0.0.1:{plain.port}/")
     expect(page.get_by_role("status")).to_have_text("Live")
     value = page.locator('[data-sensor="porch/temperature"] .value')
     for number, shown in ((-3.25, "\u22123.2"), (22, "22"), (1013.25, "1013.2")):
-        say(node, "porch/temperature", number)
+        say(plain, "porch/temperature", number)
         expect(value).to_have_text(shown)
-    say(node, "porch/leak", False)
+    say(plain, "porch/leak", False)
     expect(page.locator('[data-sensor="porch/leak"] .value')).to_have_text("dry")
-    say(node, "porch/leak", True)
+    say(plain, "porch/leak", True)
     expect(page.locator('[data-sensor="porch/leak"] .value')).to_have_text("wet")
-    say(node, "porch/note", "<img src=x onerror=alert(1)>")
+    say(plain, "porch/note", "<img src=x onerror=alert(1)>")
     expect(page.locator('[data-sensor="porch/note"] .value')).to_have_text("<img src=x onerror=alert(1)>")
-    assert said == []
 
 
-def test_without_the_node_it_says_so_and_values_grow_old(node: Running, page: Page) -> None:
-    say(node, "porch/temperature", 20)
+def test_without_the_node_it_says_so_and_values_grow_old(plain: Running, watch: Watch, page: Page) -> None:
+    watch.expected += ["ERR_INTERNET_DISCONNECTED"]
+    say(plain, "porch/temperature", 20)
     page.clock.install()
-    page.goto(f"http://127.0.0.1:{node.port}/")
+    page.goto(f"http://127.0.0.1:{plain.port}/")
     expect(page.get_by_role("status")).to_have_text("Live")
     page.context.set_offline(True)
     expect(page.get_by_role("status")).to_contain_text("Not live since")
@@ -54,18 +45,21 @@ def test_without_the_node_it_says_so_and_values_grow_old(node: Running, page: Pa
     expect(card).to_contain_text("old since")
     page.context.set_offline(False)
     expect(page.get_by_role("status")).to_have_text("Live")
-    say(node, "porch/temperature", 19)
+    say(plain, "porch/temperature", 19)
     expect(card.locator(".value")).to_have_text("19")
     expect(card).not_to_contain_text("old since")
 
 
-def test_what_was_measured_before_the_computer_slept_is_old_when_it_wakes(node: Running, page: Page) -> None:
+def test_what_was_measured_before_the_computer_slept_is_old_when_it_wakes(
+    plain: Running, watch: Watch, page: Page
+) -> None:
     """performance.now() stands still then, and Date.now() does not."""
+    watch.expected.append("ERR_INTERNET_DISCONNECTED")
     page.add_init_script(
         "const now = Date.now; let slept = 0; Date.now = () => now() + slept; window.sleep = (ms) => { slept += ms; };"
     )
-    say(node, "porch/temperature", 20)
-    page.goto(f"http://127.0.0.1:{node.port}/")
+    say(plain, "porch/temperature", 20)
+    page.goto(f"http://127.0.0.1:{plain.port}/")
     live, card = page.get_by_role("status"), page.locator('[data-sensor="porch/temperature"]')
     expect(live).to_have_text("Live")
     page.context.set_offline(True)
@@ -81,11 +75,25 @@ def test_what_was_measured_before_the_computer_slept_is_old_when_it_wakes(node: 
     expect(live).to_have_text("Live")
 
 
+def test_a_node_that_was_away_is_live_again_by_itself(plain: Running, watch: Watch, page: Page) -> None:
+    watch.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET"]
+    page.goto(f"http://127.0.0.1:{plain.port}/")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    page.evaluate("window.stays = true")
+    plain.stop()
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"^Not live since \d\d:\d\d:\d\d; trying again$"))
+    plain.start()
+    expect(page.get_by_role("status")).to_have_text("Live", timeout=20_000)
+    say(plain, "porch/temperature", 18)
+    expect(page.locator('[data-sensor="porch/temperature"] .value')).to_have_text("18")
+    assert page.evaluate("window.stays")
+
+
 def test_units_and_groups_are_chosen_without_leaving_the_page_and_units_are_remembered(
-    node: Running, page: Page
+    plain: Running, page: Page
 ) -> None:
-    say(node, "shed/temperature", 5)
-    page.goto(f"http://127.0.0.1:{node.port}/")
+    say(plain, "shed/temperature", 5)
+    page.goto(f"http://127.0.0.1:{plain.port}/")
     page.evaluate("window.stays = true")
     page.get_by_role("link", name="°F", exact=True).click()
     cpu = page.locator("[data-sensor=cpu_temp] .unit")
@@ -95,7 +103,7 @@ def test_units_and_groups_are_chosen_without_leaving_the_page_and_units_are_reme
     page.go_back()
     expect(cpu).to_have_text(" °F")
     assert page.evaluate("window.stays")
-    page.goto(f"http://127.0.0.1:{node.port}/")
+    page.goto(f"http://127.0.0.1:{plain.port}/")
     expect(cpu).to_have_text(" °F")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import re
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.alone import run_module
+from tests.browser.watch import Watch
 from tests.running import Running
 
 CONFIG = """
@@ -41,16 +43,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.fixture
-def said(page: Page) -> Iterator[list[str]]:
-    """What the browser complains of: a breach of the policy, a file that is not there."""
-    found: list[str] = []
-    page.on("console", lambda message: found.append(message.text))
-    yield found
-    assert found == []
-
-
-def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Page, said: list[str]) -> None:
+def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"http://127.0.0.1:{node.port}/")
@@ -61,19 +54,19 @@ def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Pa
     expect(area).to_be_visible()
     assert _address(page) == {"plot": "porch/inside", "last": "24h"}
 
+    asked.clear()
     node.post("/api/readings", {"sensor": "porch/inside", "value": 31})
     legend = page.locator("#plot .legend")
     expect(legend).to_contain_text("20 to 31")
+    assert not any("/api/readings" in url for url in asked)  # it came by the stream
     area.hover(position={"x": 5, "y": 40})
     expect(legend).to_contain_text("nothing heard")
 
-    box = area.bounding_box()
-    assert box
     page.mouse.wheel(0, -400)
     page.wait_for_url(re.compile("start="))
     zoomed = _address(page)
     page.mouse.down()
-    page.mouse.move(box["x"] + 205, box["y"] + 40)
+    area.hover(position={"x": 205, "y": 40})
     page.mouse.up()
     page.wait_for_url(lambda url: zoomed["start"] not in url)
     assert _address(page)["start"] < zoomed["start"]
@@ -85,9 +78,7 @@ def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Pa
     page.wait_for_url(lambda url: "#" not in url)
 
 
-def test_an_address_says_what_is_shown_and_what_happened_then(
-    node: Running, page: Page, said: list[str], tmp_path: Path
-) -> None:
+def test_an_address_says_what_is_shown_and_what_happened_then(node: Running, page: Page, tmp_path: Path) -> None:
     node.post("/api/readings", {"sensor": "porch/inside", "value": 1})
     page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside,porch/outside&last=6h")
     plot = page.locator("#plot")
@@ -99,7 +90,7 @@ def test_an_address_says_what_is_shown_and_what_happened_then(
     page.keyboard.press("End")
     expect(plot.get_by_role("status").first).to_contain_text("Inside 1")
     with page.expect_download() as saved:
-        plot.get_by_role("button", name="Save what is shown as CSV").click()
+        plot.get_by_role("button", name="Save as CSV what is shown").click()
     saved.value.save_as(tmp_path / "plot.csv")
     head, *rows = csv.reader((tmp_path / "plot.csv").read_text().splitlines())
     assert head[:5] == ["timestamp", "porch/inside", "porch/inside min", "porch/inside max", "porch/outside"]
@@ -181,6 +172,77 @@ def test_nothing_is_drawn_where_nothing_was_heard(browser: Browser) -> None:
     assert times == ["5", "15", "25", "35"]
     assert low == ["66.2", "undefined", "71.6", "null"]
     assert mean == ["68", "undefined", "71.6", "null"]
+
+
+def test_two_fingers_on_a_phone_zoom_and_one_moves(node: Running, browser: Browser) -> None:
+    watch = Watch(browser, width=360, height=780, is_phone=True)
+    page = watch.page
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    page.get_by_role("link", name="Inside").tap()
+    expect(page.locator("#plot .u-over")).to_be_visible()
+    fingers = Fingers(page)
+
+    fingers.move([(150, 0), (210, 0)], [(90, 0), (270, 0)])
+    page.wait_for_url(re.compile("start="))
+    zoomed = _address(page)
+    assert _span(zoomed) < 12 * HOUR * 1_000
+
+    fingers.move([(150, 0)], [(250, 0)])
+    page.wait_for_url(lambda url: zoomed["start"] not in url)
+    moved = _address(page)
+    assert moved["start"] < zoomed["start"]
+    assert _span(moved) == _span(zoomed)
+    watch.context.close()
+    assert watch.complaints == []
+
+
+def test_by_keyboard_alone_a_plot_is_opened_zoomed_and_closed(node: Running, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{node.port}/")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    link = page.get_by_role("link", name="Inside")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if link.evaluate("link => link === document.activeElement"):
+            break
+    expect(link).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("application")).to_be_focused()
+    expect(page.locator("#plot .u-over")).to_be_visible()
+    page.keyboard.press("+")
+    page.wait_for_url(re.compile("last=(?!24h)"))
+    page.keyboard.press("End")
+    expect(page.locator("#plot").get_by_role("status").first).to_contain_text("Inside")
+    page.keyboard.press("Escape")
+    expect(page.locator("#plot")).to_be_hidden()
+    expect(link).to_be_focused()
+
+
+class Fingers:
+    """Touches of the plot (Chrome DevTools Protocol, Input.dispatchTouchEvent), in px from its left and middle."""
+
+    def __init__(self, page: Page) -> None:
+        area = page.locator("#plot .u-over").first.bounding_box()
+        assert area
+        self._top = area["y"] + area["height"] / 2
+        self._session = page.context.new_cdp_session(page)
+
+    def move(self, start: list[tuple[float, float]], end: list[tuple[float, float]], steps: int = 6) -> None:
+        """Put fingers down, move each to its end, and lift them."""
+        self._touch("touchStart", start)
+        for step in range(1, steps + 1):
+            share = step / steps
+            pairs = zip(start, end, strict=True)
+            self._touch("touchMove", [(a + share * (c - a), b + share * (d - b)) for (a, b), (c, d) in pairs])
+        self._touch("touchEnd", [])
+
+    def _touch(self, kind: str, fingers: list[tuple[float, float]]) -> None:
+        points = [{"x": x, "y": self._top + y, "id": number} for number, (x, y) in enumerate(fingers)]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def _span(address: dict[str, Any]) -> float:
+    start, end = (datetime.datetime.fromisoformat(address[key]) for key in ("start", "end"))
+    return (end - start).total_seconds() * 1_000
 
 
 def _address(page: Page) -> dict[str, Any]:

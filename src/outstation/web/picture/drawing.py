@@ -26,8 +26,8 @@ LOWEST_PANEL = 40
 """Pixels: a panel that is lower shows nothing."""
 
 # Okabe and Ito, "Color Universal Design" (2008), darker in the light and lighter in the dark for a contrast of 3:1.
-LIGHT = ("#0072b2", "#c44e00", "#007d5a", "#a8437f", "#6b6b00", "#5a5a5a")
-DARK = ("#56b4e9", "#ff9d5c", "#2fc79b", "#e79ac4", "#f0e442", "#bdbdbd")
+LIGHT = ("#004992", "#831500", "#007c5a", "#aa4b8a", "#8a6a00", "#3c3c3c")
+DARK = ("#74c7ff", "#dc8033", "#1da378", "#d28cb6", "#e8d051", "#d3dfe4")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
 
 _STYLE = (

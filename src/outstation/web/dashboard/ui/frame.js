@@ -31,7 +31,7 @@ export function build(dialog, does) {
   const said = element("p", { className: "said", role: "status" });
   const marks = element("ul", { className: "told", ariaLabel: "Alerts and rules in this time" });
   const readings = element("a", { href: "/api/export", download: "" }, "All readings (CSV)");
-  const foot = element("p", { className: "take" }, button("Save as CSV", "Save what is shown as CSV", does.table), readings);
+  const foot = element("p", { className: "take" }, button("Save as CSV", "Save as CSV what is shown", does.table), readings);
   dialog.replaceChildren(
     element("div", { className: "head" }, title, button("\u00d7", "Close the plot", does.close, "close")),
     element("div", { className: "tools" }, spans, at, moves), element("div", { className: "shown" }, legend_, add),

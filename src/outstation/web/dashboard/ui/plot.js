@@ -13,6 +13,7 @@ import { knownSensors } from "./named.js";
 import { serverNow, units } from "./now.js";
 import { inUnits } from "./units.js";
 
+const MOMENT = 50; // ms that may pass from reckoning an end to looking whether it is now
 const WAIT = 180; // ms after a movement before the node is asked
 const [SOONEST, LATEST] = [30_000, 600_000]; // ms between two looks at what goes on
 const RETRY = 10_000; // ms from a failure to the next question
@@ -116,7 +117,7 @@ class Plot {
     this.#show(start + by, end + by);
   }
 
-  // Around the middle, if nobody points anywhere; what goes on by itself keeps its end.
+  // share: the place that stands still, from 0 to 1; else now, or the middle where now is not shown.
   zoom(factor, share = this.isLive ? 1 : 0.5) {
     const [start, end] = this.range;
     const span = clamp((end - start) * factor, SHORTEST, LONGEST);
@@ -126,7 +127,7 @@ class Plot {
 
   // What would reach beyond now goes on with it.
   #show(start, end) {
-    const now = serverNow();
+    const now = serverNow() - MOMENT;
     this.asked = end >= now ? { ...this.asked, last: end - start } : { ...this.asked, last: null, start, end };
     this.#timers.show ??= setTimeout(() => {
       this.#timers.show = null;
