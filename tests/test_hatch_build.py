@@ -53,8 +53,9 @@ def test_another_version_is_fetched_again(clone: Path) -> None:
     assert not hatch_build.is_current(clone)
 
 
-def test_the_lock_file_fixes_every_byte_and_names_no_host() -> None:
-    text = (ROOT / "package-lock.json").read_text()
+@pytest.mark.parametrize("folder", [".", "tests/browser", "tests/clients"])
+def test_the_lock_file_fixes_every_byte_and_names_no_host(folder: str) -> None:
+    text = (ROOT / folder / "package-lock.json").read_text()
     assert "://" not in text
     assert '"resolved"' not in text
     packages = json.loads(text)["packages"]
