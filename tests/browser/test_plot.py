@@ -149,6 +149,13 @@ def test_an_alert_leads_to_the_plot_of_what_it_is_about(node: Running, page: Pag
     assert _address(page) == {"plot": "porch/inside", "last": "6h"}
 
 
+def test_an_alert_of_another_node_is_marked_where_its_sensors_are(browser: Browser) -> None:
+    alert = {"node": "shed", "subject": "frost", "values": {"air": 1}}
+    call = "alert => ['air', 'shed/air'].map(name => module.isAbout(alert, [name], [{ rule: 'frost' }]))"
+    assert run_module(browser, "marks.js", call, alert) == [False, True]
+    assert run_module(browser, "marks.js", call, alert | {"node": None}) == [True, True]
+
+
 def _pinch(page: Page, area: Locator) -> None:
     box = area.bounding_box()
     assert box

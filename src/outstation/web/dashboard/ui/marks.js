@@ -24,8 +24,11 @@ export async function fetchMarks(names, start, end, signal) {
   };
 }
 
-function isAbout({ subject, values }, names, spells) {
-  return names.includes(subject) || names.some((name) => name in values) || spells.some(({ rule }) => rule === subject);
+// Tells whether an alert has to do with what is drawn. What another node reports is called by that node's name here.
+export function isAbout({ node, subject, values }, names, spells) {
+  const here = (name) => (node ? `${node}/${name}` : name);
+  if ([subject, ...Object.keys(values)].some((name) => names.includes(here(name)))) return true;
+  return !node && spells.some(({ rule }) => rule === subject);
 }
 
 // Shows in words what is marked, the newest first. show(start, end): puts a spell into the middle.
