@@ -104,7 +104,7 @@ def test_an_address_says_what_is_shown_and_what_happened_then(node: Running, pag
 
 
 def test_a_phone_shows_several_units_that_two_fingers_zoom_and_a_double_tap_brings_back(
-    node: Running, page: Page, said: list[str]
+    node: Running, page: Page
 ) -> None:
     node.post("/api/readings", {"sensor": "porch/leak", "value": False})
     page.set_viewport_size({"width": 360, "height": 740})
@@ -126,7 +126,8 @@ def test_a_phone_shows_several_units_that_two_fingers_zoom_and_a_double_tap_brin
     page.wait_for_url(lambda url: "last=24h" in url)
 
 
-def test_a_plot_that_cannot_be_right_says_so_in_words(node: Running, page: Page) -> None:
+def test_a_plot_that_cannot_be_right_says_so_in_words(node: Running, watch: Watch, page: Page) -> None:
+    watch.expected += ["ERR_INTERNET_DISCONNECTED", "404"]
     page.goto(f"http://127.0.0.1:{node.port}/#plot=porch/inside,porch/nobody&last=24h")
     words = page.locator("#plot .said")
     expect(words).to_have_text("The node has no sensor \u201cporch/nobody\u201d.")
@@ -141,7 +142,7 @@ def test_a_plot_that_cannot_be_right_says_so_in_words(node: Running, page: Page)
     expect(words).to_contain_text("Nothing was heard in this time")
 
 
-def test_an_alert_leads_to_the_plot_of_what_it_is_about(node: Running, page: Page, said: list[str]) -> None:
+def test_an_alert_leads_to_the_plot_of_what_it_is_about(node: Running, page: Page) -> None:
     node.post("/api/readings", {"sensor": "porch/inside", "value": 1})
     page.goto(f"http://127.0.0.1:{node.port}/")
     page.locator("#alerts").get_by_role("link", name="plot").click()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.watch import Watch
 from tests.running import Running
 
 CONFIG = """
@@ -57,7 +58,8 @@ def test_without_scripts_two_numbers_fill_a_phone_and_move(node: Running, phone:
     expect(phone.locator(".value").first).to_have_text("86.0 °F", timeout=10_000)
 
 
-def test_where_the_node_is_away_it_says_since_when_and_comes_back(node: Running, page: Page) -> None:
+def test_where_the_node_is_away_it_says_since_when_and_comes_back(node: Running, watch: Watch, page: Page) -> None:
+    watch.expected.append("ERR_CONNECTION_REFUSED")
     page.goto(f"http://127.0.0.1:{node.port}/wall?sensor=air")
     expect(page.locator(".value")).to_have_text("21.5 °C")
     clock = page.locator(".clock").inner_text()
