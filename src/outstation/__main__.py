@@ -16,6 +16,7 @@ from outstation.cli import (
     machine,
     nodes,
     outputs,
+    proxy,
     questions,
     reading,
     reporting,
@@ -49,6 +50,7 @@ COMMANDS = (
     outputs,
     drill,
     services,
+    proxy,
 )
 """Importing a file of commands adds them to `root`."""
 

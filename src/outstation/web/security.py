@@ -67,6 +67,8 @@ class Gate:
     def admit(self, request: Request) -> Admission | Response:
         """Return the admission, or the refusal to send."""
         headers = dict(request.headers)
+        if self._peers.has_proxies:
+            request.peer = self._peers.behind(request.peer, headers)
         match = self.table.find(request.path)
         route = match.rows.get("GET" if request.method == "HEAD" else request.method) if match else None
         if match is None or route is None:
@@ -148,7 +150,7 @@ class Gate:
             return self._visitor(request, route, headers)
         key = None if _key_stands_twice(request, headers) else self._keys.check(text)
         if key is None:
-            return self._wrong_key(self._peers.origin(request.peer.address, headers), text, route.scope)
+            return self._wrong_key(request.peer.address, text, route.scope)
         return _allowed(key, route.scope, key.scopes)
 
     def _visitor(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
@@ -156,9 +158,7 @@ class Gate:
         key = self._session(route, headers)
         if key is not None and (request.method in _LOOKING or _is_own_page(headers)):
             return _allowed(key, route.scope or "any", key.scopes | {"read"})
-        if route.scope == "read" and (
-            route.path in self._public or self._peers.may_read(request.peer.address, headers)
-        ):
+        if route.scope == "read" and (route.path in self._public or self._peers.may_read(request.peer, headers)):
             return READER
         if key is not None:
             return problem(403, "A page of another site asked for this; a session is for this node's own page.")
