@@ -91,7 +91,7 @@ class NodeTable(Table):
 class WebTable(Table):
     """[web]: host "": all interfaces, v4 and v6. reads: without a key. public: paths that everybody may read.
 
-    dialect_listen: for boards alone.
+    dialect_listen: for boards alone. access_lines: requests a second up to which each has a line in the log.
     """
 
     host: ListenHost = ""
@@ -102,6 +102,7 @@ class WebTable(Table):
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     accept_new_sensors: bool = True
+    access_lines: Annotated[int, Field(ge=0, le=1_000)] = 10
     dialect_listen: Listen | None = None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from outstation.core.node import Node
 from outstation.engine.site import Site
 from outstation.routes import BATCH, SMALL, Route, Table
+from outstation.web.access import Access
 from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
 from outstation.web.api.backup import Backups
@@ -32,8 +33,6 @@ from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
 from outstation.web.security import Gate
 
-_REFUSED = 400
-
 
 class Application:
     """What the server serves. An ASGI application for what the gate hands to the framework.
@@ -46,24 +45,25 @@ class Application:
         self.stream = Stream(site.feed)
         dialects = list(dialects)
         self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
-        self.gate = _gate(site, self.table)
-        self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host))
+        self.access = Access(self.table, site.config.web.access_lines)
+        self.gate = _gate(site, self.table, self.access)
+        self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host), self.access)
         self._framework: Callable[..., Any] | None = None
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer what no handler of our own does."""
-        if scope["path"] == "/api/stream":
-            await self.stream(scope, receive, send)
-            return
-        framework = self._framework or await self._load()
         request = scope["outstation"]
 
         async def tell(message: dict[str, Any]) -> None:
-            if message.get("status", 0) >= _REFUSED:
-                self.gate.refusals.note(request, message["status"])
+            if "status" in message:
+                self.access.note(request, message["status"])
             await send(message)
 
+        if scope["path"] == "/api/stream":
+            await self.stream(scope, receive, tell)
+            return
+        framework = self._framework or await self._load()
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # The server keeps the body back, whoever made it.
         await framework(scope, receive, tell)
@@ -83,7 +83,7 @@ class Application:
         return api
 
 
-def _gate(site: Site, table: Table) -> Gate:
+def _gate(site: Site, table: Table, access: Access) -> Gate:
     web = site.config.web
     peers = Peers(web.reads, web.trusted_proxies)
     hosts, name = Hosts(web.hosts), cookie_name(site)
@@ -92,6 +92,7 @@ def _gate(site: Site, table: Table) -> Gate:
         site.keys,
         hosts,
         peers,
+        access,
         origins=web.cors_origins,
         public=web.public,
         sessions=site.sessions,

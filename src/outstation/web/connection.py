@@ -43,7 +43,6 @@ _PORTION = 16 * 1024
 _PIPELINED = 16
 """Requests that one connection may send ahead of their answers before it is read no further."""
 
-_REFUSED = 400
 _AT_ONCE = frozenset({413, 501})
 """Refusals of a body that is too large, or coded as nobody here understands: it is not waited for."""
 
@@ -334,10 +333,10 @@ class Protocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if answer.status >= _REFUSED:
-            self.gate.refusals.note(pending, answer.status)
         admitted = pending.admitted
-        shared = self.gate.cors(pending, admitted.route if type(admitted) is Admission else None)
+        route = admitted.route if type(admitted) is Admission else None
+        self.gate.access.note(pending, answer.status, route)
+        shared = self.gate.cors(pending, route)
         transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD", more=shared))
         if not pending.keep_alive:
             self._hang_up()

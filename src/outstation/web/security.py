@@ -13,9 +13,9 @@ from outstation.http import JSON, NOBODY, Principal, Request, Response, problem
 from outstation.routes import SCOPES, Route, Scope, Table
 from outstation.store.keys import Key, Keys
 from outstation.store.sessions import Sessions
+from outstation.web.access import Access
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
-from outstation.web.refusals import Refusals
 
 CONTROL_SOCKET = Principal("control socket", frozenset(SCOPES))
 READER = Principal("anonymous", frozenset({"read"}))
@@ -49,6 +49,7 @@ class Gate:
         keys: Keys,
         hosts: Hosts,
         peers: Peers,
+        access: Access,
         *,
         origins: tuple[str, ...] = (),
         public: tuple[str, ...] = (),
@@ -57,7 +58,7 @@ class Gate:
     ) -> None:
         self.known_paths = {path.encode(): path for path in table.fixed}
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
-        self.refusals = Refusals(table)
+        self.access = access
         self._sessions, self._cookie = sessions, cookie.encode()
         self._public = frozenset(public)
         self._origins = frozenset(origin.encode() for origin in origins)

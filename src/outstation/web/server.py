@@ -84,6 +84,7 @@ class Server(uvicorn.Server):
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1)
+            self.config.app.access.look()  # type: ignore[union-attr]
             for connection in list(self.server_state.connections):
                 try:
                     connection.sweep()  # type: ignore[union-attr]
