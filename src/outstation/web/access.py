@@ -38,7 +38,7 @@ class Access:
         self.answered: Counter[Kind] = Counter()
         self._table, self._lines = table, lines
         self._told: OrderedDict[tuple[str, Kind], int] = OrderedDict()
-        self._unwritten: Counter[Kind] = Counter()
+        self._accounted: Counter[Kind] = Counter()  # those of `answered` that have a line, or were in one with counts
         self._this_second = self._looks = 0
         self._busy = lines == 0
 
@@ -50,13 +50,12 @@ class Access:
         self.answered[kind] += 1
         self._this_second += 1
         if status >= _REFUSED:
-            written = self._is_news(request, kind)
-        else:
-            written = not self._busy or (route is not None and route.changes)
-        if written:
-            _write(request, kind)
-        else:
-            self._unwritten[kind] += 1
+            if not self._is_news(request, kind):
+                return
+        elif self._busy and not (route and route.changes):
+            return
+        self._accounted[kind] += 1
+        _write(request, kind)
         if self._this_second >= self._lines:
             self._busy = True
 
@@ -70,12 +69,15 @@ class Access:
             self._write_counts()
 
     def _write_counts(self) -> None:
-        unwritten, self._unwritten = self._unwritten, Counter()
+        unwritten = self.answered - self._accounted
+        self._accounted = self.answered.copy()
         if not unwritten:
             return
-        shown = [f"{_asked(kind)} {kind[2]}: {count}" for kind, count in unwritten.most_common(_SHOWN)]
-        rest = unwritten.total() - sum(count for _, count in unwritten.most_common(_SHOWN))
-        log.info("in a minute, without a line each: %s", ", ".join([*shown, *([f"others: {rest}"] if rest else [])]))
+        shown = unwritten.most_common(_SHOWN)
+        words = [f"{_asked(kind)} {kind[2]}: {count}" for kind, count in shown]
+        if rest := unwritten.total() - sum(count for _, count in shown):
+            words.append(f"others: {rest}")
+        log.info("in a minute, without a line each: %s", ", ".join(words))
 
     def _route(self, request: Request) -> Route | None:
         """Return the row of a path, whatever the method: what was refused may have none."""
