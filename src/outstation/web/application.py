@@ -16,6 +16,7 @@ from outstation.web.api.alerts import Alerts
 from outstation.web.api.backup import Backups
 from outstation.web.api.devices import DevicesApi
 from outstation.web.api.incoming import Incoming
+from outstation.web.api.metrics import Metrics
 from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
@@ -44,7 +45,8 @@ class Application:
         self._site = site
         self.stream = Stream(site.feed)
         dialects = list(dialects)
-        self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
+        metrics = Metrics(site, lambda: self.access.answered)
+        self.table = Table([*_own_routes(site, metrics), *_framework_routes(), *dialects])
         self.access = Access(self.table, site.config.web.access_lines)
         self.gate = _gate(site, self.table, self.access)
         self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host), self.access)
@@ -100,7 +102,7 @@ def _gate(site: Site, table: Table, access: Access) -> Gate:
     )
 
 
-def _own_routes(site: Site) -> list[Route]:
+def _own_routes(site: Site, metrics: Metrics) -> list[Route]:
     status, actuators, files, docs = Status(site), Actuators(site), Files(), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
     uplinks, session = Uplinks(site), SessionApi(site)
@@ -118,6 +120,7 @@ def _own_routes(site: Site) -> list[Route]:
         Route("GET", "/docs/{file}", "read", docs.file),
         Route("GET", "/api/status", "read", status.get),
         Route("GET", "/api/health", "read", status.health),
+        Route("GET", "/metrics", "read", metrics.get),
         Route("POST", "/api/readings", "write", Incoming(site).post, body=BATCH, json=True),
         Route("POST", "/api/actuators/{name}", "control", actuators.post, body=SMALL, json=True),
         *short,
