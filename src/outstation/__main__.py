@@ -10,6 +10,7 @@ from outstation.cli import (
     backup,
     demo,
     devices,
+    doctor,
     drill,
     exchange,
     keys,
@@ -51,6 +52,7 @@ COMMANDS = (
     drill,
     services,
     proxy,
+    doctor,
 )
 """Importing a file of commands adds them to `root`."""
 

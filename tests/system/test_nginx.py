@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from outstation.ops import doctor_node
 from outstation.ops.nginx import DIALECTS
 from outstation.routes import BATCH
 from tests.running import KEY, Running
@@ -194,6 +196,15 @@ def test_a_node_that_is_away_is_told_as_that(tmp_path: Path) -> None:
 def test_a_name_that_is_none_is_refused() -> None:
     with pytest.raises(AssertionError, match="expected a name"):
         printed("--domain", "x; include /etc/passwd")
+
+
+def test_the_doctor_comes_the_way_that_people_come(node: Running, nginx: Nginx) -> None:
+    trusted = ssl.create_default_context(cafile=str(nginx.folder / "certificate.pem"))
+    trusted.check_hostname = False  # nobody's DNS leads here
+    found = doctor_node.through("127.0.0.1", nginx.https, trusted)
+    assert (found.state, found.text) == ("mend", "Its certificate ends in 1 days."), "it was made for two"
+    assert doctor_node.through("127.0.0.1", nginx.https).state == "mend", "nobody vouches for it"
+    assert doctor_node.through("127.0.0.1", node.port).state == "mend", "no TLS"
 
 
 @pytest.mark.long
