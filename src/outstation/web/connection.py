@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
         if self.is_control:
             self.peer = Peer("", is_control_socket=True)
         elif isinstance(address, tuple):
-            self.peer = Peer(plain(address[0]))
+            self.peer = Peer(plain(address[0]), is_secure=transport.get_extra_info("sslcontext") is not None)
             self._find_room()
         else:
             self._leave()  # gone before it was greeted; what it sent is nobody's word
@@ -198,7 +198,7 @@ class Protocol(HttpToolsProtocol):
         self.deaf, last.keep_alive = True, False
         if self.framework is not None and last is self.answering:
             self.framework.keep_alive = False
-        return True
+        return not self.peer.is_secure  # a connection by TLS has no half that could stay open
 
     def shutdown(self) -> None:
         """Close when what was asked is answered: called by uvicorn when the server stops."""
