@@ -34,6 +34,13 @@ from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
 from outstation.web.security import Gate
 
+_OF_THE_PAGE = (
+    *("/api/stream", "/api/status", "/api/health", "/api/session", "/api/readings", "/api/export", "/api/plot.svg"),
+    *("/api/sensors", "/api/sensors/{name}", "/api/sensors/{device}/{name}", "/api/actuators", "/api/actuators/{name}"),
+    *("/api/rules", "/api/rules/spells", "/api/rules/{name}/explain", "/api/settings", "/api/alerts"),
+)
+"""What the page asks for and links to: a public page that stood still would be none."""
+
 
 class Application:
     """What the server serves. An ASGI application for what the gate hands to the framework.
@@ -96,7 +103,7 @@ def _gate(site: Site, table: Table, access: Access) -> Gate:
         peers,
         access,
         origins=web.cors_origins,
-        public=web.public,
+        public=(*web.public, *(_OF_THE_PAGE if "/" in web.public else ())),
         sessions=site.sessions,
         cookie=name,
     )
