@@ -212,27 +212,20 @@ def test_whom_a_node_believes_is_looked_at(tmp_path: Path, lines: str, state: st
     assert ask(tmp_path, "--config", str(config))["proxy headers"]["state"] == state
 
 
-def test_a_file_of_a_node_that_was_killed_is_read_and_left_as_it_is(tmp_path: Path) -> None:
-    with Running(tmp_path / "data", CONFIG) as node:
-        node.post("/api/readings", {"sensor": "porch/temperature", "value": 1})
-        node.kill()
-    before = tree(tmp_path)
-    findings = ask(tmp_path, "--config", str(node.config_file))
-    assert "is sound" in findings.get("data file", findings)["text"]
-    assert findings["keys"]["state"] == "mend"
-    assert tree(tmp_path) == before
-
-
 def test_damage_is_found_and_mended_by_nobody(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with Store(tmp_path / "data", boot=boot()):
         path = tmp_path / "data" / "outstation.db"
-    assert "is sound" in ask(tmp_path)["data file"]["text"]
+    findings = ask(tmp_path)
+    assert "is sound" in findings["data file"]["text"]
+    assert findings["keys"]["state"] == "mend"
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         file.write(os.urandom(8_192))
     before = tree(tmp_path)
-    assert "is damaged" in ask(tmp_path)["data file"]["text"]
+    findings = ask(tmp_path)
+    assert "is damaged" in findings["data file"]["text"]
+    assert "keys" not in findings, "nobody knows"
     assert tree(tmp_path) == before
 
 
@@ -243,3 +236,15 @@ def test_it_prints_a_line_each(tmp_path: Path) -> None:
     assert sys.prefix in lines[0]
     assert {line[:6] for line in lines} <= {"ok    ", "note  ", "MEND  "}
     assert KEY not in done.output
+
+
+def test_a_file_of_a_node_that_was_killed_is_read_and_left_as_it_is(hub: Running) -> None:
+    hub.post("/api/readings", {"sensor": "porch/temperature", "value": 1})
+    hub.kill()
+    folder = hub.data.parent
+    before = tree(folder)
+    assert (hub.data / "outstation.db-wal").stat().st_size
+    findings = ask(folder, "--config", str(hub.config_file))
+    assert findings["node"]["text"].startswith("No node runs")
+    assert "is sound" in findings["data file"]["text"]
+    assert tree(folder) == before
