@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from outstation import clock
+from outstation import cli, clock
 from outstation.__main__ import root
 from outstation.cli.offline import boot
 from outstation.ops import doctor
@@ -129,6 +129,15 @@ def ask(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     assert done.exit_code == (0 if document["well"] else 1)
     assert document["well"] == all(one["state"] != "mend" for one in findings.values())
     return findings
+
+
+def test_secrets_of_the_service_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "environment", '# of the unit\nHUB_KEY="a.b"\nOTHER = 1\n')
+    monkeypatch.setenv("OTHER", "mine")
+    monkeypatch.setenv("HUB_KEY", "")
+    monkeypatch.delenv("HUB_KEY")
+    cli.doctor._take_environment(file)
+    assert (os.environ["HUB_KEY"], os.environ["OTHER"]) == ("a.b", "mine")
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:

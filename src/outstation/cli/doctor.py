@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,10 @@ from outstation.cli.root import config_option, data_option, json_option, print_j
 
 if TYPE_CHECKING:
     from outstation.ops.doctor import Finding
+
+
+_OF_THE_SERVICE = Path("/etc/outstation/environment")
+"""Where the unit of the service has secrets from (ops/service.py)."""
 
 
 @root.command()
@@ -47,8 +52,11 @@ def _findings(config: Path | None, data: Path) -> Iterator[Finding]:
     from outstation.ops import doctor, doctor_node
     from outstation.ops.hardware import Roots
 
+    _take_environment(_OF_THE_SERVICE)
+    path = None
     try:
-        loaded, said = doctor_node.config_of(find(config))
+        path = find(config)
+        loaded, said = doctor_node.config_of(path)
     except OutstationError as error:
         loaded, said = None, doctor.Finding("config", error.message, "mend", error.cure)
     drivers = [table.driver for table in (*loaded.sensors, *loaded.actuators)] if loaded else []
@@ -62,7 +70,19 @@ def _findings(config: Path | None, data: Path) -> Iterator[Finding]:
     except OutstationError as error:
         ask = None
         yield doctor.Finding("node", error.message, "mend", error.cure)
-    yield from doctor_node.node(data, loaded, ask)
+    yield from doctor_node.node(data, loaded, path.parent if path else Path(), ask)
+
+
+def _take_environment(file: Path) -> None:
+    """Know the secrets that the service knows, if this user may: a config that names them is right."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        name, found, value = line.strip().partition("=")
+        if found and not name.startswith(("#", ";")):  # systemd.exec(5), EnvironmentFile
+            os.environ.setdefault(name.strip(), value.strip().strip("\"'"))
 
 
 def _asking(data: Path) -> Any:

@@ -36,15 +36,18 @@ Ask = Callable[[str], Any]
 """Returns what the running node answers to a GET. Raises OutstationError."""
 
 
-def node(data: Path, config: Config | None, ask: Ask | None) -> Iterator[Finding]:
-    """Look at what a node needs. config: None: it cannot be read. ask: None: no node runs on the data."""
+def node(data: Path, config: Config | None, base: Path, ask: Ask | None) -> Iterator[Finding]:
+    """Look at what a node needs.
+
+    config: None: it cannot be read. base: the folder of its file. ask: None: no node runs on the data.
+    """
     yield from _file(data, ask)
     if config is None:
         return
     yield _port(config, ask)
     told = _told(ask)
     for uplink in config.uplinks:
-        yield _uplink(uplink, told.get(uplink.name, {}))
+        yield _uplink(uplink, base, told.get(uplink.name, {}))
     yield from _proxy(config)
 
 
@@ -133,11 +136,11 @@ def _told(ask: Ask | None) -> dict[str, Any]:
     return told
 
 
-def _uplink(table: UplinkTable, told: dict[str, Any]) -> Finding:
+def _uplink(table: UplinkTable, base: Path, told: dict[str, Any]) -> Finding:
     """Ask the other side; of a hub also whether it knows the key."""
     topic = f"uplink {table.name}"
     kind: type[plugins.Uplink] = plugins.load("uplinks", table.kind)
-    options = kind.Options.model_validate(table.options)
+    options = kind.Options.model_validate(table.options, context={"base": base})
     url, key = str(getattr(options, "url", "")), str(getattr(options, "key", ""))
     where = _place(url)
     if not urlsplit(url).hostname:
@@ -156,7 +159,7 @@ def _uplink(table: UplinkTable, told: dict[str, Any]) -> Finding:
         cure = f"Make a new one there: outstation nodes renew NAME, and put it into [[uplinks]] {table.name}."
         return Finding(topic, f"{where} does not know the key.", "mend", cure)
     cure = "Look at the address: is that an Outstation?"
-    return Finding(topic, f"{where} answers, but with {status}.", "mend", cure)
+    return Finding(topic, f"{where} answers, but not as a hub does.", "mend", cure)
 
 
 def _last(told: dict[str, Any]) -> str:
@@ -176,11 +179,12 @@ def _reason(error: Exception) -> str:
 
 
 def _status(url: str, path: str, headers: dict[str, str]) -> int:
-    """Return what a GET is answered with. Raises OSError, HTTPException."""
+    """Return what a GET is answered with; 0 for a page of somebody's portal. Raises OSError, HTTPException."""
     connection = _connection(url)
     try:
         connection.request("GET", path, headers=headers)
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status if "json" in (answer.headers["content-type"] or "") or "X-API-Key" not in headers else 0
     finally:
         connection.close()
 

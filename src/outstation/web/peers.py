@@ -5,6 +5,7 @@ The law of this file: what a header says of who asks counts from a trusted proxy
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Collection
@@ -48,6 +49,7 @@ class Peers:
         self._reads = reads
         self._proxies = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies)
         self.has_proxies = bool(self._proxies)
+        self._is_proxy = functools.lru_cache(_REMEMBERED)(self._is_among_proxies)
         self._near: dict[str, bool] = {}
         self._looked = -_REFRESH
 
@@ -69,9 +71,9 @@ class Peers:
     def _origin(self, headers: dict[bytes, bytes]) -> str:
         hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", b"").decode("ascii", "replace").split(",")]
         last = next((hop for hop in reversed(hops) if not self._is_proxy(hop)), hops[0])
-        return _UNKNOWN if _parsed(last) is None else plain(last)
+        return _named(last)
 
-    def _is_proxy(self, address: str) -> bool:
+    def _is_among_proxies(self, address: str) -> bool:
         found = _parsed(address)
         return found is not None and any(found in network for network in self._proxies)
 
@@ -94,6 +96,11 @@ def plain(address: str) -> str:
         return address
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return str(mapped or found)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _named(hop: str) -> str:
+    return _UNKNOWN if _parsed(hop) is None else plain(hop)
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
