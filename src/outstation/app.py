@@ -168,7 +168,8 @@ async def _main(
 
 async def _live(parts: Parts, sockets: Sockets, stopping: asyncio.Event, data: Path, remark: str) -> None:
     """Serve until told to stop. Outputs are safe before the streams are closed."""
-    site, node = site_of(parts, remark, others_urls(sockets.port)), parts.runner.node
+    scheme = "https" if parts.config.web.tls_cert else "http"
+    site, node = site_of(parts, remark, others_urls(sockets.port, scheme)), parts.runner.node
     watch = Watch(site)
     chores = [
         *_chores(parts),
@@ -177,7 +178,8 @@ async def _live(parts: Parts, sockets: Sockets, stopping: asyncio.Event, data: P
     ]
     async with _served(site, watch, sockets) as serving, _background(keep_house(chores)):
         key = await first_key(site.keys, always=bool(remark))
-        greet(urls(sockets.port), key, next(iter(node.actuators), None), data, _notes(site, remark, sockets.boards))
+        here = urls(sockets.port, scheme)
+        greet(here, key, next(iter(node.actuators), None), data, _notes(site, remark, sockets.boards))
         gc.set_threshold(*_GARBAGE)
         gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
@@ -290,9 +292,11 @@ def _web(site: Site, watch: Watch) -> tuple[Application, Server]:
     from outstation.protocols.outstation import routes as hub  # noqa: PLC0415
     from outstation.web.application import Application  # noqa: PLC0415
     from outstation.web.server import Server  # noqa: PLC0415
+    from outstation.web.tls import Certificate, tls_files  # noqa: PLC0415
 
     application = Application(site, [*hub.routes(site, watch), *dialects.routes(site)])
-    return application, Server(application, drain=_DRAIN)
+    certificate = Certificate(files) if (files := tls_files(site.config)) else None
+    return application, Server(application, drain=_DRAIN, certificate=certificate)
 
 
 def _notes(site: Site, remark: str, boards: socket.socket | None) -> list[str]:

@@ -43,7 +43,6 @@ _PORTION = 16 * 1024
 _PIPELINED = 16
 """Requests that one connection may send ahead of their answers before it is read no further."""
 
-_REFUSED = 400
 _AT_ONCE = frozenset({413, 501})
 """Refusals of a body that is too large, or coded as nobody here understands: it is not waited for."""
 
@@ -88,7 +87,7 @@ class Protocol(HttpToolsProtocol):
         if self.is_control:
             self.peer = Peer("", is_control_socket=True)
         elif isinstance(address, tuple):
-            self.peer = Peer(plain(address[0]))
+            self.peer = Peer(plain(address[0]), is_secure=transport.get_extra_info("sslcontext") is not None)
             self._find_room()
         else:
             self._leave()  # gone before it was greeted; what it sent is nobody's word
@@ -199,7 +198,7 @@ class Protocol(HttpToolsProtocol):
         self.deaf, last.keep_alive = True, False
         if self.framework is not None and last is self.answering:
             self.framework.keep_alive = False
-        return True
+        return not self.peer.is_secure  # a connection by TLS has no half that could stay open
 
     def shutdown(self) -> None:
         """Close when what was asked is answered: called by uvicorn when the server stops."""
@@ -334,10 +333,10 @@ class Protocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if answer.status >= _REFUSED:
-            self.gate.refusals.note(pending, answer.status)
         admitted = pending.admitted
-        shared = self.gate.around(pending, admitted.route if type(admitted) is Admission else None, answer.headers)
+        route = admitted.route if type(admitted) is Admission else None
+        self.gate.access.note(pending, answer.status, route)
+        shared = self.gate.around(pending, route, answer.headers)
         transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD", more=shared))
         if not pending.keep_alive:
             self._hang_up()

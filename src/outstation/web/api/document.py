@@ -28,6 +28,7 @@ from outstation.web.api.settings import NewValue
 _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("GET", "/api/status"): ("status", "The node now", None),
     ("GET", "/api/health"): ("status", "healthy, degraded (both 200) or unhealthy (503)", None),
+    ("GET", "/metrics"): ("status", "The node for Prometheus: its text format 0.0.4", None),
     ("POST", "/api/readings"): ("readings", "Send readings; answered when they are on disk", Post | list[Post]),
     ("POST", "/api/actuators/{name}"): ("actuators", "Move an output", Order),
     ("GET", "/api/rules"): ("rules", "All rules, and how each is", None),
@@ -124,7 +125,13 @@ def _plain(route: Route) -> tuple[str, str, Any] | None:
 
 def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     is_dialect = route.summary and not route.takes
-    media = "text/event-stream" if route.stream else "text/plain" if is_dialect else "application/json"
+    media = (
+        "text/event-stream"
+        if route.stream
+        else "text/plain"
+        if is_dialect or route.path == "/metrics"
+        else "application/json"
+    )
     operation: dict[str, Any] = {
         "tags": [tag],
         "summary": summary,
