@@ -62,12 +62,14 @@ class Protocol(HttpToolsProtocol):
     """One connection.
 
     reading: the request whose body is still to come. answering: the one whose answer is due; waiting: those after it.
-    is_control: it came in by the control socket. most_connections: past these, idle ones have to go.
+    is_control: it came in by the control socket. most_connections: past these, idle ones have to go. most_refused:
+    above them, who are told so. was_full_at: when none was idle, of this kind.
     deaf: the last request was read, what follows is thrown away; cut: that one was not read to its end.
     """
 
     is_control = False
-    most_connections = crowd.MAX_CONNECTIONS
+    most_connections, most_refused = crowd.MAX_CONNECTIONS, crowd.REFUSED_AT_ONCE
+    was_full_at = -1_000
 
     def __init__(self, config: Config, *server: Any, **named: Any) -> None:
         super().__init__(config, *server, **named)
@@ -95,7 +97,7 @@ class Protocol(HttpToolsProtocol):
 
     def _find_room(self) -> None:
         """Let the longest idle connection go when there are too many; where none is idle, refuse this one."""
-        verdict = crowd.verdict(self, self.connections, self.most_connections)
+        verdict = crowd.verdict(self, self.connections)
         if verdict is crowd.Verdict.CUT:
             self._leave()
         elif verdict is crowd.Verdict.REFUSED:
