@@ -172,10 +172,17 @@ def _overload(node: Server, options: argparse.Namespace) -> bool:
 
 
 def _print_overload(seen: Overload, turned: Turns, options: argparse.Namespace) -> bool:
-    print(f"\nEach commit {options.delay:g} s longer; {seen.asked_a_second:,.0f} requests a second, three times the peak")
+    print(
+        f"\nEach commit {options.delay:g} s longer; {seen.asked_a_second:,.0f} requests a second, three times the peak"
+    )
     rows = [
         _row("peak", f"{seen.peak:,.0f} a second", "-", True),
-        _row("goodput", f"{seen.goodput / seen.peak:.0%} of the peak", f"{GOODPUT:.0%}", seen.goodput >= GOODPUT * seen.peak),
+        _row(
+            "goodput",
+            f"{seen.goodput / seen.peak:.0%} of the peak",
+            f"{GOODPUT:.0%}",
+            seen.goodput >= GOODPUT * seen.peak,
+        ),
         _row("told to come again", f"{seen.told:,}", "the rest", not seen.others),
         _row("anything else", str(dict(seen.others) or 0), 0, not seen.others),
         _row("answer, p99", f"{seen.p99:.2f} s", "-", True),

@@ -48,7 +48,13 @@ def overload(node: Server, make: Make, delay: float, seconds: float) -> Overload
     told = sum(one.status in _LATER and one.is_told for one in asked)
     others = statuses([one for one in asked if one.status != 200 and not (one.status in _LATER and one.is_told)])
     return Overload(
-        peak, len(asked) / seconds, len(good) / took, told, others, percentile([one.wait for one in good], 0.99), well_after
+        peak,
+        len(asked) / seconds,
+        len(good) / took,
+        told,
+        others,
+        percentile([one.wait for one in good], 0.99),
+        well_after,
     )
 
 

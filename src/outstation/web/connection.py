@@ -21,12 +21,13 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from outstation.http import Later, Peer, Request, Response, from_error, problem
+from outstation.http import Later, Peer, Response, from_error, problem
 from outstation.routes import Route
 from outstation.web import crowd
 from outstation.web.asgi import asgi_scope
 from outstation.web.peers import plain
-from outstation.web.security import Admission, Gate, too_large
+from outstation.web.pending import Pending
+from outstation.web.security import Admission, Gate, no_room, too_large
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +47,6 @@ _PIPELINED = 16
 _REFUSED = 400
 _AT_ONCE = frozenset({413, 501})
 """Refusals of a body that is too large, or coded as nobody here understands: it is not waited for."""
-
-
-class Pending(Request):
-    """One request on its way: read, then answered in its turn."""
-
-    __slots__ = ("admitted", "keep_alive", "received")
-
-    admitted: Admission | Response
-    keep_alive: bool
-    received: bytearray
 
 
 class Protocol(HttpToolsProtocol):
@@ -114,6 +105,8 @@ class Protocol(HttpToolsProtocol):
         return not (busy or self.transport.is_closing())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for pending in filter(None, (self.reading, self.answering, *self.waiting)):
+            pending.leave()
         self.waiting.clear()
         self.reading = None
         super().connection_lost(exc)
@@ -157,9 +150,8 @@ class Protocol(HttpToolsProtocol):
         if isinstance(pending, Response):
             self._refuse(pending)
             return
-        pending.admitted = admitted = self.gate.admit(pending)
-        pending.keep_alive = self._keeps_alive()
-        pending.received = bytearray()
+        admitted = self.gate.admit(pending)
+        pending.admit(admitted, keep_alive=self._keeps_alive())
         self.reading = pending
         if self.expect_100_continue or (type(admitted) is Response and admitted.status in _AT_ONCE):
             self._answer_early(admitted)
@@ -177,6 +169,8 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(admitted)
         elif len(received) > admitted.route.body:
             self._refuse(too_large(admitted.route))
+        elif not pending.holds(len(body)):
+            self._refuse(no_room(admitted.route))
 
     def on_message_complete(self) -> None:
         pending, self.reading = self.reading, None
@@ -279,6 +273,8 @@ class Protocol(HttpToolsProtocol):
         self.waiting.append(pending)
         if len(self.waiting) >= _PIPELINED:
             self.flow.pause_reading()
+            if not self.cut and not pending.queues():
+                self._leave()
 
     def _go_on(self) -> None:
         """Answer those whose turn it is now, and read on when none is left."""
@@ -346,6 +342,8 @@ class Protocol(HttpToolsProtocol):
 
     def _done(self) -> None:
         self.server_state.total_requests += 1
+        if self.answering is not None and self.answering.held:
+            self.answering.leave()
         self.answering = self.framework = None
         self.patience = PATIENCE if self._is_half_read() else IDLE
 
@@ -380,8 +378,8 @@ class Protocol(HttpToolsProtocol):
         """Refuse in the middle of a request: in its turn, and as the last answer of this connection."""
         if self.deaf:
             return
-        pending, self.reading = self.reading or Pending("", "", b"", [], self.peer), None
-        pending.admitted, pending.keep_alive = answer, False
+        pending, self.reading = self.reading or Pending.of_nobody(self.peer), None
+        pending.refuse(answer)
         self.deaf = self.cut = True
         self._take(pending)
 
