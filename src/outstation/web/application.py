@@ -85,7 +85,7 @@ class Application:
 
 def _gate(site: Site, table: Table) -> Gate:
     web = site.config.web
-    peers = Peers(web.reads, web.trusted_proxies)
+    peers = Peers(web.reads, web.trusted_proxies, is_said="reads" in web.model_fields_set)
     hosts, name = Hosts(web.hosts), cookie_name(site)
     return Gate(
         table,

@@ -198,7 +198,8 @@ def _body(route: Route, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     (schema,), found = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
     schemas.update(found)
     example = _EXAMPLES.get(route.path, _EXAMPLES["order"])
-    return {"required": route.path not in _MAY_BE_EMPTY, "content": {"application/json": {"schema": schema, "example": example}}}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"required": route.path not in _MAY_BE_EMPTY, "content": content}
 
 
 def _secure(document: dict[str, Any], table: Table) -> None:
