@@ -117,6 +117,7 @@ _DIALECT_ANSWERS = {
     "404": "No such channel",
     "405": "Not from a browser of another site",
     "413": "Too large",
+    "414": "A URL that is too long",
     "415": "Not coded so",
     "422": "Not allowed",
     "429": "Later",
@@ -222,7 +223,8 @@ def _secure(document: dict[str, Any], table: Table) -> None:
                 "503": "Not now",
                 "507": "Disk full",
             }
-        refusals |= {"404": "No such name", "421": "Not this node's host name", "422": "Not allowed"}
+        refusals |= {"404": "No such name", "414": "A URL that is too long"}
+        refusals |= {"421": "Not this node's host name", "422": "Not allowed", "431": "Headers that are too long"}
         operation["responses"].pop("422", None)  # FastAPI's, see above
         for status, description in refusals.items():
             operation["responses"].setdefault(status, _refusal(description))
