@@ -41,7 +41,7 @@ class Overload(msgspec.Struct, frozen=True):
 def overload(node: Server, make: Make, delay: float, seconds: float) -> Overload:
     """Find the peak on the slow disk; then ask for three times that."""
     with slow(node.pid, delay):
-        peak = uvloop.run(_peak(node.port, make, delay, seconds))
+        peak = uvloop.run(_peak(node.port, make, seconds))
         asked, took = uvloop.run(_too_much(node.port, make, peak * _TIMES, seconds))
     well_after = uvloop.run(_well_after(node.port, make))
     good = [one for one in asked if one.status == 200]
@@ -72,7 +72,7 @@ def slow(pid: int, delay: float) -> Iterator[None]:
             strace.send_signal(signal.SIGINT)  # it lets go, and the node runs on
 
 
-async def _peak(port: int, make: Make, delay: float, seconds: float) -> float:
+async def _peak(port: int, make: Make, seconds: float) -> float:
     """Return the answers a second of as many connections as fit, each of which asks again when it is answered."""
     client = Client(port)
     began = time.perf_counter()

@@ -5,6 +5,7 @@ The rule needs nobody: it looks at its own output, so it turns every two seconds
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import socket
 import time
@@ -73,4 +74,4 @@ def _look(port: int, pipe: Connection) -> None:
                 break
             *events, rest = (rest + data).split(b"\n\n")
             times += [time.perf_counter() for event in events if b"event: output" in event]
-    pipe.send([later - earlier - HOLD for earlier, later in zip(times, times[1:], strict=False)])
+    pipe.send([later - earlier - HOLD for earlier, later in itertools.pairwise(times)])
