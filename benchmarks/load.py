@@ -6,8 +6,9 @@
 
 First: each board sends a reading a second, whether or not the last was answered, and a dashboard has ten watchers, one
 of whom reads nothing. Then: each fdatasync is made to take longer (strace), so that this machine can ask for three
-times as much as the node can bring to disk. All the time a rule turns an output with a hold of two seconds, and a process of
-its own looks when it does. Exits with 1 where a target is missed; on a machine where others work, waits are theirs too.
+times as much as the node can bring to disk. All the time a rule turns an output with a hold of two seconds, and a
+process of its own looks when it does. Exits with 1 where a target is missed; on a machine where others work, waits are
+theirs too.
 """
 
 from __future__ import annotations

@@ -100,8 +100,9 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing was asked here that is not answered, and nothing is half said."""
-        busy = self.is_control or self.answering or self.waiting or self._is_half_read()
+        """Whether nothing was asked here that is not answered, nothing is half said, and there was time to speak."""
+        has_just_come = PATIENCE - 1 <= self.patience <= PATIENCE
+        busy = self.is_control or self.answering or self.waiting or self._is_half_read() or has_just_come
         return not (busy or self.transport.is_closing())
 
     def connection_lost(self, exc: Exception | None) -> None:
