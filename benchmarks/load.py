@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,14 +30,14 @@ import msgspec
 import servers
 import uvloop
 from overload import Overload, overload
-from pacing import Client, percentile, statuses
+from pacing import CUT, LATE, Client, percentile, statuses
 from servers import KEY, Server
 from turning import CONFIG, Turns, turns
 from weighing import cpu_time, pss
 
 BOARDS, WATCHERS = 200, 10
 
-P99, LATE, GROWTH, GOODPUT = 0.010, 0.050, 1.0, 0.8
+P99, RULE_P99, GROWTH, GOODPUT = 0.010, 0.050, 1.0, 0.8
 """Seconds for an answer, and for a rule after its time; MB an hour; of the peak, under three times the load."""
 
 _SETTLED = 0.25
@@ -185,7 +186,7 @@ def _print_overload(seen: Overload, turned: Turns, options: argparse.Namespace) 
             seen.goodput >= GOODPUT * seen.peak,
         ),
         _row("told to come again", f"{seen.told:,}", "the rest", not seen.others),
-        _row("anything else", str(dict(seen.others) or 0), 0, not seen.others),
+        _row("anything else", _words(seen.others), 0, not seen.others),
         _row("answer, p99", f"{seen.p99:.2f} s", "-", True),
         _rules(percentile(turned.late, 0.99), turned),
         _row("well again", f"{seen.well_after:.1f} s", 5, seen.well_after <= 5),
@@ -193,9 +194,14 @@ def _print_overload(seen: Overload, turned: Turns, options: argparse.Namespace) 
     return all(rows)
 
 
+def _words(others: Counter[int]) -> str:
+    names = {CUT: "hung up on", LATE: "not answered"}
+    return ", ".join(f"{count:,} {names.get(status, status)}" for status, count in others.items()) or "0"
+
+
 def _rules(late: float, turned: Turns) -> bool:
     many = f"{late * 1e3:.1f} ms after its time (p99 of {len(turned.late)})"
-    return _row("a rule turned", many, f"{LATE * 1e3:g} ms", bool(turned.late) and late <= LATE)
+    return _row("a rule turned", many, f"{RULE_P99 * 1e3:g} ms", bool(turned.late) and late <= RULE_P99)
 
 
 def _row(title: str, found: str, target: object, is_met: bool) -> bool:

@@ -6,7 +6,6 @@ The law of this file: a wait counts from the moment a request was due, so that a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,8 +15,8 @@ import msgspec
 PATIENCE = 10.0
 """Seconds that an answer is waited for."""
 
-CUT = 0
-"""The status of a request that no answer came for."""
+CUT, LATE = 0, 1
+"""The statuses of a request that was hung up on, and of one that was not answered in time."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -95,15 +94,21 @@ class Client:
 
     async def ask(self, request: bytes, due: float) -> Asked:
         """Ask once; note what came of it. One that was cut on a connection used before is asked again on a new one."""
-        line, head = None, b""
-        with contextlib.suppress(OSError, TimeoutError):
+        line, head, unanswered = None, b"", CUT
+        try:
             async with asyncio.timeout(PATIENCE):
                 line = self._idle_line()
                 head = await line.ask(request) if line else b""
                 if not head:
                     line = await self._new_line()
                     head = await line.ask(request)
-        asked = Asked(_status(head), time.perf_counter() - due, b"retry-after:" in head.lower())
+        except TimeoutError:
+            unanswered = LATE
+        except OSError:
+            unanswered = CUT
+        asked = Asked(
+            int(head[9:12]) if head else unanswered, time.perf_counter() - due, b"retry-after:" in head.lower()
+        )
         self.asked.append(asked)
         if line and head and b"connection: close" not in head.lower() and line.is_open:
             self._idle.append(line)
@@ -141,10 +146,6 @@ def percentile(waits: list[float], share: float) -> float:
 def _dues(began: float, rate: float, seconds: float) -> Iterator[float]:
     for number in range(int(rate * seconds)):
         yield began + number / rate
-
-
-def _status(head: bytes) -> int:
-    return int(head[9:12]) if head else CUT
 
 
 def _length(head: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,9 @@ def test_no_row_is_without_one() -> None:
 )
 def test_each_number_is_the_programs(words: str) -> None:
     assert words in PAGE
+
+
+def test_the_http_protocol_is_the_one_that_was_tried() -> None:
+    """web/connection.py replaces parts of uvicorn's that are nobody's promise."""
+    assert "uvicorn<0.55,>=0.54" in (requires("outstation") or [])
+    assert version("uvicorn").startswith("0.54.")
