@@ -41,6 +41,7 @@ from outstation.store import renaming
 from outstation.store.database import Store
 from outstation.supervised import Supervision
 from outstation.web.listen import open_boards, open_control, open_port, others_urls, urls
+from outstation.web.peers import public_address
 
 if TYPE_CHECKING:
     from outstation.web.application import Application
@@ -303,4 +304,6 @@ def _notes(site: Site, remark: str, boards: socket.socket | None) -> list[str]:
     simulated = ", ".join(sorted(site.simulated()))
     notes = [remark] if remark else []
     notes += [f"For boards alone: {urls(boards)[0]}"] if boards else []
+    if "reads" not in site.config.web.model_fields_set and (address := public_address()):
+        notes.append(f"{address} is public: from elsewhere reading needs a key, unless the config has [web] reads.")
     return [*notes, f"Simulated here: {simulated}."] if simulated else notes

@@ -98,7 +98,7 @@ class Application:
 
 def _gate(site: Site, table: Table, access: Access) -> Gate:
     web = site.config.web
-    peers = Peers(web.reads, web.trusted_proxies)
+    peers = Peers(web.reads, web.trusted_proxies, is_said="reads" in web.model_fields_set)
     return Gate(
         table,
         site.keys,

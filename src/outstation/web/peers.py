@@ -45,8 +45,11 @@ _UNKNOWN = "an unknown address"
 class Peers:
     """Decides by address and forwarding headers whether a peer may read without a key."""
 
-    def __init__(self, reads: Literal["local", "key"], trusted_proxies: Collection[str] = ()) -> None:
-        self._reads = reads
+    def __init__(
+        self, reads: Literal["local", "key"], trusted_proxies: Collection[str] = (), *, is_said: bool = True
+    ) -> None:
+        """Take the config. is_said: it has the word itself; else that does not hold where an address is public."""
+        self._reads, self._is_said = reads, is_said
         self._proxies = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies)
         self.has_proxies = bool(self._proxies)
         self._is_proxy = functools.lru_cache(_REMEMBERED)(self._is_among_proxies)
@@ -85,8 +88,28 @@ class Peers:
         if near is None:
             if len(self._near) >= _REMEMBERED:
                 self._near.clear()
-            near = self._near[address] = _is_near(address)
+            near = self._near[address] = self._found_near(address)
         return near
+
+    def _found_near(self, address: str) -> bool:
+        """Look. On-link of a public address are a data centre's other customers, on private ones their containers."""
+        found = _parsed(address)
+        if found is None:
+            return False
+        if not self._is_said and public_address():
+            return found.is_loopback
+        return any(found in network for network in _LOCAL) or any(found in network for network in _on_link())
+
+
+def public_address() -> str:
+    """Return a public IPv4 address of this machine, or "". IPv6 tells nothing: every machine at home has such a one."""
+    addresses = (
+        found.address
+        for interface in psutil.net_if_addrs().values()
+        for found in interface
+        if found.family == socket.AF_INET
+    )
+    return next((one for one in addresses if ipaddress.ip_address(one).is_global), "")
 
 
 def plain(address: str) -> str:
@@ -108,13 +131,6 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
-
-
-def _is_near(address: str) -> bool:
-    found = _parsed(address)
-    if found is None:
-        return False
-    return any(found in network for network in _LOCAL) or any(found in network for network in _on_link())
 
 
 def _on_link() -> list[Network]:

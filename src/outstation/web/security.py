@@ -286,6 +286,14 @@ def too_large(route: Route) -> Response:
     return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
 
 
+def no_room(route: Route) -> Response:
+    """Return the refusal of a body that there is no memory for just now."""
+    words = "Too much is being sent at once; try again."
+    return (
+        problem(503, words, headers=((b"Retry-After", b"5"),)) if route.refuse is problem else route.refuse(503, words)
+    )
+
+
 _LONGEST_LENGTH = 15
 """Digits of a Content-Length: a petabyte."""
 

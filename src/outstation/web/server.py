@@ -62,7 +62,9 @@ class Server(uvicorn.Server):
         self._certificate = certificate
         self._control: socket.socket | None = None
         self._boards: socket.socket | None = None
-        Protocol.most_connections = min(crowd.MAX_CONNECTIONS, _descriptors() - _KEPT_BACK)
+        most = _descriptors() - _KEPT_BACK
+        Protocol.most_connections = min(crowd.MAX_CONNECTIONS, most)
+        Protocol.most_refused = max(crowd.REFUSED_AT_ONCE, min(crowd.MAX_REFUSED, most - Protocol.most_connections))
 
     async def run_on(self, port: socket.socket, control: socket.socket, boards: socket.socket | None = None) -> None:
         """Serve on a TCP socket, the control socket, and one for boards alone, until `should_exit`."""
