@@ -53,6 +53,12 @@ def test_a_bus_that_the_config_needs_is_to_be_switched_on(roots: Roots) -> None:
     assert found(roots, "I2C", "i2c") == Finding("I2C", f"{roots.dev}/i2c-1, and this user may use it")
 
 
+def test_a_chip_that_cannot_be_asked_is_named(roots: Roots) -> None:
+    assert found(roots, "released lines").text == "There are no pins."
+    chip = write(roots.dev / "gpiochip0", "")
+    assert found(roots, "released lines").text == f"{chip} cannot be asked: inappropriate ioctl for device."
+
+
 THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
 
 
