@@ -14,12 +14,15 @@ from click.testing import CliRunner
 
 from outstation import cli, clock
 from outstation.__main__ import root
+from outstation.cli import control
 from outstation.cli.offline import boot
+from outstation.errors import OutstationError
 from outstation.ops import doctor
 from outstation.ops.doctor import Finding
 from outstation.ops.hardware import Roots
 from outstation.store.database import Store
 from tests.running import KEY, Running, free_port
+from tests.system.waiting import until
 
 
 @pytest.fixture
@@ -51,6 +54,12 @@ def test_a_bus_that_the_config_needs_is_to_be_switched_on(roots: Roots) -> None:
     assert "dtparam=i2c_arm=on" in needed.cure
     write(roots.dev / "i2c-1", "")
     assert found(roots, "I2C", "i2c") == Finding("I2C", f"{roots.dev}/i2c-1, and this user may use it")
+
+
+def test_a_chip_that_cannot_be_asked_is_named(roots: Roots) -> None:
+    assert found(roots, "released lines").text == "There are no pins."
+    chip = write(roots.dev / "gpiochip0", "")
+    assert found(roots, "released lines").text == f"{chip} cannot be asked: inappropriate ioctl for device."
 
 
 THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
@@ -247,9 +256,21 @@ def test_it_prints_a_line_each(tmp_path: Path) -> None:
     assert KEY not in done.output
 
 
+def has_ended(node: Running) -> bool:
+    """Tell whether a killed node is gone altogether: while the kernel tears it down its sockets still take callers."""
+    try:
+        control.ask(node.data, "GET", "/api/traffic")
+    except control.NotRunningError:
+        return True
+    except OutstationError:
+        return False
+    return False
+
+
 def test_a_file_of_a_node_that_was_killed_is_read_and_left_as_it_is(hub: Running) -> None:
     hub.post("/api/readings", {"sensor": "porch/temperature", "value": 1})
     hub.kill()
+    until(lambda: has_ended(hub))
     folder = hub.data.parent
     before = tree(folder)
     assert (hub.data / "outstation.db-wal").stat().st_size

@@ -83,6 +83,13 @@ def test_many_are_counted_but_for_orders_and_refusals(access: Access, caplog: py
     }
 
 
+def test_a_browsers_question_about_an_order_is_no_order(access: Access, caplog: pytest.LogCaptureFixture) -> None:
+    question = Request("OPTIONS", ORDER.path, b"", [], Peer("10.1.1.1"))
+    for _ in range(100):
+        access.note(question, 204)
+    assert len(told(caplog)) == 10
+
+
 def test_with_no_lines_only_orders_and_refusals_have_one(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "outstation.web.access")
     access = Access(Table([ROW, ORDER]), 0)

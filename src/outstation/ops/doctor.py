@@ -116,11 +116,12 @@ def _released(roots: Roots, *, needed: bool) -> Finding:
     topic, chips = "released lines", sorted(map(str, roots.dev.glob("gpiochip*")))
     if not chips:
         return Finding(topic, "There are no pins.", "note")
-    chip = kernel.header_chip(chips)
+    header = kernel.header_chip(chips)
+    chip = header if header in chips else chips[0]
     try:
         kept = kernel.keeps_output(chip, 17, str(roots.sys / "module"))
     except RefusedError as error:
-        return Finding(topic, f"{chip} cannot be asked: {error}.", "note")
+        return Finding(topic, f"{chip} cannot be asked: {os.strerror(error.number).lower()}.", "note")
     if kept:
         return Finding(topic, f"This kernel keeps a line of {chip} as it is when a program ends.")
     text = f"This kernel lets a line of {chip} go when all programs that hold it have ended: it may float then."

@@ -89,7 +89,7 @@ def _refusal(place: str, status: int, error: str, is_for_now: bool) -> str:
 
 _SITE = r"""# Outstation at https://%SHOWN% behind nginx, and boards at http://%DOMAIN%.
 #
-# 1. DNS: an A record (and AAAA, if the machine has IPv6) of %DOMAIN% to this machine. To look: dig +short %DOMAIN%
+# 1. DNS: an A record (and AAAA, if the machine has IPv6) of %DOMAIN% to this machine. To look: getent ahosts %DOMAIN%
 # 2. Firewall: TCP %HTTP% and %HTTPS% open, and not the node's own port; where it is ufw:
 #      sudo ufw allow OpenSSH && sudo ufw allow %HTTP%/tcp && sudo ufw allow %HTTPS%/tcp && sudo ufw enable
 # 3. In outstation.toml, then start the node again:

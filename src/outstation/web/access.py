@@ -52,7 +52,7 @@ class Access:
         if status >= _REFUSED:
             if not self._is_news(request, kind):
                 return
-        elif self._busy and not (route and route.changes):
+        elif self._busy and not (route and route.changes and route.method == request.method):
             return
         self._accounted[kind] += 1
         _write(request, kind)
