@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _DESCRIPTORS = 4_096
 _KEPT_BACK = 100
-"""Descriptors for the file, its readers, the pins, and connections on their way out; half of them where they are few."""
+"""Descriptors for the file, its readers, the pins, connections on their way out; half of them where there are few."""
 
 
 class _ControlProtocol(Protocol):
