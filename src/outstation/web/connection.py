@@ -27,7 +27,7 @@ from outstation.web import crowd
 from outstation.web.asgi import asgi_scope
 from outstation.web.peers import plain
 from outstation.web.pending import Pending
-from outstation.web.security import Admission, Gate, no_room, too_large
+from outstation.web.security import Admission, Gate, no_room, too_large, too_many_headers
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     is_control = False
-    most_connections, most_refused = crowd.MAX_CONNECTIONS, crowd.REFUSED_AT_ONCE
+    most_connections, most_refused = crowd.MAX_CONNECTIONS, crowd.MAX_REFUSED
     was_full_at = -1_000
 
     def __init__(self, config: Config, *server: Any, **named: Any) -> None:
@@ -99,10 +99,14 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing was asked here that is not answered, nothing is half said, and there was time to speak."""
-        has_just_come = PATIENCE - 1 <= self.patience <= PATIENCE
-        busy = self.is_control or self.answering or self.waiting or self._is_half_read() or has_just_come
+        """Whether nothing was asked here that is not answered, and nothing is half said."""
+        busy = self.is_control or self.answering or self.waiting or self._is_half_read()
         return not (busy or self.transport.is_closing())
+
+    @property
+    def has_just_come(self) -> bool:
+        """Whether there was no time yet to ask: a second or two."""
+        return PATIENCE - 1 <= self.patience <= PATIENCE
 
     def connection_lost(self, exc: Exception | None) -> None:
         for pending in filter(None, (self.reading, self.answering, *self.waiting)):
@@ -125,7 +129,7 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(problem(400, "This is no HTTP request (RFC 9112)."))
         if self.reading is None and self._header_bytes > MAX_HEADERS + MAX_URL:
-            self._refuse(_too_many_headers())
+            self._refuse(too_many_headers(MAX_HEADERS))
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -232,7 +236,7 @@ class Protocol(HttpToolsProtocol):
             self._header_bytes > MAX_HEADERS
             and sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADERS
         ):
-            return _too_many_headers()
+            return too_many_headers(MAX_HEADERS)
         start, _, query = url.partition(b"?")
         known = self.gate.known_paths.get(start)
         if known is not None and query.find(b"#") < 0 and not self.parser.should_upgrade():
@@ -393,7 +397,3 @@ class Protocol(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-
-
-def _too_many_headers() -> Response:
-    return problem(431, f"Headers have at most {MAX_HEADERS} bytes in all here.")

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 1_000
 
-REFUSED_AT_ONCE, MAX_REFUSED = 50, 1_000
-"""Connections above the most that are told so, which takes up to some seconds each; more are just cut. The first holds
-where descriptors are few, the second where there are enough; 1,000 cost 10 MB."""
+MAX_REFUSED = 1_000
+"""Connections above the most that are told so, which takes up to some seconds each and 10 kB; more are just cut."""
 
 _TOGETHER = 10
 """Idle ones that go at once: who they are is looked for among all, which takes half a millisecond."""
@@ -38,16 +37,31 @@ def verdict(newcomer: Protocol, connections: Collection[object]) -> Verdict:
     excess = len(connections) - newcomer.most_connections
     if excess <= 0 or _made_room(newcomer, connections):
         return Verdict.WELCOME
-    return Verdict.CUT if excess > newcomer.most_refused else Verdict.REFUSED
+    if excess <= newcomer.most_refused:
+        return Verdict.REFUSED
+    return Verdict.WELCOME if _cut_silent(newcomer, connections) else Verdict.CUT
 
 
 def _made_room(newcomer: Protocol, connections: Collection[object]) -> bool:
     kind = type(newcomer)
     if clock.now() - kind.was_full_at < _FULL_FOR:
         return False
-    idle = [other for other in connections if isinstance(other, kind) and other is not newcomer and other.is_idle]
+    idle = [other for other in _idle(newcomer, connections) if not other.has_just_come]
     if not idle:
         kind.was_full_at = clock.now()
     for other in heapq.nsmallest(_TOGETHER, idle, key=lambda other: other.patience):
         other.transport.close()
     return bool(idle)
+
+
+def _cut_silent(newcomer: Protocol, connections: Collection[object]) -> bool:
+    """Cut the one that has been silent longest, though it has just come: it is this one or the newcomer."""
+    silent = min(_idle(newcomer, connections), key=lambda other: other.patience, default=None)
+    if silent is not None:
+        silent.transport.abort()
+    return silent is not None
+
+
+def _idle(newcomer: Protocol, connections: Collection[object]) -> list[Protocol]:
+    kind = type(newcomer)
+    return [other for other in connections if isinstance(other, kind) and other is not newcomer and other.is_idle]

@@ -286,6 +286,11 @@ def too_large(route: Route) -> Response:
     return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
 
 
+def too_many_headers(most: int) -> Response:
+    """Return the refusal of headers past their cap."""
+    return problem(431, f"Headers have at most {most} bytes in all here.")
+
+
 def no_room(route: Route) -> Response:
     """Return the refusal of a body that there is no memory for just now."""
     words = "Too much is being sent at once; try again."

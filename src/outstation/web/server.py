@@ -7,6 +7,7 @@ import logging
 import resource
 import socket
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -22,8 +23,8 @@ __all__ = ["Protocol", "Server"]
 log = logging.getLogger(__name__)
 
 _DESCRIPTORS = 4_096
-_KEPT_BACK = 120
-"""Descriptors for the file, its readers, the pins, and connections on their way out."""
+_KEPT_BACK = 100
+"""Descriptors for the file, its readers, the pins, connections on their way out; half of them where there are few."""
 
 
 class _ControlProtocol(Protocol):
@@ -62,9 +63,9 @@ class Server(uvicorn.Server):
         self._certificate = certificate
         self._control: socket.socket | None = None
         self._boards: socket.socket | None = None
-        most = _descriptors() - _KEPT_BACK
-        Protocol.most_connections = min(crowd.MAX_CONNECTIONS, most)
-        Protocol.most_refused = max(crowd.REFUSED_AT_ONCE, min(crowd.MAX_REFUSED, most - Protocol.most_connections))
+        free = _descriptors() - len(list(Path("/proc/self/fd").iterdir()))
+        most = min(crowd.MAX_CONNECTIONS, max(free - _KEPT_BACK, free // 2))
+        Protocol.most_connections, Protocol.most_refused = most, min(crowd.MAX_REFUSED, (free - most) // 2)
 
     async def run_on(self, port: socket.socket, control: socket.socket, boards: socket.socket | None = None) -> None:
         """Serve on a TCP socket, the control socket, and one for boards alone, until `should_exit`."""
@@ -108,9 +109,9 @@ class Server(uvicorn.Server):
 
 
 def _descriptors() -> int:
-    """Return how many files this process may have open, raised as far as is useful and allowed; 160 at least."""
+    """Return how many files this process may have open, raised as far as is useful and allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(160, soft, wanted)
+    return max(soft, wanted)
