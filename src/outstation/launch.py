@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from outstation import plugins
-from outstation.config import ActuatorTable, Config
+from outstation.config import ActuatorTable, Config, WebTable
 from outstation.devices.gpio import GpioActuator, GpioOptions, line_of
 from outstation.devices.pwm import PwmActuator, PwmOptions, chip_of
 from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
 from outstation.store import file
 from outstation.supervised import Supervision
-from outstation.web.listen import open_boards, open_port
+from outstation.web.listen import handed_over, open_boards, open_port
 from outstation.wire import outputs
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,7 @@ def supervise(
     try:
         file.bring_up_to_date(data / file.NAME)
         web = config.web
-        bound = open_port(web.host if host is None else host, web.port if port is None else port)
-        boards = open_boards(web.dialect_listen)
+        bound, boards = _opened(web, web.host if host is None else host, web.port if port is None else port)
         known = _outputs(config, data)
         write_down(known, data)
         memory, notebook = _in_memory(known), os.memfd_create("kept")
@@ -76,12 +75,22 @@ def supervise(
         return Supervision(theirs, owner.fileno(), bound, data, notebook, boards)
     theirs.close()
     given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook]
-    for descriptor in (*given, *([] if beside is None else [beside])):
+    also = [boards.fileno() if boards else None, beside]
+    for descriptor in (*given, *(number for number in also if number is not None)):
         os.set_inheritable(descriptor, True)
-    ends = [str(data) if temporary else "", "" if beside is None else str(beside)]
+    ends = [str(data) if temporary else "", *("" if number is None else str(number) for number in also)]
     words = [*map(str, given), str(child), str(data), *ends]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
+
+
+def _opened(web: WebTable, host: str, port: int) -> tuple[socket.socket, socket.socket | None]:
+    """Return the sockets for everybody and for boards alone. Raises as open_port."""
+    handed = handed_over()
+    bound, boards = open_port(host, port, handed=handed), open_boards(web.dialect_listen, handed=handed)
+    for unwanted in handed.values():  # of an older config
+        unwanted.close()
+    return bound, boards
 
 
 def join(config: Config) -> Supervision | None:
