@@ -85,9 +85,7 @@ def need_tools() -> None:
     wanted = {QEMU: "qemu-system-x86", "debootstrap": "debootstrap", "mkfs.ext4": "e2fsprogs", "systemctl": "systemd"}
     missing = [package for tool, package in wanted.items() if shutil.which(tool) is None]
     if os.geteuid() != 0 or os.uname().machine != "x86_64":
-        raise MissingError(
-            "debootstrap needs root, and the machine is a PC: this test needs root on an x86-64 Debian."
-        )
+        raise MissingError("debootstrap needs root, and the machine is a PC: this test needs root on an x86-64 Debian.")
     if missing:
         _run("apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing)
 
