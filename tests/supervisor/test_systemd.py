@@ -59,14 +59,14 @@ def test_it_is_told_when_the_node_is_ready_that_it_is_alive_and_that_it_stops(tm
 
 
 def test_a_server_whose_rules_hang_is_not_said_to_be_alive(tmp_path: Path, ear: Ear) -> None:
-    told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "OUTSTATION_SUPERVISION": "silent=3"}
+    told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "OUTSTATION_SUPERVISION": "silent=2"}
     with Running(tmp_path / "data", CONFIG, env=told) as node:
         until(lambda: "WATCHDOG=1" in ear.listen())
         server = node.server_pid
         os.kill(server, signal.SIGSTOP)
         time.sleep(0.1)
         beats = ear.listen().count("WATCHDOG=1")
-        time.sleep(2.2)
+        time.sleep(1.4)
         assert ear.listen().count("WATCHDOG=1") == beats
         node.wait_for_server(other_than=server)
         until(lambda: ear.listen().count("WATCHDOG=1") > beats)
