@@ -125,6 +125,10 @@ def _boards_port(config: Config, supervision: Supervision | None) -> socket.sock
     """Return the socket for boards alone. A server in the place of one that died goes on without it, if it must."""
     if supervision is None:
         return open_boards(config.web.dialect_listen)
+    wanted = config.web.dialect_listen
+    if supervision.boards and (wanted is None or supervision.boards.getsockname()[1] != wanted[1]):
+        supervision.boards.close()  # of an older config
+        supervision.boards = None
     if supervision.boards is None:
         try:
             supervision.boards = open_boards(config.web.dialect_listen)

@@ -24,7 +24,7 @@ from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
 from outstation.store import file
 from outstation.supervised import Supervision
-from outstation.web.listen import open_boards, open_port
+from outstation.web.listen import handed_over, open_boards, open_port
 from outstation.wire import outputs
 
 log = logging.getLogger(__name__)
@@ -74,24 +74,32 @@ def supervise(
         return Supervision(theirs, owner.fileno(), bound, data, notebook, boards)
     theirs.close()
     given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook]
-    for descriptor in (*given, *([] if beside is None else [beside])):
+    also = [boards.fileno() if boards else None, beside]
+    for descriptor in (*given, *(number for number in also if number is not None)):
         os.set_inheritable(descriptor, True)
-    ends = [str(data) if temporary else "", "" if beside is None else str(beside)]
+    ends = [str(data) if temporary else "", *("" if number is None else str(number) for number in also)]
     words = [*map(str, given), str(child), str(data), *ends]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
 
 
 def _opened(config: Config, host: str | None, port: int | None) -> tuple[socket.socket, socket.socket | None]:
-    """Return the sockets that the node is heard on, once it is known that it can speak TLS. Raises OutstationError."""
+    """Return the sockets for everybody and for boards alone, once it is known that the node can speak TLS.
+
+    Raises OutstationError.
+    """
     web = config.web
     if web.tls_cert:
         from outstation.web.tls import Certificate, tls_files  # noqa: PLC0415 - most have none, or a proxy has it
 
         if files := tls_files(config):
             Certificate(files)
-    bound = open_port(web.host if host is None else host, web.port if port is None else port)
-    return bound, open_boards(web.dialect_listen)
+    handed = handed_over()
+    bound = open_port(web.host if host is None else host, web.port if port is None else port, handed=handed)
+    boards = open_boards(web.dialect_listen, handed=handed)
+    for unwanted in handed.values():  # of an older config
+        unwanted.close()
+    return bound, boards
 
 
 def join(config: Config) -> Supervision | None:

@@ -38,7 +38,7 @@ class Supervision:
         """notebook: memory that the supervisor holds for the next server. boards: the port for them alone, if any."""
         self._channel, self._lock, self.port = channel, lock, port
         self.folder, self.notebook, self.boards = folder, notebook, boards
-        for descriptor in (channel.fileno(), lock, port.fileno(), notebook):
+        for descriptor in (channel.fileno(), lock, port.fileno(), notebook, *([boards.fileno()] if boards else [])):
             os.set_inheritable(descriptor, False)
         # Python closes its sockets before the process has ended; the end that the supervisor sees is the kernel's.
         self._until_the_end = os.dup(channel.fileno())
@@ -53,9 +53,9 @@ class Supervision:
         if given is None:
             return None
         words, _, folder = given.partition("\n")
-        channel, lock, port, notebook = words.split()
-        sockets = [socket.socket(fileno=int(number)) for number in (channel, port)]
-        return Supervision(sockets[0], int(lock), sockets[1], Path(folder), int(notebook))
+        channel, lock, notebook, *ports = map(int, words.split())
+        sockets = [socket.socket(fileno=number) for number in (channel, *ports)]
+        return Supervision(sockets[0], lock, sockets[1], Path(folder), notebook, *sockets[2:])
 
     def beat(self) -> None:
         """Say that the rules are alive. Called in the loop that `when_lost` has.

@@ -1,28 +1,32 @@
 """Files of older programs: opened, with all that was in them, and kept as they were.
 
-The fixtures were made by the programs of that time, each with the readings of `READINGS`, and a key.
+The fixtures were made by the programs of that time, each with the readings of `EXPECTED`, and a key.
+`python -m tests.store.test_migrating` makes that of today: once, before its form is released.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 from pathlib import Path
 
 import apsw
 import pytest
 
-from outstation.core.readings import Reading
+from outstation.core.readings import Reading, Value
 from outstation.errors import NewerFileError, StoreError
 from outstation.store import backup, copying, file
 from outstation.store.database import Store
 from outstation.store.history import History
 from outstation.store.keys import Keys
-from tests.store.given import MORNING, in_store, sent
+from tests.store.given import MORNING, in_store, own, sent
 
-FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("version-*.db"))
+FOLDER = Path(__file__).parent / "fixtures"
+TODAY = FOLDER / f"version-{len(file._migrations())}.db"
+FIXTURES = sorted(each for each in FOLDER.glob("version-*.db") if each != TODAY)
 
-KINDS = [1, 2**62, True, False, "text", None, 1.5]
+KINDS: list[Value | None] = [1, 2**62, True, False, "text", None, 1.5]
 COUNT = 4_201 + 30 + len(KINDS)
 """Of a board 4,200 and a late one, of which one was corrected; 30 of our own; and one of each kind of value."""
 
@@ -58,6 +62,24 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def version(path: Path) -> int:
     return int.from_bytes(path.read_bytes()[60:64], "big")
+
+
+def test_the_form_of_today_has_a_file_as_well_that_is_opened_as_it_is(tmp_path: Path) -> None:
+    """With the next migration it is an old one."""
+    shutil.copy(TODAY, tmp_path / file.NAME)
+    assert in_store(tmp_path, seen) == (COUNT, EXPECTED, ["phone"])
+    assert {one.name for one in tmp_path.iterdir()} == {file.NAME}
+
+
+async def fill(store: Store) -> None:
+    """Record what `EXPECTED` says; one reading is corrected, and one is late."""
+    for first in range(0, 4_200, 100):
+        numbers = range(first, first + 100)
+        await store.record([sent("porch/temperature", 1000 * number, number / 10) for number in numbers])
+    await store.record([sent("porch/temperature", 500, 3), sent("porch/temperature", 7_000, -1.5)])
+    store.record_soon([own("cpu_temp", 60_000 * number, 40 + number / 10) for number in range(30)])
+    await store.record([sent("kinds", number, value) for number, value in enumerate(KINDS)])
+    await Keys(store).create("phone", ["read"])
 
 
 def test_an_old_file_is_opened_twice_and_says_what_it_said(old: Path) -> None:
@@ -138,3 +160,9 @@ def test_a_new_file_and_one_of_today_need_no_copy(tmp_path: Path) -> None:
         in_store(tmp_path, lambda store: store.record([sent("b/x", 1)]))
         file.bring_up_to_date(tmp_path / file.NAME)
     assert {one.name for one in tmp_path.iterdir()} == {file.NAME}
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        in_store(Path(folder), fill)
+        shutil.copy(Path(folder) / file.NAME, TODAY)

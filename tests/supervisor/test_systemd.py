@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
 import socket
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.running import Running
+from tests.running import Running, free_port
 from tests.system.waiting import until
 
 CONFIG = '[node]\nname = "bare"\n'
@@ -53,6 +56,49 @@ def test_it_is_told_when_the_node_is_ready_that_it_is_alive_and_that_it_stops(tm
         node.wait_for_server(other_than=server)
         assert b"NOTIFY_SOCKET" not in Path(f"/proc/{node.server_pid}/environ").read_bytes()
     assert "STOPPING=1" in ear.listen()
+
+
+def test_a_server_whose_rules_hang_is_not_said_to_be_alive(tmp_path: Path, ear: Ear) -> None:
+    told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "OUTSTATION_SUPERVISION": "silent=2"}
+    with Running(tmp_path / "data", CONFIG, env=told) as node:
+        until(lambda: "WATCHDOG=1" in ear.listen())
+        server = node.server_pid
+        os.kill(server, signal.SIGSTOP)
+        time.sleep(0.1)
+        beats = ear.listen().count("WATCHDOG=1")
+        time.sleep(1.4)
+        assert ear.listen().count("WATCHDOG=1") == beats
+        node.wait_for_server(other_than=server)
+        until(lambda: ear.listen().count("WATCHDOG=1") > beats)
+
+
+HAND_OVER = """
+import os, socket, sys
+opened = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.set_inheritable(os.dup2(opened.detach(), 3), True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_a_port_that_systemd_opened_is_the_boards_of_each_server(tmp_path: Path) -> None:
+    port = free_port()
+    config = f'{CONFIG}[web]\ndialect_listen = "127.0.0.1:{port}"\n'
+    with Running(tmp_path / "data", config, wrapper=(sys.executable, "-c", HAND_OVER, str(port))) as node:
+        for _ in range(2):
+            assert asked_by_a_board(port) == 400, "the dialect's answer to a key that nobody has"
+            server = node.server_pid
+            os.kill(server, signal.SIGKILL)
+            node.wait_for_server(other_than=server)
+
+
+def asked_by_a_board(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/update?api_key=AAAAAAAAAAAAAAAA&field1=1")
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def test_the_supervisor_is_small(tmp_path: Path) -> None:

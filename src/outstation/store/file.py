@@ -88,6 +88,17 @@ def is_data_file(path: Path) -> bool:
     return version > 0
 
 
+def version(path: Path) -> int:
+    """Return which version of our form a file has, its log included; -1: none of ours. Raises OSError, StoreError."""
+    if not wal_bytes(path):
+        return _version(path)
+    try:
+        with contextlib.closing(_read_only(path)) as connection:
+            return int(connection.pragma("user_version"))
+    except apsw.Error as error:
+        raise as_store_error(path, error) from error
+
+
 def link_aside(path: Path) -> str:
     """Give a file that is to be replaced another name as well; return that, "": there is no file.
 

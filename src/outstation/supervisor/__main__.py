@@ -2,7 +2,8 @@
 
 Arguments: the numbers of the socket pair's end, of the lock, of the listening socket, of the log pipe's two ends, of
 the outputs in memory and of the servers' notebook; the first server's pid; the data folder; a folder to remove at the
-end, or nothing; the number of a pidfd of another process to end then, or nothing; the command for the next server.
+end, or nothing; the number of the boards' listening socket, or nothing; that of a pidfd of another process to end
+then, or nothing; the command for the next server.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _OBEYS_MS = 5_000
 def main(arguments: list[str]) -> int:
     """Supervise; return the exit status."""
     given = [int(number) for number in arguments[:7]]
-    server, folder, temporary, beside, *command = arguments[7:]
-    for descriptor in (*given, *map(int, filter(None, [beside]))):
+    server, folder, temporary, boards, beside, *command = arguments[7:]
+    for descriptor in (*given, *map(int, filter(None, [boards, beside]))):
         os.set_inheritable(descriptor, False)
     channel, lock, port, log, stderr, known, notebook = given
     with open(known, encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
@@ -44,7 +45,14 @@ def main(arguments: list[str]) -> int:
         pins=pins,
         passage=Passage(log),
         times=from_environment(),
-        again=Again(command, folder, lock=lock, port=port, stderr=stderr, notebook=notebook),
+        again=Again(
+            command,
+            folder,
+            ports=[port, *map(int, filter(None, [boards]))],
+            lock=lock,
+            stderr=stderr,
+            notebook=notebook,
+        ),
     )
     try:
         return supervisor.run()

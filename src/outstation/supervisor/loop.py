@@ -157,6 +157,7 @@ class Supervisor:
 
     def _take_beat(self, server: Server) -> None:
         server.heard = time.monotonic()
+        self._notify.say("WATCHDOG=1")
         supervision.say(server.channel, supervision.HEARD)
         if not server.beats:
             server.beats = True
@@ -199,8 +200,9 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         """Do what is due."""
-        self._notify.say("WATCHDOG=1")
         server = self._server
+        if server is None or not server.beats or self._stop_until is not None:
+            self._notify.say("WATCHDOG=1")  # there are no rules to be alive, yet or any more
         if self._told_stop and self._stop_until is None:
             self._begin_to_stop(now)
         elif self._stop_until is not None:
@@ -345,15 +347,18 @@ class Supervisor:
 class Again:
     """How the next server is started, and the reduced node: with what the first one was given."""
 
-    def __init__(self, command: list[str], folder: str, *, lock: int, port: int, stderr: int, notebook: int) -> None:
+    def __init__(
+        self, command: list[str], folder: str, *, lock: int, ports: list[int], stderr: int, notebook: int
+    ) -> None:
+        """ports: that for everybody, and that for boards alone if there is one."""
         self._command, self._folder = command, folder
-        self._lock, self._port, self._stderr, self._notebook = lock, port, stderr, notebook
+        self._lock, self._ports, self._stderr, self._notebook = lock, ports, stderr, notebook
 
     def server(self) -> tuple[int, socket.socket]:
         """Start a server; return its pid and the end of the socket pair to hear it by. Raises OSError."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            given = [theirs.fileno(), self._lock, self._port, self._notebook]
+            given = [theirs.fileno(), self._lock, self._notebook, *self._ports]
             words = " ".join(map(str, given)) + "\n" + self._folder
             environment = {**os.environ, supervision.ENVIRONMENT: words}
             return children.start(self._command, environment, given, self._stderr), mine
@@ -370,8 +375,8 @@ class Again:
         kept = os.memfd_create("log", os.MFD_CLOEXEC)
         try:
             os.write(kept, log)
-            command = children.script("reduced.py", str(self._port), str(kept), why)
-            return children.start(command, dict(os.environ), [self._port, kept], self._stderr)
+            command = children.script("reduced.py", str(self._ports[0]), str(kept), why)
+            return children.start(command, dict(os.environ), [self._ports[0], kept], self._stderr)
         finally:
             os.close(kept)
 

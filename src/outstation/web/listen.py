@@ -15,21 +15,41 @@ from outstation.web.hosts import addresses
 BACKLOG = 2_048
 
 
-def open_port(host: str, port: int, setting: str = "--port N") -> socket.socket:
+_FIRST_HANDED = 3
+"""The descriptor with which what systemd hands over begins (SD_LISTEN_FDS_START of sd_listen_fds(3))."""
+
+Handed = dict[int, socket.socket]
+"""Listening sockets by their ports."""
+
+
+def handed_over() -> Handed:
+    """Return what systemd has opened for this process (sd_listen_fds(3)): ports that are root's to open."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return {}
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    sockets = [socket.socket(fileno=number) for number in range(_FIRST_HANDED, _FIRST_HANDED + count)]
+    for each in sockets:
+        os.set_inheritable(each.fileno(), False)
+    return {each.getsockname()[1]: each for each in sockets}
+
+
+def open_port(host: str, port: int, setting: str = "--port N", *, handed: Handed | None = None) -> socket.socket:
     """Return a socket bound to host and port; an empty host is every interface, IPv4 and IPv6.
 
-    setting: by which another one is chosen.
+    setting: by which another one is chosen. handed: what is open already; a port of these is taken out of them.
     Raises OwnedError that names who has the port, OutstationError for an address that cannot be had.
     """
+    if handed and port in handed:
+        return handed.pop(port)
     if not host:
         host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  the design: open to the local network
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return _bound(family, host, port, setting)
 
 
-def open_boards(listen: tuple[str, int] | None) -> socket.socket | None:
+def open_boards(listen: tuple[str, int] | None, *, handed: Handed | None = None) -> socket.socket | None:
     """Return the socket for boards alone, where the config has one. Raises as open_port."""
-    return None if listen is None else open_port(*listen, setting="[web] dialect_listen")
+    return None if listen is None else open_port(*listen, setting="[web] dialect_listen", handed=handed)
 
 
 def open_control(folder: Path) -> socket.socket:
@@ -102,6 +122,7 @@ def _why(error: OSError, host: str, port: int, setting: str) -> OutstationError:
         holder = holder_of_port(port)
         return OwnedError(f"Port {port} is in use by {holder}.", cure=f"Stop that, or choose another: {setting}.")
     if error.errno == errno.EACCES:
-        return OutstationError(f"Port {port} needs more rights.", cure=f"Choose one above 1023: {setting}.")
+        cure = f"Choose one above 1023: {setting}; or let systemd open it: sudo outstation service install."
+        return OutstationError(f"Port {port} needs more rights.", cure=cure)
     where = f"{host or 'any address'}, port {port}"
     return OutstationError(f"Cannot listen on {where}: {error.strerror}.", cure="See --host and --port.")

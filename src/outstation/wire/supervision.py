@@ -1,8 +1,9 @@
 r"""What the server and its supervisor say to each other: messages on a SOCK_SEQPACKET socket pair.
 
-The server inherits its end and finds it by OUTSTATION_SUPERVISED: the numbers of three descriptors, this end, the
-lock of the data folder (the flock is shared: it lasts until both are gone) and the listening socket; then, after a
-newline, the data folder. The first server is forked, and has them without that. It says:
+The server inherits its end and finds it by OUTSTATION_SUPERVISED: the numbers of descriptors, this end, the lock of the
+data folder (the flock is shared: it lasts until both are gone), the notebook, the listening socket, and that for boards
+alone if there is one; then, after a newline, the data folder. The first server is forked, and has them without that.
+It says:
 
     beat                                 after each `handle` of a Tick, at least once a second: rules are alive
     refused                              it will end and has told why: no crash, if no server has run before

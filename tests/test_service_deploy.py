@@ -1,0 +1,285 @@
+"""One version in the place of another, with real environments and real nodes; systemd's part is played by `Desk`.
+
+The story is told once, and in order, since each environment takes a second: tests only look at parts of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import outstation
+from outstation.cli.control import ask
+from outstation.config import load
+from outstation.errors import OutstationError
+from outstation.ops import deploying, environment, service
+from outstation.ops.deploying import Site
+from outstation.ops.places import UNIT, Change, Places, Systemd
+from outstation.store import file
+from tests.running import free_port
+
+CONFIG = '[node]\nname = "shed"\n[web]\nhost = "127.0.0.1"\nport = {port}\n'
+FIXTURE = Path(__file__).parent / "store" / "fixtures" / "version-1.db"
+
+
+class Desk(Systemd):
+    """Does what systemd does with a unit of Type=notify, for a node below a root: start it, wait until it is ready."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.node: subprocess.Popen[bytes] | None = None
+        self.done: list[str] = []
+
+    def make_user(self) -> None:
+        self.done.append("user")
+
+    def reload(self) -> None:
+        self.done.append("reload")
+
+    def enable(self) -> None:
+        self.done.append("enable")
+
+    def is_active(self) -> bool:
+        return self.node is not None and self.node.poll() is None
+
+    def start(self) -> None:
+        self.done.append(f"start {self._places.version()}")
+        python = self._places.current.resolve() / "bin" / "python"
+        words: list[str | Path] = [
+            python,
+            "-m",
+            "outstation",
+            "run",
+            "--config",
+            self._places.config,
+            "--data",
+            self._places.data,
+        ]
+        notify = self._places.root / "notify"
+        notify.unlink(missing_ok=True)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(notify)}
+        with (self._places.root / "log").open("ab") as log:
+            ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            ear.bind(str(notify))
+            self.node = subprocess.Popen(words, cwd="/", env=environment, stdout=log, stderr=log)
+        with ear:
+            ear.settimeout(0.1)
+            self._wait(ear)
+
+    def _wait(self, ear: socket.socket) -> None:
+        assert self.node is not None
+        until = time.monotonic() + 30
+        while self.node.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                if b"READY=1" in ear.recv(4096):
+                    return
+        raise OutstationError("The node ended before it was ready.")
+
+    def stop(self) -> None:
+        self.done.append("stop")
+        if self.node is not None and self.node.poll() is None:
+            self.node.send_signal(signal.SIGTERM)
+            self.node.wait(15)
+
+    def last_words(self) -> str:
+        return (self._places.root / "log").read_text()[-2000:]
+
+
+class Asked:
+    """The node, asked by its control socket: well as soon as it answers."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def trouble(self) -> str:
+        try:
+            return "" if ask(self._data, "GET", "/api/health")["status"] != "unhealthy" else "unhealthy"
+        except OutstationError as error:
+            return str(error)
+
+    def back_up(self, target: Path) -> None:
+        ask(self._data, "POST", "/api/backup", {"file": str(target), "replace": True})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    root = tmp_path_factory.mktemp("root")
+    places = Places(root)
+    places.config.parent.mkdir(parents=True)
+    places.config.write_text(CONFIG.format(port=free_port()))
+    places.data.mkdir(parents=True)
+    shutil.copy(FIXTURE, places.data / file.NAME)
+    desk = Desk(places)
+    yield Site(places, desk, Asked(places.data), lambda _: None, within_s=5)
+    desk.stop()
+
+
+def version(site: Site, name: str, *, spoiled: bool = False) -> Path:
+    """Build a version beside the others: this very program, with its packages lent by those who run the tests.
+
+    spoiled: it brings the data file to a form of its own, and dies.
+    """
+
+    def make(folder: Path) -> None:
+        venv.EnvBuilder(clear=True).create(folder)
+        packages = environment.site_packages(folder)
+        source = Path(outstation.__file__).parent
+        shutil.copytree(source, packages / "outstation", ignore=shutil.ignore_patterns("__pycache__", "assets"))
+        (packages / "lent.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        (packages / "outstation" / "__init__.py").write_text(f'"""A version."""\n\n__version__ = "{name}"\n')
+        if spoiled:
+            (packages / "outstation/store/migrations/0099_next.sql").write_text("CREATE TABLE spoiled (x);")
+            with (packages / "outstation/launch.py").open("a") as launch:  # what comes after the file was brought up
+                launch.write("\n\ndef write_down(*_):\n    raise SystemExit('spoiled: this version dies')\n")
+
+    return deploying.build(site, name, make)
+
+
+def deploy(site: Site, new: Path) -> None:
+    deploying.deploy(site, new, load(site.places.config))
+
+
+def running(site: Site) -> str:
+    """Return which version answers, with how many readings."""
+    health = ask(site.places.data, "GET", "/api/health")
+    return f"{health['version']}, {health['readings_stored']} readings"
+
+
+def test_a_version_takes_the_place_of_another_and_goes_back_when_it_dies(site: Site) -> None:
+    places, desk = site.places, site.systemd
+    assert isinstance(desk, Desk)
+    deploy(site, version(site, "1.0"))
+    assert running(site) == "1.0, 4238 readings"
+    assert desk.done == ["user", "reload", "enable", "start 1.0"]
+    assert file.version(places.at(service.BACKUPS) / "before-upgrade.db") == 1, "as it was before anything was done"
+    known = file.version(places.data / file.NAME)
+    unit = places.unit(UNIT).read_text()
+
+    with pytest.raises(OutstationError) as refusal:
+        deploy(site, version(site, "2.0", spoiled=True))
+    assert str(refusal.value).startswith("2.0 was not taken: The node ended before it was ready.")
+    assert "spoiled: this version dies" in str(refusal.value)
+    assert "Everything is as it was: 1.0 runs again." in str(refusal.value)
+    assert desk.done[4:] == ["stop", "user", "reload", "enable", "start 2.0", "stop", "reload", "start 1.0"]
+    assert running(site) == "1.0, 4238 readings"
+    assert file.version(places.data / file.NAME) == known
+    assert places.unit(UNIT).read_text() == unit
+    assert sorted(path.name for path in (places.program / "versions").iterdir()) == ["1.0"]
+
+
+def test_a_file_of_a_newer_program_is_refused_before_anything_stops(site: Site) -> None:
+    assert isinstance(site.systemd, Desk)
+    before, new = len(site.systemd.done), version(site, "0.9")
+    for script in sorted((environment.site_packages(new) / "outstation/store/migrations").glob("*.sql"))[1:]:
+        script.unlink()
+    with pytest.raises(
+        OutstationError, match=r"outstation\.db is of version \d+, and 0\.9 knows 1: it would not open it"
+    ):
+        deploy(site, new)
+    assert site.systemd.done[before:] == []
+    assert not new.exists()
+    assert running(site).startswith("1.0")
+
+
+def test_what_does_not_even_start_is_refused_when_it_is_built(site: Site) -> None:
+    def make(folder: Path) -> None:
+        venv.EnvBuilder().create(folder)
+
+    with pytest.raises(OutstationError, match=r"The new program does not start: .*No module named outstation"):
+        deploying.build(site, "3.0", make)
+    assert not (site.places.program / "versions" / "3.0").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "There is no file"),
+        (b"PK\x03\x04 cut off", "is no wheel: File is not a zip file"),
+        ({"a.dist-info/METADATA": "Name: flask\nVersion: 1\n"}, "holds flask, not Outstation"),
+        ({"readme": ""}, "holds nothing that pip knows, not Outstation"),
+    ],
+)
+def test_a_wrong_wheel_is_refused_with_words(
+    tmp_path: Path, content: bytes | dict[str, str] | None, words: str
+) -> None:
+    wheel = tmp_path / "outstation-9-py3-none-any.whl"
+    if isinstance(content, bytes):
+        wheel.write_bytes(content)
+    elif content is not None:
+        with zipfile.ZipFile(wheel, "w") as opened:
+            for name, text in content.items():
+                opened.writestr(name, text)
+    with pytest.raises(OutstationError, match=words):
+        environment.version_of(wheel)
+
+
+def test_a_right_wheel_says_its_version(tmp_path: Path) -> None:
+    wheel = tmp_path / "outstation-9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        opened.writestr("outstation-9.dist-info/METADATA", "Name: outstation\nVersion: 9\n")
+    assert environment.version_of(wheel) == "9"
+
+
+def test_what_developers_need_stays_behind() -> None:
+    names = {each.metadata["Name"].lower() for each in environment.needed()}
+    assert {"outstation", "pip", "fastapi", "starlette", "pydantic_core", "apsw"} <= names
+    assert {"pytest", "mypy", "ruff", "hypothesis", "httpx", "playwright"} & names == set()
+
+
+def test_a_change_that_is_undone_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("as it was")
+    (tmp_path / "kept").chmod(0o600)
+    (tmp_path / "link").symlink_to("one")
+    change = Change()
+    change.write(tmp_path / "kept", "other", 0o644)
+    change.write(tmp_path / "kept", "yet another", 0o644)
+    change.write(tmp_path / "new" / "file", "new", 0o644)
+    change.point(tmp_path / "link", "two")
+    change.remove(tmp_path / "absent")
+    assert (tmp_path / "link").readlink() == Path("two")
+    change.undo()
+    assert (tmp_path / "kept").read_text() == "as it was"
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "link").readlink() == Path("one")
+    assert not (tmp_path / "new" / "file").exists()
+
+
+def test_an_image_gets_all_of_it_and_nothing_is_started(tmp_path: Path) -> None:
+    places = Places(tmp_path, live=False)
+    places.config.parent.mkdir(parents=True)
+    places.config.write_text('[web]\ndialect_listen = "0.0.0.0:80"\n')
+    image = Site(places, Systemd(), Asked(places.data), lambda _: None)
+    deploy(image, version(image, "1.0"))
+    deploy(image, version(image, "1.0-2"))
+    wants = tmp_path / "etc/systemd/system/multi-user.target.wants/outstation.service"
+    assert wants.readlink() == Path("/etc/systemd/system/outstation.service")
+    assert places.unit("outstation.socket").exists()
+    assert places.current.readlink() == Path("versions/1.0-2")
+    assert (tmp_path / "usr/local/bin/outstation").stat().st_mode & 0o777 == 0o755
+    script = (places.current / "bin" / "outstation").read_text()
+    assert script.startswith("#!/opt/outstation/versions/1.0-2/bin/python\n")
+    assert {path.name for path in (places.program / "versions").iterdir()} == {"1.0", "1.0-2"}
+
+
+@pytest.mark.long
+def test_an_environment_is_made_of_this_one_without_a_network(tmp_path: Path) -> None:
+    environment.make(tmp_path / "made")
+    environment.write_command(tmp_path / "made", tmp_path / "made")
+    program = str(tmp_path / "made" / "bin" / "outstation")
+    alone = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ""}
+    said = subprocess.run([program, "--version"], check=True, capture_output=True, text=True, env=alone, cwd="/").stdout
+    assert said == f"outstation {outstation.__version__}\n"
+    python = str(tmp_path / "made" / "bin" / "python")
+    assert subprocess.run([python, "-I", "-m", "pip", "check"], check=False, env=alone).returncode == 0
