@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import Config
 
-from outstation.web import crowd
+from outstation.web import crowd, unsent
 from outstation.web.connection import Protocol
 from outstation.web.listen import BACKLOG
 
@@ -89,6 +89,7 @@ class Server(uvicorn.Server):
                     connection.sweep()  # type: ignore[union-attr]
                 except Exception:  # one connection's fault must not end the deadlines of all others
                     log.exception("a connection could not be looked after")
+            unsent.relieve(self.server_state.connections)
 
 
 def _descriptors() -> int:
