@@ -67,16 +67,24 @@ async function begin(key) {
 async function leave() {
   const before = who;
   who = ""; // what ends now is no surprise
-  try {
-    const answer = await fetch("/api/session", { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
-    if (!answer.ok && answer.status !== 401) throw new Error(answer.statusText);
-  } catch {
+  const refusal = await end();
+  if (refusal) {
     who = before;
-    return tell("The node did not answer: you are still signed in.");
+    return tell(`${refusal} You are still signed in.`);
   }
   if (!(await refresh())) return location.reload(); // who may not look any more sees nothing any more
   tell("You are signed out.");
   document.querySelector("[data-sign-in]")?.focus();
+}
+
+// Returns why not, in words; nothing when it worked.
+async function end() {
+  try {
+    const answer = await fetch("/api/session", { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
+    return answer.ok || answer.status === 401 ? "" : (await answer.json()).error;
+  } catch {
+    return "The node did not answer.";
+  }
 }
 
 // Says so when the session is over without anybody here having ended it.
