@@ -162,8 +162,9 @@ def test_one_signs_out_on_a_full_disk_which_takes_it_when_it_has_room(
         assert isinstance(store.stats().error, DiskFullError)
         assert Sessions(store, keys).check(said) == key
         (small_disk / "ballast").unlink()
-        while Sessions(store, keys).check(said):  # nobody asks: it must mend by itself
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while Sessions(store, keys).check(said):  # noqa: ASYNC110  nobody asks: it must mend by itself
+                await asyncio.sleep(0.05)
 
     in_store(small_disk, story)
 

@@ -65,11 +65,12 @@ async function ended() {
 
 // Returns [status, document]; status 0 when nobody knows what became of it.
 async function send(method, address, body) {
+  const before = new Date(serverNow() + PATIENCE).toISOString(); // who waits no longer wants no more
   try {
     const answer = await fetch(address, {
       method,
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
+      body: JSON.stringify({ ...body, before }),
       signal: AbortSignal.timeout(PATIENCE),
     });
     return [answer.status, await answer.json().catch(() => ({}))];
@@ -81,7 +82,7 @@ async function send(method, address, body) {
 // The orders: [method, address, body], or in words why there is none.
 
 function outputOrder(name, form, action) {
-  const body = { action, before: new Date(serverNow() + PATIENCE).toISOString() }; // who waits no longer wants no more
+  const body = { action };
   const time = form.elements.for?.value;
   if (time && ["on", "off", "set"].includes(action)) body.for = time;
   if (action === "set") {
