@@ -126,7 +126,7 @@ class OpenGate:
         self._admitted = msgspec.structs.replace(
             admitted, route=msgspec.structs.replace(admitted.route, handler=lambda _: answer)
         )
-        self.cors, self.refusals, self.known_paths = gate.cors, gate.refusals, gate.known_paths
+        self.cors, self.access, self.known_paths = gate.cors, gate.access, gate.known_paths
 
     def admit(self, _: Request) -> Admission:
         """Let it in."""

@@ -10,12 +10,14 @@ from outstation.cli import (
     backup,
     demo,
     devices,
+    doctor,
     drill,
     exchange,
     keys,
     machine,
     nodes,
     outputs,
+    proxy,
     questions,
     reading,
     reporting,
@@ -49,6 +51,8 @@ COMMANDS = (
     outputs,
     drill,
     services,
+    proxy,
+    doctor,
 )
 """Importing a file of commands adds them to `root`."""
 

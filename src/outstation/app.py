@@ -41,6 +41,7 @@ from outstation.store import renaming
 from outstation.store.database import Store
 from outstation.supervised import Supervision
 from outstation.web.listen import open_boards, open_control, open_port, others_urls, urls
+from outstation.web.peers import public_address
 
 if TYPE_CHECKING:
     from outstation.web.application import Application
@@ -168,7 +169,8 @@ async def _main(
 
 async def _live(parts: Parts, sockets: Sockets, stopping: asyncio.Event, data: Path, remark: str) -> None:
     """Serve until told to stop. Outputs are safe before the streams are closed."""
-    site, node = site_of(parts, remark, others_urls(sockets.port)), parts.runner.node
+    scheme = "https" if parts.config.web.tls_cert else "http"
+    site, node = site_of(parts, remark, others_urls(sockets.port, scheme)), parts.runner.node
     watch = Watch(site)
     chores = [
         *_chores(parts),
@@ -177,7 +179,8 @@ async def _live(parts: Parts, sockets: Sockets, stopping: asyncio.Event, data: P
     ]
     async with _served(site, watch, sockets) as serving, _background(keep_house(chores)):
         key = await first_key(site.keys, always=bool(remark))
-        greet(urls(sockets.port), key, next(iter(node.actuators), None), data, _notes(site, remark, sockets.boards))
+        here = urls(sockets.port, scheme)
+        greet(here, key, next(iter(node.actuators), None), data, _notes(site, remark, sockets.boards))
         gc.set_threshold(*_GARBAGE)
         gc.freeze()  # what was built stays: looking through it for garbage held the loop up for 50 ms, each time
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=FIRST_COMPLETED)
@@ -290,13 +293,17 @@ def _web(site: Site, watch: Watch) -> tuple[Application, Server]:
     from outstation.protocols.outstation import routes as hub  # noqa: PLC0415
     from outstation.web.application import Application  # noqa: PLC0415
     from outstation.web.server import Server  # noqa: PLC0415
+    from outstation.web.tls import Certificate, tls_files  # noqa: PLC0415
 
     application = Application(site, [*hub.routes(site, watch), *dialects.routes(site)])
-    return application, Server(application, drain=_DRAIN)
+    certificate = Certificate(files) if (files := tls_files(site.config)) else None
+    return application, Server(application, drain=_DRAIN, certificate=certificate)
 
 
 def _notes(site: Site, remark: str, boards: socket.socket | None) -> list[str]:
     simulated = ", ".join(sorted(site.simulated()))
     notes = [remark] if remark else []
     notes += [f"For boards alone: {urls(boards)[0]}"] if boards else []
+    if "reads" not in site.config.web.model_fields_set and (address := public_address()):
+        notes.append(f"{address} is public: from elsewhere reading needs a key, unless the config has [web] reads.")
     return [*notes, f"Simulated here: {simulated}."] if simulated else notes

@@ -42,14 +42,17 @@ NOBODY = Principal("anonymous", frozenset())
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """The other end of a connection. address: an IP without a zone.
+    """Who asks: the other end of a connection, or whom a trusted proxy speaks for. address: an IP without a zone.
 
+    is_secure: nobody could listen, since it came by TLS. is_proxied: `address` is a trusted proxy's word.
     is_control_socket: it came through the data folder, which only admins reach. The listener says so, and nothing
     else: a peer that has left before it was greeted has no address either.
     """
 
     address: str
     is_control_socket: bool = False
+    is_secure: bool = False
+    is_proxied: bool = False
 
 
 class Request:

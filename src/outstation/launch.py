@@ -54,9 +54,7 @@ def supervise(
     owner = Owner(data).__enter__()
     try:
         file.bring_up_to_date(data / file.NAME)
-        web = config.web
-        bound = open_port(web.host if host is None else host, web.port if port is None else port)
-        boards = open_boards(web.dialect_listen)
+        bound, boards = _opened(config, host, port)
         known = _outputs(config, data)
         write_down(known, data)
         memory, notebook = _in_memory(known), os.memfd_create("kept")
@@ -82,6 +80,18 @@ def supervise(
     words = [*map(str, given), str(child), str(data), *ends]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
+
+
+def _opened(config: Config, host: str | None, port: int | None) -> tuple[socket.socket, socket.socket | None]:
+    """Return the sockets that the node is heard on, once it is known that it can speak TLS. Raises OutstationError."""
+    web = config.web
+    if web.tls_cert:
+        from outstation.web.tls import Certificate, tls_files  # noqa: PLC0415 - most have none, or a proxy has it
+
+        if files := tls_files(config):
+            Certificate(files)
+    bound = open_port(web.host if host is None else host, web.port if port is None else port)
+    return bound, open_boards(web.dialect_listen)
 
 
 def join(config: Config) -> Supervision | None:

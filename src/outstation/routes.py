@@ -48,6 +48,11 @@ class Route(msgspec.Struct, frozen=True):
     takes: Any = None
     refuse: Refuse = problem
 
+    @property
+    def changes(self) -> bool:
+        """Whether it is an order that moves or changes something here; readings are none."""
+        return self.method != "GET" and self.scope in ("control", "admin", "any")
+
 
 class Match(msgspec.Struct, frozen=True):
     """What a path leads to: its rows by method, and the names found in it."""

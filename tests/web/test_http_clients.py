@@ -70,6 +70,24 @@ def test_who_asks_and_never_reads_does_not_fill_the_memory(impatient: Running) -
     assert most_memory(impatient) - before < 8_000
 
 
+def test_the_bodies_of_many_strangers_do_not_fill_the_memory(node: Running) -> None:
+    """A hundred megabytes without a key, on routes whose key may come in the body."""
+    before = most_memory(node)
+    with contextlib.ExitStack() as opened:
+        crowd = [opened.enter_context(Wire(node.port)) for _ in range(100)]
+        for wire in crowd:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                wire.socket.settimeout(1)
+                wire.send(request("POST", "/write?db=x", "Content-Length: 1048000"), b" " * 1_040_000)
+        assert crowd[-1].answer().status == 503
+        assert node.post("/api/readings", READING).status == 200
+        assert most_memory(node) - before < 25_000
+    batch = [{"sensor": "porch/temperature", "value": 1}] * 5_000
+    assert _soon(lambda: node.post("/api/readings", batch).status == 200), "all of the room is given back"
+    assert _soon(lambda: connections(node) == 0)
+    assert node.request("POST", "/write?db=x", " " * 1_000_000).status == 401
+
+
 def test_slow_headers_are_cut(impatient: Running) -> None:
     with Wire(impatient.port) as wire:
         began = time.monotonic()
@@ -119,9 +137,10 @@ def test_more_connections_than_it_takes_are_told_to_come_again(impatient: Runnin
     with contextlib.ExitStack() as opened:
         for _ in range(20):
             opened.enter_context(Wire(impatient.port)).send(STATUS[:20])
-        answer = opened.enter_context(Wire(impatient.port)).answer()
-        assert answer.status == 503
-        assert int(answer.headers["retry-after"]) > 0
+        crowd = [opened.enter_context(Wire(impatient.port)) for _ in range(150)]
+        for answer in [wire.answer() for wire in crowd]:
+            assert answer.status == 503
+            assert int(answer.headers["retry-after"]) > 0
     assert _soon(lambda: impatient.get("/api/health").status == 200)
 
 

@@ -318,7 +318,7 @@ def test_a_watcher_that_takes_too_long_over_what_it_was_sent_loses_its_place(mon
 
         scope = {"method": "GET", "outstation": Request("GET", "/api/stream", b"", [], Peer("192.0.2.1"))}
         async with asyncio.timeout(2):
-            await Stream(feed, lambda _: True, lambda asked: asked.peer.address)(scope, receive, send)
+            await Stream(feed, lambda _: True)(scope, receive, send)
         assert not feed.watched
         assert "more_body" not in sent[-1]
 

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @data_option
 @click.option("--host", help="The address to listen on.  [default: all interfaces]")
 @port_option
-def run(config: Path | None, data: Path, host: str | None, port: int | None) -> None:
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Speak TLS: the certificate with its chain, PEM.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key, PEM, without a password.")
+def run(
+    config: Path | None, data: Path, host: str | None, port: int | None, tls_cert: Path | None, tls_key: Path | None
+) -> None:
     """Run a node until it is told to stop.
 
     Without a config it is the default device: an LED on GPIO17, a button on GPIO27, and this computer's
@@ -31,6 +35,7 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
     Examples:
       outstation run
       outstation run --config greenhouse.toml --data /srv/outstation --port 8080
+      outstation run --tls-cert certificate.pem --tls-key key.pem
     """
     from outstation import defaults, keeper
     from outstation.config import find, load
@@ -38,6 +43,7 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
 
     file = find(config)
     loaded = load(file, strangers=False) if file else defaults.device(simulate=not has_header())
+    loaded = _with_tls(loaded, tls_cert, tls_key)
     make_folder(data)
     if kept := keeper.inherited():
         click.get_current_context().exit(keeper.keep(loaded, file.parent if file else Path(), *kept))
@@ -45,6 +51,16 @@ def run(config: Path | None, data: Path, host: str | None, port: int | None) -> 
 
     supervision = join(loaded) or supervise(loaded, data=data, host=host, port=port)
     click.get_current_context().exit(serve(supervision, loaded, file, ""))
+
+
+def _with_tls(config: Config, certificate: Path | None, key: Path | None) -> Config:
+    """Return a config with the certificate of the command line, if there is one."""
+    if certificate is None and key is None:
+        return config
+    if certificate is None or key is None:
+        raise click.UsageError("--tls-cert and --tls-key are needed together.")
+    files = {"tls_cert": str(certificate.absolute()), "tls_key": str(key.absolute())}
+    return config.model_copy(update={"web": config.web.model_copy(update=files)})
 
 
 @root.command()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from outstation.config.boards import BoardKey, Mac, StationKey, TimesAlone
 from outstation.config.sensors import Points, Quantities
@@ -18,6 +18,7 @@ from outstation.config.values import (
     Duration,
     Every,
     Factor,
+    File,
     Folder,
     Host,
     Keep,
@@ -91,18 +92,27 @@ class NodeTable(Table):
 class WebTable(Table):
     """[web]: host "": all interfaces, v4 and v6. reads: without a key. public: paths that everybody may read.
 
-    dialect_listen: for boards alone.
+    dialect_listen: for boards alone. access_lines: requests a second up to which each has a line in the log.
     """
 
     host: ListenHost = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
     reads: Literal["local", "key"] = "local"
-    public: tuple[Literal["/api/plot.svg", "/wall"], ...] = ()
+    public: tuple[Literal["/", "/api/plot.svg", "/metrics", "/wall"], ...] = ()
     hosts: tuple[Host, ...] = ()
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     accept_new_sensors: bool = True
+    access_lines: Annotated[int, Field(ge=0, le=1_000)] = 10
     dialect_listen: Listen | None = None
+    tls_cert: File | None = None
+    tls_key: File | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key are needed together")
+        return self
 
 
 class StoreTable(Table):

@@ -309,6 +309,12 @@ def _folder(text: str) -> str:
     return text
 
 
+def _file(text: str) -> str:
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError('expected a file by its whole path, such as "/etc/outstation/certificate.pem"')
+    return text
+
+
 def resolve(value: object, info: ValidationInfo) -> object:
     """Follow "env:NAME" and "file:PATH" (relative to the config) to the secret itself."""
     if not isinstance(value, str):
@@ -367,6 +373,7 @@ Factor = Annotated[float, AfterValidator(_not_zero)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
 Listen = Annotated[tuple[str, int], BeforeValidator(_listen)]
 Folder = Annotated[str, AfterValidator(_folder)]
+File = Annotated[str, AfterValidator(_file)]
 Host = Annotated[str, AfterValidator(_host)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]

@@ -11,11 +11,13 @@ from outstation.core.node import Node
 from outstation.engine.site import Site
 from outstation.http import Request
 from outstation.routes import BATCH, SMALL, Route, Table
+from outstation.web.access import Access
 from outstation.web.api.actuators import Actuators
 from outstation.web.api.alerts import Alerts
 from outstation.web.api.backup import Backups
 from outstation.web.api.devices import DevicesApi
 from outstation.web.api.incoming import Incoming
+from outstation.web.api.metrics import Metrics
 from outstation.web.api.nodes import NodesApi
 from outstation.web.api.retention import Retention
 from outstation.web.api.rules import Rules
@@ -34,7 +36,12 @@ from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
 from outstation.web.security import LOOKING, NOT_KEPT, Gate, leaves_open
 
-_REFUSED = 400
+_OF_THE_PAGE = (
+    *("/api/stream", "/api/status", "/api/health", "/api/session", "/api/readings", "/api/export", "/api/plot.svg"),
+    *("/api/sensors", "/api/sensors/{name}", "/api/sensors/{device}/{name}", "/api/actuators", "/api/actuators/{name}"),
+    *("/api/rules", "/api/rules/spells", "/api/rules/{name}/explain", "/api/settings", "/api/alerts"),
+)
+"""What the page asks for and links to: a public page that stood still would be none."""
 
 
 class Application:
@@ -46,28 +53,30 @@ class Application:
     def __init__(self, site: Site, dialects: Iterable[Route] = ()) -> None:
         self._site = site
         dialects = list(dialects)
-        self.table = Table([*_own_routes(site), *_framework_routes(), *dialects])
-        self.gate = _gate(site, self.table)
-        self.stream = Stream(site.feed, self.gate.admits, self.gate.origin)
-        self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host))
+        metrics = Metrics(site, lambda: self.access.answered)
+        self.table = Table([*_own_routes(site, metrics), *_framework_routes(), *dialects])
+        self.access = Access(self.table, site.config.web.access_lines)
+        self.gate = _gate(site, self.table, self.access)
+        self.stream = Stream(site.feed, self.gate.admits)
+        self.boards_gate = _gate(site, Table(route for route in dialects if route.any_host), self.access)
         self._framework: Callable[..., Any] | None = None
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer what no handler of our own does."""
-        if scope["path"] == "/api/stream":
-            await self.stream(scope, receive, send)
-            return
-        framework = self._framework or await self._load()
         request: Request = scope["outstation"]
 
         async def tell(message: dict[str, Any]) -> None:
-            if message.get("status", 0) >= _REFUSED:
-                self.gate.refusals.note(request, message["status"])
-            if "status" in message and request.method in LOOKING and leaves_open(message["headers"]):
-                message = {**message, "headers": [*message["headers"], NOT_KEPT]}
+            if "status" in message:
+                self.access.note(request, message["status"])
+                if request.method in LOOKING and leaves_open(message["headers"]):
+                    message = {**message, "headers": [*message["headers"], NOT_KEPT]}
             await send(message)
 
+        if scope["path"] == "/api/stream":
+            await self.stream(scope, receive, tell)
+            return
+        framework = self._framework or await self._load()
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # The server keeps the body back, whoever made it.
         await framework(scope, receive, tell)
@@ -87,22 +96,23 @@ class Application:
         return api
 
 
-def _gate(site: Site, table: Table) -> Gate:
+def _gate(site: Site, table: Table, access: Access) -> Gate:
     web = site.config.web
-    peers = Peers(web.reads, web.trusted_proxies)
+    peers = Peers(web.reads, web.trusted_proxies, is_said="reads" in web.model_fields_set)
     return Gate(
         table,
         site.keys,
         Hosts(web.hosts),
         peers,
+        access,
         origins=web.cors_origins,
-        public=web.public,
+        public=(*web.public, *(_OF_THE_PAGE if "/" in web.public else ())),
         sessions=site.sessions,
         node=site.name,
     )
 
 
-def _own_routes(site: Site) -> list[Route]:
+def _own_routes(site: Site, metrics: Metrics) -> list[Route]:
     status, actuators, files, docs = Status(site), Actuators(site), Files(), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
     uplinks, session = Uplinks(site), SessionApi(site)
@@ -121,6 +131,7 @@ def _own_routes(site: Site) -> list[Route]:
         Route("GET", "/docs/{file}", "read", docs.file),
         Route("GET", "/api/status", "read", status.get),
         Route("GET", "/api/health", "read", status.health),
+        Route("GET", "/metrics", "read", metrics.get),
         Route("POST", "/api/readings", "write", Incoming(site).post, body=BATCH, json=True),
         Route("POST", "/api/actuators/{name}", "control", actuators.post, body=SMALL, json=True),
         *short,

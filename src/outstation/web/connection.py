@@ -21,12 +21,13 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from outstation.http import Later, Peer, Request, Response, from_error, problem
+from outstation.http import Later, Peer, Response, from_error, problem
 from outstation.routes import Route
-from outstation.web import crowd, unsent
+from outstation.web import crowd, unread
 from outstation.web.asgi import asgi_scope
 from outstation.web.peers import plain
-from outstation.web.security import Admission, Gate, too_large
+from outstation.web.pending import Pending
+from outstation.web.security import Admission, Gate, no_room, too_large
 
 log = logging.getLogger(__name__)
 
@@ -43,31 +44,22 @@ _PORTION = 16 * 1024
 _PIPELINED = 16
 """Requests that one connection may send ahead of their answers before it is read no further."""
 
-_REFUSED = 400
 _AT_ONCE = frozenset({413, 501})
 """Refusals of a body that is too large, or coded as nobody here understands: it is not waited for."""
-
-
-class Pending(Request):
-    """One request on its way: read, then answered in its turn."""
-
-    __slots__ = ("admitted", "keep_alive", "received")
-
-    admitted: Admission | Response
-    keep_alive: bool
-    received: bytearray
 
 
 class Protocol(HttpToolsProtocol):
     """One connection.
 
     reading: the request whose body is still to come. answering: the one whose answer is due; waiting: those after it.
-    is_control: it came in by the control socket. most_connections: past these, idle ones have to go.
+    is_control: it came in by the control socket. most_connections: past these, idle ones have to go. most_refused:
+    above them, who are told so. was_full_at: when none was idle, of this kind.
     deaf: the last request was read, what follows is thrown away; cut: that one was not read to its end.
     """
 
     is_control = False
-    most_connections = crowd.MAX_CONNECTIONS
+    most_connections, most_refused = crowd.MAX_CONNECTIONS, crowd.REFUSED_AT_ONCE
+    was_full_at = -1_000
 
     def __init__(self, config: Config, *server: Any, **named: Any) -> None:
         super().__init__(config, *server, **named)
@@ -88,14 +80,14 @@ class Protocol(HttpToolsProtocol):
         if self.is_control:
             self.peer = Peer("", is_control_socket=True)
         elif isinstance(address, tuple):
-            self.peer = Peer(plain(address[0]))
+            self.peer = Peer(plain(address[0]), is_secure=transport.get_extra_info("sslcontext") is not None)
             self._find_room()
         else:
             self._leave()  # gone before it was greeted; what it sent is nobody's word
 
     def _find_room(self) -> None:
         """Let the longest idle connection go when there are too many; where none is idle, refuse this one."""
-        verdict = crowd.verdict(self, self.connections, self.most_connections)
+        verdict = crowd.verdict(self, self.connections)
         if verdict is crowd.Verdict.CUT:
             self._leave()
         elif verdict is crowd.Verdict.REFUSED:
@@ -107,11 +99,14 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing was asked here that is not answered, and nothing is half said."""
-        busy = self.is_control or self.answering or self.waiting or self._is_half_read()
+        """Whether nothing was asked here that is not answered, nothing is half said, and there was time to speak."""
+        has_just_come = PATIENCE - 1 <= self.patience <= PATIENCE
+        busy = self.is_control or self.answering or self.waiting or self._is_half_read() or has_just_come
         return not (busy or self.transport.is_closing())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for pending in filter(None, (self.reading, self.answering, *self.waiting)):
+            pending.leave()
         self.waiting.clear()
         self.reading = None
         super().connection_lost(exc)
@@ -155,9 +150,8 @@ class Protocol(HttpToolsProtocol):
         if isinstance(pending, Response):
             self._refuse(pending)
             return
-        pending.admitted = admitted = self.gate.admit(pending)
-        pending.keep_alive = self._keeps_alive()
-        pending.received = bytearray()
+        admitted = self.gate.admit(pending)
+        pending.admit(admitted, keep_alive=self._keeps_alive())
         self.reading = pending
         if self.expect_100_continue or (type(admitted) is Response and admitted.status in _AT_ONCE):
             self._answer_early(admitted)
@@ -175,6 +169,8 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(admitted)
         elif len(received) > admitted.route.body:
             self._refuse(too_large(admitted.route))
+        elif not pending.holds(len(body)):
+            self._refuse(no_room(admitted.route))
 
     def on_message_complete(self) -> None:
         pending, self.reading = self.reading, None
@@ -186,7 +182,7 @@ class Protocol(HttpToolsProtocol):
         """Read nothing more while the client does not read what it has asked for. Called by the transport."""
         super().pause_writing()
         self.flow.pause_reading()
-        unsent.relieve(self.connections)
+        unread.relieve(self.connections)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -200,7 +196,7 @@ class Protocol(HttpToolsProtocol):
         self.deaf, last.keep_alive = True, False
         if self.framework is not None and last is self.answering:
             self.framework.keep_alive = False
-        return True
+        return not self.peer.is_secure  # a connection by TLS has no half that could stay open
 
     def shutdown(self) -> None:
         """Close when what was asked is answered: called by uvicorn when the server stops."""
@@ -278,6 +274,8 @@ class Protocol(HttpToolsProtocol):
         self.waiting.append(pending)
         if len(self.waiting) >= _PIPELINED:
             self.flow.pause_reading()
+            if not self.cut and not pending.queues():
+                self._leave()
 
     def _go_on(self) -> None:
         """Answer those whose turn it is now, and read on when none is left."""
@@ -335,16 +333,18 @@ class Protocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if answer.status >= _REFUSED:
-            self.gate.refusals.note(pending, answer.status)
         admitted = pending.admitted
-        shared = self.gate.around(pending, admitted.route if type(admitted) is Admission else None, answer.headers)
+        route = admitted.route if type(admitted) is Admission else None
+        self.gate.access.note(pending, answer.status, route)
+        shared = self.gate.around(pending, route, answer.headers)
         transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD", more=shared))
         if not pending.keep_alive:
             self._hang_up()
 
     def _done(self) -> None:
         self.server_state.total_requests += 1
+        if self.answering is not None and self.answering.held:
+            self.answering.leave()
         self.answering = self.framework = None
         self.patience = PATIENCE if self._is_half_read() else IDLE
 
@@ -379,8 +379,8 @@ class Protocol(HttpToolsProtocol):
         """Refuse in the middle of a request: in its turn, and as the last answer of this connection."""
         if self.deaf:
             return
-        pending, self.reading = self.reading or Pending("", "", b"", [], self.peer), None
-        pending.admitted, pending.keep_alive = answer, False
+        pending, self.reading = self.reading or Pending.of_nobody(self.peer), None
+        pending.refuse(answer)
         self.deaf = self.cut = True
         self._take(pending)
 

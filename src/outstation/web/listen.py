@@ -49,24 +49,24 @@ def open_control(folder: Path) -> socket.socket:
     return control
 
 
-def urls(bound: socket.socket) -> list[str]:
+def urls(bound: socket.socket, scheme: str = "http") -> list[str]:
     """Return the addresses to open in a browser: this machine's, the ones that others can reach first."""
     address, port = bound.getsockname()[:2]
     if address not in ("::", "0.0.0.0"):  # noqa: S104
-        return [_url(address, port)]
+        return [_url(address, port, scheme)]
     reachable = [found for found in addresses() if not found.startswith(("127.", "fe80:")) and found != "::1"]
     names = sorted(reachable, key=lambda found: ":" in found)[:3]
-    return [_url(name, port) for name in ("localhost", *names)]
+    return [_url(name, port, scheme) for name in ("localhost", *names)]
 
 
-def others_urls(bound: socket.socket) -> tuple[str, ...]:
+def others_urls(bound: socket.socket, scheme: str = "http") -> tuple[str, ...]:
     """Return the addresses by which other machines reach this one, the likeliest first; else those by which it does."""
-    found = [url.rstrip("/") for url in urls(bound)]
+    found = [url.rstrip("/") for url in urls(bound, scheme)]
     return (*found[1:], *found[:1])
 
 
-def _url(address: str, port: int) -> str:
-    return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
+def _url(address: str, port: int, scheme: str) -> str:
+    return f"{scheme}://[{address}]:{port}/" if ":" in address else f"{scheme}://{address}:{port}/"
 
 
 def _bind_control(control: socket.socket, folder: Path) -> None:

@@ -1,7 +1,11 @@
-"""Who is near: peers on the local network may read without a key, as long as nobody stands in between."""
+"""Who is near: peers on the local network may read without a key, as long as nobody stands in between.
+
+The law of this file: what a header says of who asks counts from a trusted proxy alone.
+"""
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Collection
@@ -10,6 +14,7 @@ from typing import Literal
 import psutil
 
 from outstation import clock
+from outstation.http import Peer
 
 _REFRESH = 10_000
 _REMEMBERED = 4_096
@@ -33,37 +38,45 @@ _LOCAL = tuple(
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_UNKNOWN = "an unknown address"
+"""Of who comes by a trusted proxy that does not say whom it speaks for: near to nobody, alike for all of them."""
+
 
 class Peers:
     """Decides by address and forwarding headers whether a peer may read without a key."""
 
-    def __init__(self, reads: Literal["local", "key"], trusted_proxies: Collection[str] = ()) -> None:
-        self._reads = reads
+    def __init__(
+        self, reads: Literal["local", "key"], trusted_proxies: Collection[str] = (), *, is_said: bool = True
+    ) -> None:
+        """Take the config. is_said: it has the word itself; else that does not hold where an address is public."""
+        self._reads, self._is_said = reads, is_said
         self._proxies = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies)
+        self.has_proxies = bool(self._proxies)
+        self._is_proxy = functools.lru_cache(_REMEMBERED)(self._is_among_proxies)
         self._near: dict[str, bool] = {}
         self._looked = -_REFRESH
 
-    def may_read(self, address: str, headers: dict[bytes, bytes]) -> bool:
-        """Tell whether this peer may read without a key."""
+    def may_read(self, peer: Peer, headers: dict[bytes, bytes]) -> bool:
+        """Tell whether this peer, as `behind` returns it, may read without a key."""
         if self._reads == "key":
             return False
-        if not any(name.startswith(_FORWARDED) for name in headers):
-            return self._is_near(address)
-        return self._is_proxy(address) and self._is_near(self.origin(address, headers))
-
-    def origin(self, address: str, headers: dict[bytes, bytes]) -> str:
-        """Return the address that a request came from: behind a trusted proxy, the last hop that is none."""
-        if not self._is_proxy(address):
-            return address
-        hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", b"").decode("ascii", "replace").split(",")]
-        for hop in reversed(hops):
-            if not self._is_proxy(hop):
-                return hop
-        return hops[0]
-
-    def _is_proxy(self, address: str) -> bool:
-        if not self._proxies:
+        if not peer.is_proxied and any(name.startswith(_FORWARDED) for name in headers):
             return False
+        return self._is_near(peer.address)
+
+    def behind(self, peer: Peer, headers: dict[bytes, bytes]) -> Peer:
+        """Return who asks: the peer itself, or behind a trusted proxy the last hop that is none."""
+        if not self._is_proxy(peer.address) or not any(name.startswith(_FORWARDED) for name in headers):
+            return peer
+        is_secure = headers.get(b"x-forwarded-proto") == b"https"
+        return Peer(self._origin(headers), is_secure=is_secure, is_proxied=True)
+
+    def _origin(self, headers: dict[bytes, bytes]) -> str:
+        hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", b"").decode("ascii", "replace").split(",")]
+        last = next((hop for hop in reversed(hops) if not self._is_proxy(hop)), hops[0])
+        return _named(last)
+
+    def _is_among_proxies(self, address: str) -> bool:
         found = _parsed(address)
         return found is not None and any(found in network for network in self._proxies)
 
@@ -75,8 +88,28 @@ class Peers:
         if near is None:
             if len(self._near) >= _REMEMBERED:
                 self._near.clear()
-            near = self._near[address] = _is_near(address)
+            near = self._near[address] = self._found_near(address)
         return near
+
+    def _found_near(self, address: str) -> bool:
+        """Look. On-link of a public address are a data centre's other customers, on private ones their containers."""
+        found = _parsed(address)
+        if found is None:
+            return False
+        if not self._is_said and public_address():
+            return found.is_loopback
+        return any(found in network for network in _LOCAL) or any(found in network for network in _on_link())
+
+
+def public_address() -> str:
+    """Return a public IPv4 address of this machine, or "". IPv6 tells nothing: every machine at home has such a one."""
+    addresses = (
+        found.address
+        for interface in psutil.net_if_addrs().values()
+        for found in interface
+        if found.family == socket.AF_INET
+    )
+    return next((one for one in addresses if ipaddress.ip_address(one).is_global), "")
 
 
 def plain(address: str) -> str:
@@ -88,18 +121,16 @@ def plain(address: str) -> str:
     return str(mapped or found)
 
 
+@functools.lru_cache(_REMEMBERED)
+def _named(hop: str) -> str:
+    return _UNKNOWN if _parsed(hop) is None else plain(hop)
+
+
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
-
-
-def _is_near(address: str) -> bool:
-    found = _parsed(address)
-    if found is None:
-        return False
-    return any(found in network for network in _LOCAL) or any(found in network for network in _on_link())
 
 
 def _on_link() -> list[Network]:

@@ -15,9 +15,9 @@ from outstation.http import JSON, NOBODY, Headers, Principal, Request, Response,
 from outstation.routes import SCOPES, Route, Scope, Table
 from outstation.store.keys import Key, Keys
 from outstation.store.sessions import Sessions
+from outstation.web.access import Access
 from outstation.web.hosts import Hosts
 from outstation.web.peers import Peers
-from outstation.web.refusals import Refusals
 
 CONTROL_SOCKET = Principal("control socket", frozenset(SCOPES))
 READER = Principal("anonymous", frozenset({"read"}))
@@ -51,6 +51,7 @@ class Gate:
         keys: Keys,
         hosts: Hosts,
         peers: Peers,
+        access: Access,
         *,
         origins: tuple[str, ...] = (),
         public: tuple[str, ...] = (),
@@ -59,7 +60,7 @@ class Gate:
     ) -> None:
         self.known_paths = {path.encode(): path for path in table.fixed}
         self.table, self._keys, self._hosts, self._peers = table, keys, hosts, peers
-        self.refusals = Refusals(table)
+        self.access = access
         self._sessions, self._node = sessions, node
         self._public = frozenset(public)
         self._origins = frozenset(origin.encode() for origin in origins)
@@ -69,6 +70,8 @@ class Gate:
     def admit(self, request: Request) -> Admission | Response:
         """Return the admission, or the refusal to send."""
         headers = dict(request.headers)
+        if self._peers.has_proxies and not request.peer.is_proxied:
+            request.peer = self._peers.behind(request.peer, headers)
         match = self.table.find(request.path)
         route = match.rows.get("GET" if request.method == "HEAD" else request.method) if match else None
         if match is None or route is None:
@@ -86,10 +89,6 @@ class Gate:
     def admits(self, request: Request) -> bool:
         """Tell whether a request that went in would go in now: a key may be revoked by now, a neighbour stays one."""
         return request.principal is READER or isinstance(self.admit(request), Admission)
-
-    def origin(self, request: Request) -> str:
-        """Return the address that a request came from."""
-        return self._peers.origin(request.peer.address, dict(request.headers))
 
     def around(self, request: Request, route: Route | None, said: Headers) -> Headers:
         """Return the headers that stand around an answer. said: its own."""
@@ -164,7 +163,7 @@ class Gate:
             return self._visitor(request, route, headers)
         key = None if _key_stands_twice(request, headers) else self._keys.check(text)
         if key is None:
-            return self._wrong_key(self.origin(request), text, route.scope)
+            return self._wrong_key(request.peer.address, text, route.scope)
         return _allowed(key, route.scope, key.scopes)
 
     def _visitor(self, request: Request, route: Route, headers: dict[bytes, bytes]) -> Principal | Response:
@@ -172,9 +171,7 @@ class Gate:
         key = self._session(route, headers)
         if key is not None and (request.method in LOOKING or _is_own_page(headers)):
             return _allowed(key, route.scope or "any", key.scopes | {"read"})
-        if route.scope == "read" and (
-            route.path in self._public or self._peers.may_read(request.peer.address, headers)
-        ):
+        if route.scope == "read" and (route.path in self._public or self._peers.may_read(request.peer, headers)):
             return READER
         if key is not None:
             return problem(403, "A page of another site asked for this; a session is for this node's own page.")
@@ -287,6 +284,14 @@ def _is_a_browsers_doing(headers: dict[bytes, bytes]) -> bool:
 def too_large(route: Route) -> Response:
     """Return the refusal of a body past the route's cap."""
     return route.refuse(413, f"At most {route.body} bytes are taken here; send less at once.")
+
+
+def no_room(route: Route) -> Response:
+    """Return the refusal of a body that there is no memory for just now."""
+    words = "Too much is being sent at once; try again."
+    return (
+        problem(503, words, headers=((b"Retry-After", b"5"),)) if route.refuse is problem else route.refuse(503, words)
+    )
 
 
 _LONGEST_LENGTH = 15

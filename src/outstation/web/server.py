@@ -12,9 +12,10 @@ from typing import Any
 import uvicorn
 from uvicorn.config import Config
 
-from outstation.web import crowd, unsent
-from outstation.web.connection import Protocol
+from outstation.web import crowd, unread
+from outstation.web.connection import PATIENCE, Protocol
 from outstation.web.listen import BACKLOG
+from outstation.web.tls import Certificate
 
 __all__ = ["Protocol", "Server"]
 
@@ -42,7 +43,8 @@ class _BoardsProtocol(Protocol):
 class Server(uvicorn.Server):
     """uvicorn's server on sockets that are open already; it leaves signals to the node."""
 
-    def __init__(self, app: object, *, drain: float) -> None:
+    def __init__(self, app: object, *, drain: float, certificate: Certificate | None = None) -> None:
+        """certificate: for the one port; the control socket and the one for boards alone stay as they are."""
         super().__init__(
             Config(
                 app=app,  # type: ignore[arg-type]
@@ -57,9 +59,12 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=int(drain),
             )
         )
+        self._certificate = certificate
         self._control: socket.socket | None = None
         self._boards: socket.socket | None = None
-        Protocol.most_connections = min(crowd.MAX_CONNECTIONS, _descriptors() - _KEPT_BACK)
+        most = _descriptors() - _KEPT_BACK
+        Protocol.most_connections = min(crowd.MAX_CONNECTIONS, most)
+        Protocol.most_refused = max(crowd.REFUSED_AT_ONCE, min(crowd.MAX_REFUSED, most - Protocol.most_connections))
 
     async def run_on(self, port: socket.socket, control: socket.socket, boards: socket.socket | None = None) -> None:
         """Serve on a TCP socket, the control socket, and one for boards alone, until `should_exit`."""
@@ -71,8 +76,11 @@ class Server(uvicorn.Server):
             sweeping.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])
         loop = asyncio.get_running_loop()
+        people, by_tls = partial(Protocol, self.config, self.server_state, {}), self._by_tls()
+        for port in sockets or ():
+            self.servers.append(await loop.create_server(people, sock=port, backlog=BACKLOG, **by_tls))
         # Nobody but us removes the socket: Python 3.13's loops would look for it by the name that it was bound by.
         keeping: dict[str, Any] = {"cleanup_socket": False}
         control = partial(_ControlProtocol, self.config, self.server_state, {})
@@ -81,15 +89,23 @@ class Server(uvicorn.Server):
             boards = partial(_BoardsProtocol, self.config, self.server_state, {})
             self.servers.append(await loop.create_server(boards, sock=self._boards, backlog=BACKLOG))
 
+    def _by_tls(self) -> dict[str, Any]:
+        if self._certificate is None:
+            return {}
+        return {"ssl": self._certificate.context, "ssl_handshake_timeout": PATIENCE}
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1)
+            self.config.app.access.look()  # type: ignore[union-attr]
+            if self._certificate:
+                self._certificate.look()
             for connection in list(self.server_state.connections):
                 try:
                     connection.sweep()  # type: ignore[union-attr]
                 except Exception:  # one connection's fault must not end the deadlines of all others
                     log.exception("a connection could not be looked after")
-            unsent.relieve(self.server_state.connections)
+            unread.relieve(self.server_state.connections)
 
 
 def _descriptors() -> int:

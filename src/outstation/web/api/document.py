@@ -28,6 +28,7 @@ from outstation.web.api.settings import NewValue
 _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("GET", "/api/status"): ("status", "The node now", None),
     ("GET", "/api/health"): ("status", "healthy, degraded (both 200) or unhealthy (503)", None),
+    ("GET", "/metrics"): ("status", "The node for Prometheus: its text format 0.0.4", None),
     ("POST", "/api/readings"): ("readings", "Send readings; answered when they are on disk", Post | list[Post]),
     ("POST", "/api/actuators/{name}"): ("actuators", "Move an output", Order),
     ("GET", "/api/rules"): ("rules", "All rules, and how each is", None),
@@ -39,7 +40,7 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("DELETE", "/api/sensors/{name}"): ("sensors", "Delete a sensor with its history", None),
     ("DELETE", "/api/sensors/{device}/{name}"): ("sensors", "The same of a device", None),
     ("GET", "/api/session"): ("keys", "Who asks, and what they may do", None),
-    ("POST", "/api/session"): ("keys", "Sign a browser in by the key in the header: a cookie, for 90 days", Nothing),
+    ("POST", "/api/session"): ("keys", "Sign a browser in by the key in the header: a cookie, for 90 days", Any),
     ("DELETE", "/api/session"): ("keys", "Sign out", None),
     ("GET", "/api/nodes"): ("nodes", "The nodes that report here, and how each does", None),
     ("POST", "/api/nodes"): ("nodes", "Let a node report here; its key is shown this once", NewNode),
@@ -85,6 +86,49 @@ _EXAMPLES = {
 }
 
 
+_MAY_BE_EMPTY = {
+    *("/api/session", "/api/alerts/test", "/api/alerts/{id}/acknowledge"),
+    *("/api/nodes/{name}/renew", "/api/uplinks/{name}/resend"),
+}
+"""Paths whose body may be left out."""
+
+_PROBLEM = {
+    "type": "object",
+    "description": "A refusal (RFC 9457); `error` says the same as `detail`, in one line",
+    "required": ["type", "title", "status", "detail", "error"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "error": {"type": "string"},
+        "valid": {"type": "array", "description": "What is allowed, where there is a list of it"},
+    },
+}
+
+_MEDIA = {"/metrics": "text/plain"}
+"""What is answered by a path that speaks no JSON."""
+
+_DIALECT_MEDIA = ("text/plain", "application/json", "text/csv", "text/html")
+"""What boards are answered, as they ask for it and as the protocol has it."""
+
+_DIALECT_ANSWERS = {
+    "200": "Done",
+    "204": "Done",
+    "400": "Not readable, not allowed, or no such key",
+    "401": "No key, or a wrong one",
+    "403": "Not with this key",
+    "404": "No such channel",
+    "405": "Not from a browser of another site",
+    "413": "Too large",
+    "414": "A URL that is too long",
+    "415": "Not coded so",
+    "422": "Not allowed",
+    "429": "Later",
+    "503": "Later",
+}
+
+
 def add(api: FastAPI, table: Table) -> None:
     """Give the application its document."""
     document = _document(api, table)
@@ -103,6 +147,9 @@ def _document(api: FastAPI, table: Table) -> dict[str, Any]:
     )
     parts = document.setdefault("components", {})
     schemas = parts.setdefault("schemas", {})
+    schemas.pop("HTTPValidationError", None)  # FastAPI's own words, which nobody here says
+    schemas.pop("ValidationError", None)
+    schemas["Problem"] = _PROBLEM
     for route in table.routes:
         plain = _plain(route)
         if plain is not None:
@@ -123,8 +170,7 @@ def _plain(route: Route) -> tuple[str, str, Any] | None:
 
 
 def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    is_dialect = route.summary and not route.takes
-    media = "text/event-stream" if route.stream else "text/plain" if is_dialect else "application/json"
+    media = _MEDIA.get(route.path, "text/event-stream" if route.stream else "application/json")
     operation: dict[str, Any] = {
         "tags": [tag],
         "summary": summary,
@@ -139,16 +185,26 @@ def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[st
     if body is Order:
         operation["responses"] |= {
             "202": {"description": "Taken; `pending` says what keeps it back and until when", "content": {media: {}}},
-            "409": {"description": "Refused by what ranks higher, with the reason"},
+            "409": _refusal("Refused by what ranks higher, with the reason"),
         }
+    if route.summary and not route.takes:
+        content: dict[str, Any] = {media: {} for media in _DIALECT_MEDIA}
+        answers = {status: {"description": text, "content": content} for status, text in _DIALECT_ANSWERS.items()}
+        operation["responses"] = answers | {"204": {"description": _DIALECT_ANSWERS["204"]}}
     return operation
+
+
+def _refusal(description: str) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": description, "content": content}
 
 
 def _body(route: Route, body: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     (schema,), found = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
     schemas.update(found)
     example = _EXAMPLES.get(route.path, _EXAMPLES["order"])
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"required": route.path not in _MAY_BE_EMPTY, "content": content}
 
 
 def _secure(document: dict[str, Any], table: Table) -> None:
@@ -171,6 +227,8 @@ def _secure(document: dict[str, Any], table: Table) -> None:
                 "503": "Not now",
                 "507": "Disk full",
             }
-        refusals |= {"404": "No such name", "421": "Not this node's host name", "422": "Not allowed"}
+        refusals |= {"404": "No such name", "414": "A URL that is too long"}
+        refusals |= {"421": "Not this node's host name", "422": "Not allowed", "431": "Headers that are too long"}
+        operation["responses"].pop("422", None)  # FastAPI's, see above
         for status, description in refusals.items():
-            operation["responses"].setdefault(status, {"description": description})
+            operation["responses"].setdefault(status, _refusal(description))

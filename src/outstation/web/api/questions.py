@@ -63,7 +63,7 @@ class NewKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w .@-]+$")]
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\p{L}\p{M}\p{N}_ .@-]+$")]
     scopes: Annotated[list[Scope], Field(min_length=1)]
     device: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None = None
 

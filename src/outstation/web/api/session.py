@@ -30,7 +30,8 @@ class SessionApi:
         if key is None:
             raise RefusedError("A session is begun by key.", cure="Send one in the header X-API-Key.")
         document = {"name": key.name, "scopes": sorted(key.scopes | {"read"}), "signed_in": True}
-        is_secure = _is_by_tls(request)
+        # Whoever says so: a cookie that is Secure without need harms only who asked for it.
+        is_secure = request.peer.is_secure or _is_by_tls(request)
         return Later(
             asyncio.ensure_future(self._site.sessions.start(key)),
             lambda said: json(document, headers=_cookie(self._name(request), said, LASTS // 1000, is_secure=is_secure)),

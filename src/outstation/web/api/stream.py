@@ -33,11 +33,10 @@ class Stream:
     """Streams the feed to whoever asks, until they leave or the node stops.
 
     may_watch: asked anew before all that is sent, since keys are revoked and sessions end while a stream is open.
-    origin: the address that a request came from, which behind a proxy is not its peer's.
     """
 
-    def __init__(self, feed: Feed, may_watch: Callable[[Request], bool], origin: Callable[[Request], str]) -> None:
-        self._feed, self._may_watch, self._origin = feed, may_watch, origin
+    def __init__(self, feed: Feed, may_watch: Callable[[Request], bool]) -> None:
+        self._feed, self._may_watch = feed, may_watch
         self._open: set[asyncio.Task[None]] = set()
         self._origins: Counter[str] = Counter()
 
@@ -49,7 +48,7 @@ class Stream:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
         request: Request = scope["outstation"]
-        origin = self._origin(request)
+        origin = request.peer.address
         if (refusal := self._refusal(request.peer, origin)) is not None:
             await _send_whole(send, refusal)
             return

@@ -6,7 +6,7 @@ import contextlib
 
 import psutil
 
-from outstation.web import unsent
+from outstation.web import unread
 from outstation.web.dashboard.files import Files
 from tests.running import Running
 from tests.web.wire import Wire, request
@@ -28,7 +28,7 @@ def test_what_nobody_reads_is_bounded_and_who_waits_for_little_is_not_cut(node: 
             opened.enter_context(Wire(node.port, buffer=4_096)).send(LARGE * 2)
         assert node.get("/api/health").status == 200
         assert len(server.net_connections("tcp")) < 40
-        assert server.memory_info().rss - before < 5 * unsent.ROOM
+        assert server.memory_info().rss - before < 5 * unread.ROOM
         assert all(slow.answer().status == 200 for _ in range(16))
         assert watcher.answer().status == 200
         assert node.post("/api/readings", {"sensor": "porch/temperature", "value": 21.5}).status == 200
