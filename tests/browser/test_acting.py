@@ -67,7 +67,8 @@ def inside(node: Running, browser: Browser) -> Iterator[Page]:
     watch.expected += [
         "status of 409 .*/actuators/pump",
         "status of 422 .*/(actuators/pump|settings/vent_at)",
-    ]  # refused
+        "ERR_CONNECTION_RESET .*/actuators/vent",
+    ]  # refused, or lost
     page = watch.page
     open_page(node, page)
     expect(page.get_by_role("button", name="Switch on")).to_have_count(0)
@@ -142,6 +143,21 @@ def test_where_nobody_knows_what_became_of_an_order_the_page_looks_anew(inside: 
     assert 0 < (before - datetime.datetime.now(datetime.UTC)).total_seconds() < 15  # else it is done when nobody waits
 
 
+def test_what_nobody_knows_of_an_order_is_said_though_its_card_has_gone_with_the_session(inside: Page) -> None:
+    order, bar = "**/api/actuators/vent", inside.locator(".session-said")
+    inside.evaluate("fetch('/api/session', {method: 'DELETE'})")  # as another window does
+    inside.route(order, lambda route: route.abort("connectionreset"))
+    output(inside, "vent").get_by_role("button", name="Switch on").click()
+    expect(bar).to_contain_text("Switch on: Vent: The node did not answer. Whether it was done is not known")
+    expect(bar).to_contain_text("Your session has ended")
+    inside.unroute(order)
+    sign_in(inside)
+    expect(bar).to_contain_text("is not known")
+    output(inside, "vent").get_by_role("button", name="Switch off").click()
+    expect(said(output(inside, "vent"))).to_contain_text("It is off")
+    expect(bar).to_have_text("")
+
+
 def test_a_setting_changes_within_its_bounds(node: Running, inside: Page) -> None:
     row = inside.locator("[data-setting=vent_at]")
     row.locator("summary").click()
@@ -210,6 +226,7 @@ def setting(node: Running) -> Any:
 def test_where_nobody_looks_without_a_key_the_page_asks_for_one(tmp_path: Path, watch: Watch, page: Page) -> None:
     watch.expected += ["status of 401", "ERR_INTERNET_DISCONNECTED"]
     with Running(tmp_path / "data", '[web]\nreads = "key"\n') as node:
+        node.post("/api/readings", {"sensor": "porch/temperature", "value": 20})
         page.goto(f"http://127.0.0.1:{node.port}/?units=f")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("To look at this node")
@@ -218,11 +235,13 @@ def test_where_nobody_looks_without_a_key_the_page_asks_for_one(tmp_path: Path, 
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         expect(page.get_by_text("Signed in as")).to_be_visible()
         assert page.url.endswith("/?units=f")
+        expect(page.locator("[data-sensor]")).to_have_count(1)
         page.evaluate("fetch('/api/session', {method: 'DELETE'})")  # as another window does
         page.context.set_offline(True)
         expect(page.get_by_text("Not live since")).to_be_visible()
         page.context.set_offline(False)
         expect(dialog).to_contain_text("Your session has ended")
+        expect(page.locator("[data-sensor]")).to_have_count(0)
         page.keyboard.type(KEY)
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Sign out").click()

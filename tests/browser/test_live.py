@@ -54,6 +54,20 @@ def test_after_a_sleep_it_asks_anew_though_its_connection_seems_to_be_there(node
     expect(page.get_by_role("status")).to_have_text("Live")
 
 
+def test_a_captive_portal_is_no_upgrade(node: Running, page: Page) -> None:
+    opened(node, page)
+    page.evaluate("window.isStill = true")
+    page.route("**/", lambda route: route.fulfill(content_type="text/html", body="<script type=module src=x></script>"))
+    for value in ("21", "22"):
+        with page.expect_response("**/"):
+            page.evaluate(HIDDEN, True)
+            page.evaluate(HIDDEN, False)
+        page.unroute("**/")
+        node.post("/api/readings", {"sensor": "porch/temperature", "value": int(value)})
+        expect(page.locator('[data-sensor="porch/temperature"] .value')).to_have_text(value)
+    assert page.evaluate("window.isStill")
+
+
 def test_a_text_a_number_and_a_switch_change_where_they_stand(node: Running, page: Page) -> None:
     values = {"note": ("calm", "a rather long storm"), "wind": (1, 1234.5), "leak": (False, True)}
     for name, (first, _) in values.items():

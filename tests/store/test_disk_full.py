@@ -20,6 +20,8 @@ from outstation.store import own as own_readings
 from outstation.store.database import Recorded, Store
 from outstation.store.history import History
 from outstation.store.journal import Journal
+from outstation.store.keys import Keys
+from outstation.store.sessions import Sessions
 from tests.store.child import until_full
 from tests.store.given import BOOT, in_store, own, sent
 
@@ -141,6 +143,29 @@ def test_what_was_kept_is_known_at_a_start_on_a_full_disk(small_disk: Path) -> N
 
     in_store(small_disk, before)
     fill_up(small_disk)
+    in_store(small_disk, story)
+
+
+def test_one_signs_out_on_a_full_disk_which_takes_it_when_it_has_room(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outstation.store.sessions._AGAIN_S", 0.05)
+
+    async def story(store: Store) -> None:
+        keys = Keys(store)
+        key, _ = await keys.create("phone", ["control"])
+        sessions = Sessions(store, keys)
+        said = await sessions.start(key)
+        fill_up(small_disk)
+        await sessions.end(said)
+        assert sessions.check(said) is None
+        assert isinstance(store.stats().error, DiskFullError)
+        assert Sessions(store, keys).check(said) == key
+        (small_disk / "ballast").unlink()
+        async with asyncio.timeout(10):
+            while Sessions(store, keys).check(said):  # noqa: ASYNC110  nobody asks: it must mend by itself
+                await asyncio.sleep(0.05)
+
     in_store(small_disk, story)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from outstation import clock
 from tests.running import Running, free_port
 from tests.web.keys import make_key
 
@@ -142,6 +143,14 @@ def test_somebody_has_seen_it(node: Running) -> None:
 @pytest.mark.parametrize("number", ["0", "999999", "-1", "x", "1e3", "9" * 400, "%D9%A1", "%00"])
 def test_what_does_not_stand_cannot_be_seen(node: Running, number: str) -> None:
     assert node.post(f"/api/alerts/{number}/acknowledge", {}).status == 404
+
+
+def test_what_arrives_too_late_is_not_acknowledged(node: Running) -> None:
+    place = f"/api/alerts/{raised(node)}/acknowledge"
+    late = node.post(place, {"before": clock.at() - 1_000})
+    assert (late.status, "too late" in late.json["error"]) == (422, True)
+    assert alerts(node)[0]["state"] == "raised"
+    assert node.post(place, {"before": clock.iso(clock.at() + 15_000)}).status == 200
 
 
 def test_who_may_only_read_acknowledges_nothing(node: Running) -> None:

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from outstation.http import Peer, Request, Response
+from outstation.web.dashboard.files import Files
 from outstation.web.packing import packed
 
 LONG = b"porch " * 1_000
@@ -31,3 +32,18 @@ def test_for_others_it_is_as_it_is(accepted: bytes | None) -> None:
 
 def test_a_short_one_is_not_worth_it() -> None:
     assert packed(Response(b"short"), asked(b"gzip")).body == b"short"
+
+
+def test_a_file_of_the_page_is_packed_once() -> None:
+    files = Files()
+    first, second = (files.get(_asked_for(files, "now.js")) for _ in range(2))
+    assert isinstance(first, Response)
+    assert isinstance(second, Response)
+    assert gzip.decompress(first.body).startswith(b"// The page moves by itself")
+    assert first.body is second.body
+
+
+def _asked_for(files: Files, name: str) -> Request:
+    request = asked(b"gzip")
+    request.params = {"edition": files.edition, "file": name}
+    return request

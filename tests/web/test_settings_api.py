@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from outstation import clock
 from outstation.clock import Trust
 from outstation.store.database import Boot, Store
 from outstation.store.journal import Journal
@@ -91,6 +92,13 @@ def test_the_page_shows_each_with_who_set_it(node: Running) -> None:
     page = node.get("/").body.decode()
     assert "<dt>Vent &lt;opens&gt; at</dt><dd>27.5 °C · by environment</dd>" in page
     assert "<dt>warm</dt><dd>" in page
+
+
+def test_what_arrives_too_late_changes_nothing(node: Running) -> None:
+    for seconds, status, value in ((-1, 422, 30), (15, 200, 27.5)):
+        wanted = {"value": 27.5, "before": clock.iso(clock.at() + seconds * 1_000)}
+        assert node.request("PUT", "/api/settings/vent_at", wanted, key=KEY).status == status
+        assert setting(node)["value"] == value
 
 
 def test_null_gives_back_what_the_config_says(node: Running) -> None:

@@ -48,6 +48,15 @@ def test_the_end_of_an_earlier_call_does_not_undo_a_later_one(node: Running) -> 
     assert soon(lambda: not pressed(node))
 
 
+def test_what_arrives_too_late_moves_nothing(node: Running) -> None:
+    for before, status in (("2026-01-01T00:00:00Z", 422), (1_767_225_600, 422), ("soon", 422), (4e9, 200)):
+        assert simulate(node, "button", value=True, before=before).status == status
+        assert not pressed(node) or status == 200
+    assert soon(lambda: pressed(node))
+    assert simulate(node, "button", value=False).status == 200
+    assert soon(lambda: not pressed(node))
+
+
 def test_what_is_real_cannot_be_moved(node: Running) -> None:
     answer = simulate(node, "cpu_load", 5)
     assert answer.status == 422

@@ -6,6 +6,7 @@ says is kept nowhere, only its SHA-256.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import secrets
@@ -28,6 +29,9 @@ MOST = 200
 
 _TOKEN_BYTES = 32
 
+_AGAIN_S = 10.0
+"""Seconds after which a disk that was full is asked again."""
+
 
 class _Session(msgspec.Struct, frozen=True):
     key: str
@@ -40,6 +44,8 @@ class Sessions:
     def __init__(self, store: Store, keys: Keys, setting: clock.Setting = "auto") -> None:
         self._store, self._keys, self._setting = store, keys, setting
         self._open: dict[bytes, _Session] = {}
+        self._ended: set[bytes] = set()  # and still to be on disk
+        self._later: asyncio.Task[None] | None = None
         self._unread = True
         self._read()
 
@@ -68,15 +74,31 @@ class Sessions:
         return text
 
     async def end(self, text: str) -> None:
-        """End a session, if there is one: refused from the next request on. Raises StoreError."""
+        """End a session, if there is one: refused from the next request on, whatever the disk is like.
+
+        One that cannot take it now does later; only a program that ends before would know the session again.
+        """
         digest = _digest(text)
-        if (known := self._open.pop(digest, None)) is None:
+        if self._open.pop(digest, None) is None:
             return
+        self._ended.add(digest)
+        if not await self._is_written_down() and (self._later is None or self._later.done()):
+            self._later = asyncio.create_task(self._write_down_later())
+
+    async def _write_down_later(self) -> None:
+        while self._ended:
+            await asyncio.sleep(_AGAIN_S)
+            await self._is_written_down()
+
+    async def _is_written_down(self) -> bool:
+        """Tell whether those that were ended are now ended on disk, too."""
+        ended = list(self._ended)
         try:
-            await self._store.write(lambda connection: _delete(connection, digest))
+            await self._store.write(lambda connection: _delete(connection, ended))
         except StoreError:
-            self._open[digest] = known
-            raise
+            return False
+        self._ended.difference_update(ended)
+        return True
 
     def _surplus(self) -> list[bytes]:
         """Return those that end for a new one."""
@@ -108,11 +130,11 @@ def _digest(text: str) -> bytes:
 
 
 def _insert(connection: apsw.Connection, digest: bytes, session: _Session, ended: list[bytes]) -> None:
-    connection.executemany("DELETE FROM sessions WHERE digest = ?", [(each,) for each in ended])
+    _delete(connection, ended)
     connection.execute(
         "INSERT INTO sessions (digest, key, started) VALUES (?, ?, ?)", (digest, session.key, session.started)
     )
 
 
-def _delete(connection: apsw.Connection, digest: bytes) -> None:
-    connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+def _delete(connection: apsw.Connection, ended: list[bytes]) -> None:
+    connection.executemany("DELETE FROM sessions WHERE digest = ?", [(each,) for each in ended])

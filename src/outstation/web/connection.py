@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from outstation.http import Later, Peer, Response, from_error, problem
 from outstation.routes import Route
-from outstation.web import crowd
+from outstation.web import crowd, unread
 from outstation.web.asgi import asgi_scope
 from outstation.web.peers import plain
 from outstation.web.pending import Pending
@@ -186,6 +186,7 @@ class Protocol(HttpToolsProtocol):
         """Read nothing more while the client does not read what it has asked for. Called by the transport."""
         super().pause_writing()
         self.flow.pause_reading()
+        unread.relieve(self.connections)
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -6,6 +6,7 @@ The law of this file: what is packed has nothing secret in it beside what its re
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,13 +21,17 @@ _QUICKLY = 3
 _VARIES = (b"Vary", b"Accept-Encoding")
 
 
-def packed(answer: Response, request: Request) -> Response:
-    """Return an answer packed, if its reader can unpack it and it is worth it. Takes 15 ms for a megabyte."""
+def zipped(body: bytes) -> bytes:
+    """Return a body packed. Takes 15 ms for a megabyte."""
+    return gzip.compress(body, _QUICKLY, mtime=0)
+
+
+def packed(answer: Response, request: Request, pack: Callable[[bytes], bytes] = zipped) -> Response:
+    """Return an answer packed, if its reader can unpack it and it is worth it. pack: may remember what it packed."""
     headers = (*answer.headers, _VARIES)
     if len(answer.body) < _WORTH_IT or not _is_taken(request.header(b"accept-encoding") or b""):
         return msgspec.structs.replace(answer, headers=headers)
-    body = gzip.compress(answer.body, _QUICKLY, mtime=0)
-    return msgspec.structs.replace(answer, body=body, headers=(*headers, (b"Content-Encoding", b"gzip")))
+    return msgspec.structs.replace(answer, body=pack(answer.body), headers=(*headers, (b"Content-Encoding", b"gzip")))
 
 
 def _is_taken(accepted: bytes) -> bool:

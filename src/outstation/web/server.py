@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import Config
 
-from outstation.web import crowd
+from outstation.web import crowd, unread
 from outstation.web.connection import PATIENCE, Protocol
 from outstation.web.listen import BACKLOG
 from outstation.web.tls import Certificate
@@ -106,6 +106,7 @@ class Server(uvicorn.Server):
                     connection.sweep()  # type: ignore[union-attr]
                 except Exception:  # one connection's fault must not end the deadlines of all others
                     log.exception("a connection could not be looked after")
+            unread.relieve(self.server_state.connections)
 
 
 def _descriptors() -> int:

@@ -17,7 +17,7 @@ from outstation.engine.runner import Outcome
 from outstation.engine.site import Site
 from outstation.errors import RefusedError, UnknownActionError
 from outstation.http import Answer, Later, Request, Response, json
-from outstation.web.api.incoming import Stamp, parse_time
+from outstation.web.api.incoming import Stamp, check_in_time
 from outstation.web.api.status import level_word, pending_document, until_word
 
 _LONGEST: Millis = 366 * 86_400_000
@@ -62,9 +62,8 @@ class Actuators:
             raise
         if order.action.lower() not in valid(state.spec):
             raise UnknownActionError(f'{name} knows no action "{order.action[:40]}".', valid(state.spec))
+        check_in_time(order.before)
         moment = clock.moment()
-        if order.before is not None and moment.at > parse_time(order.before):
-            raise RefusedError("This order came too late, and is not done.", cure="Look how it is, and order anew.")
         command = Command(
             name, order.action, request.principal.name, moment.at, moment.now, order.value, _duration(order.duration)
         )

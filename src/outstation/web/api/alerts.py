@@ -13,6 +13,7 @@ from outstation.core.readings import Acknowledge
 from outstation.engine.site import Site
 from outstation.errors import RefusedError, UnknownNameError
 from outstation.http import Answer, Later, Request, Response, json
+from outstation.web.api.incoming import Stamp, check_in_time
 
 if TYPE_CHECKING:
     from outstation.engine.notifier import Trial  # a node that tells nobody does not load it
@@ -25,13 +26,19 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """The body: none, or an empty object."""
 
 
+class Seen(msgspec.Struct, forbid_unknown_fields=True):
+    """The body: none, or `before`: later than that it is not done."""
+
+    before: Stamp | None = None
+
+
 class TestMessage(msgspec.Struct, forbid_unknown_fields=True):
     """The body: whom to send a test message; null: all of them."""
 
     receiver: str | None = None
 
 
-_nothing, _test = msgspec.json.Decoder(Nothing), msgspec.json.Decoder(TestMessage)
+_seen, _test = msgspec.json.Decoder(Seen), msgspec.json.Decoder(TestMessage)
 
 
 class Alerts:
@@ -41,8 +48,8 @@ class Alerts:
         self._site = site
 
     def acknowledge(self, request: Request) -> Answer:
-        """Handle POST /api/alerts/{id}/acknowledge: 200, 404 no such alert stands, 422 somebody was faster."""
-        _nothing.decode(request.body or b"{}")
+        """Handle POST /api/alerts/{id}/acknowledge: 200, 404 no such alert stands, 422 too late."""
+        check_in_time(_seen.decode(request.body or b"{}").before)
         number, who, moment = _number(request.params["id"]), request.principal.name, clock.moment()
         if (alert := self._site.runner.elsewhere.get(number)) is not None:
             raise RefusedError(f"Alert {number} is one of {alert.node}.", cure="It is acknowledged at that node.")

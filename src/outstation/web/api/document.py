@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from outstation.routes import Route, Table
 from outstation.web.api.actuators import Order
-from outstation.web.api.alerts import Nothing, TestMessage
+from outstation.web.api.alerts import Nothing, Seen, TestMessage
 from outstation.web.api.backup import Target
 from outstation.web.api.devices import NewBoard
 from outstation.web.api.incoming import Post
@@ -34,7 +34,7 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("GET", "/api/rules"): ("rules", "All rules, and how each is", None),
     ("GET", "/api/settings"): ("settings", "All settings", None),
     ("PUT", "/api/settings/{name}"): ("settings", "Change a setting; null: back to its default", NewValue),
-    ("POST", "/api/alerts/{id}/acknowledge"): ("alerts", "Say that you have seen it: it is not repeated", Nothing),
+    ("POST", "/api/alerts/{id}/acknowledge"): ("alerts", "Say that you have seen it: it is not repeated", Seen),
     ("POST", "/api/alerts/test"): ("alerts", "Send a test message to one receiver, or to all", TestMessage),
     ("POST", "/api/sensors/rename"): ("sensors", "Rename a sensor with its history", Renaming),
     ("DELETE", "/api/sensors/{name}"): ("sensors", "Delete a sensor with its history", None),

@@ -275,6 +275,12 @@ def parse_time(stamp: Stamp) -> int:
     return round(millis)
 
 
+def check_in_time(before: Stamp | None) -> None:
+    """Raise RefusedError for what was asked for before a time that is past: a network has delivered it late."""
+    if before is not None and clock.at() > parse_time(before):
+        raise RefusedError("This came too late, and is not done.", cure="Look how it is, and ask anew.")
+
+
 def _parse_iso(text: str) -> int:
     try:
         when = datetime.datetime.fromisoformat(text)

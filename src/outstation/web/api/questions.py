@@ -31,7 +31,7 @@ from outstation.routes import Scope
 from outstation.store.alerts import Alerts, document
 from outstation.store.answers import Question, answer
 from outstation.web.api import export, pictures, plots, spells
-from outstation.web.api.incoming import parse_time
+from outstation.web.api.incoming import check_in_time, parse_time
 from outstation.web.api.keys import key_document
 from outstation.web.api.rules import explanation_document, moment_of
 from outstation.web.api.status import actuator_document, claims_document, sensor_document
@@ -74,13 +74,14 @@ Short = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
 class Simulation(BaseModel):
-    """A value for a simulated input, `for` a time or until the next one."""
+    """A value for a simulated input, `for` a time or until the next one; `before`: later than that it is not moved."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     sensor: str
     value: bool | Whole | Finite | Short
     duration: Annotated[str | None, Field(alias="for")] = None
+    before: Finite | Short | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -268,6 +269,7 @@ def _add_keys(api: FastAPI, site: Site) -> None:
 def _add_simulation(api: FastAPI, site: Site) -> None:
     @api.post("/api/simulate", summary="Move a simulated input", tags=["sensors"])
     async def simulate(order: Simulation) -> Response:
+        check_in_time(order.before)
         try:
             duration = parse_duration(order.duration) if order.duration is not None else None
         except ValueError as error:

@@ -11,12 +11,14 @@ from outstation.core.readings import Adjust
 from outstation.core.settings import SettingSpec
 from outstation.engine.site import Site
 from outstation.http import Answer, Later, Request, Response, json
+from outstation.web.api.incoming import Stamp, check_in_time
 
 
 class NewValue(msgspec.Struct, forbid_unknown_fields=True):
-    """The body: the value from now on; null: back to what the config says."""
+    """The body: the value from now on; null: back to what the config says. before: later than that it is not done."""
 
     value: float | None
+    before: Stamp | None = None
 
 
 _decoder = msgspec.json.Decoder(NewValue)
@@ -36,9 +38,10 @@ class Settings:
         """Handle PUT /api/settings/{name}: 200 changed, 404, 422 out of bounds."""
         name, site = request.params["name"], self._site
         site.node.decisions.setting(name)
-        value = _decoder.decode(request.body).value
+        wanted = _decoder.decode(request.body)
+        check_in_time(wanted.before)
         moment = clock.moment()
-        change = Adjust(name, value, request.principal.name, moment.at, moment.now)
+        change = Adjust(name, wanted.value, request.principal.name, moment.at, moment.now)
         return Later(asyncio.ensure_future(site.runner.change(change)), lambda recorded: self._answer(name, recorded))
 
     def documents(self) -> list[dict[str, object]]:

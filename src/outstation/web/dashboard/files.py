@@ -6,6 +6,7 @@ What is asked for by the name of another edition (by a page that was open over a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from outstation.errors import UnknownNameError
 from outstation.http import Answer, Request, Response
 from outstation.web.docs import ASSETS
-from outstation.web.packing import packed
+from outstation.web.packing import packed, zipped
 
 POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -49,6 +50,7 @@ class Files:
         found += [path for pattern in _FETCHED for path in ASSETS.glob(pattern) if path.suffix in _TYPES]
         self._paths = {path.name: path for path in sorted(found)}
         self.edition = _edition(self._paths.values())
+        self._zipped = functools.lru_cache(maxsize=len(self._paths))(zipped)
 
     def address(self, name: str) -> str:
         """Return where a file is found by those who may keep it."""
@@ -64,7 +66,7 @@ class Files:
             raise UnknownNameError("The page has no such file.")
         lasting = _FOR_GOOD if request.params["edition"] == self.edition else _ASK_AGAIN
         whole = Response(path.read_bytes(), content_type=_TYPES[path.suffix], headers=(*PROTECTED, lasting))
-        return packed(whole, request)
+        return packed(whole, request, self._zipped)
 
     def icon(self, _: Request) -> Answer:
         """Handle GET /favicon.ico."""

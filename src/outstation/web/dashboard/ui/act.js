@@ -1,7 +1,7 @@
 // Moving outputs and simulated inputs, changing settings, acknowledging alerts: what acts.py rendered is sent, and what
 // came of it is said beside the button, in the node's own words where it refused.
 import { doubt, refresh, refreshSoon, serverNow } from "./now.js";
-import { askToSignIn } from "./session.js";
+import { ended, keep } from "./session.js";
 import { clockTime } from "./units.js";
 
 const PATIENCE = 15_000; // ms: a driver has 2 s
@@ -32,17 +32,18 @@ async function submitted(event) {
   if (busy.has(place)) return;
   busy.add(place);
   try {
-    await act(form, place, event.submitter?.value ?? "");
+    await act(form, place, event.submitter);
   } finally {
     busy.delete(place);
   }
 }
 
-async function act(form, place, word) {
+async function act(form, place, button) {
   const { order, done } = KINDS[form.dataset.act];
-  const asked = order(form.dataset.name, form, word);
+  const asked = order(form.dataset.name, form, button?.value ?? "");
   if (typeof asked === "string") return say(place, asked, "refused");
   say(place, "Sending …", "");
+  keep(place, "");
   const [status, answer] = await send(...asked);
   if (status >= 200 && status < 300) {
     await refresh();
@@ -52,24 +53,25 @@ async function act(form, place, word) {
   } else {
     say(place, answer.error ?? `The node answered ${status}.`, "refused");
     if (status === 401) await ended();
-    if (status === 0) doubt();
+    if (status === 0) lose(place, `${button?.getAttribute("aria-label") ?? form.dataset.name}: ${answer.error}`);
     else refreshSoon();
   }
   keepFocus(place);
 }
 
-async function ended() {
-  await refresh();
-  askToSignIn("Your session has ended. Sign in again.");
+function lose(place, words) {
+  keep(place, words);
+  doubt();
 }
 
 // Returns [status, document]; status 0 when nobody knows what became of it.
 async function send(method, address, body) {
+  const before = new Date(serverNow() + PATIENCE).toISOString(); // who waits no longer wants no more
   try {
     const answer = await fetch(address, {
       method,
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
+      body: JSON.stringify({ ...body, before }),
       signal: AbortSignal.timeout(PATIENCE),
     });
     return [answer.status, await answer.json().catch(() => ({}))];
@@ -81,7 +83,7 @@ async function send(method, address, body) {
 // The orders: [method, address, body], or in words why there is none.
 
 function outputOrder(name, form, action) {
-  const body = { action, before: new Date(serverNow() + PATIENCE).toISOString() }; // who waits no longer wants no more
+  const body = { action };
   const time = form.elements.for?.value;
   if (time && ["on", "off", "set"].includes(action)) body.for = time;
   if (action === "set") {

@@ -5,4 +5,4 @@ import { askToSignIn, start } from "./session.js";
 document.documentElement.setAttribute("data-runs", "");
 document.addEventListener("outstation:refreshed", () => location.replace(location.pathname + location.search));
 start();
-if (!(await refresh())) askToSignIn();
+if (!(await refresh())) askToSignIn(history.state?.said);

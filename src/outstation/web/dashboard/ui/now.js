@@ -16,7 +16,7 @@ const CONNECTING = 3_000; // ms from the start in which nobody is told that ther
 const SHOWN = 500; // cards, as page.py has it
 const [WIDE, HUGE, LONG] = [6, 9, 12]; // characters, as cards.py has it
 const KINDS = { data: "number", bdi: "string" }; // how each is shown
-const SCRIPT = "script[type=module]";
+const SCRIPT = "script[type=module][src^='/ui/']"; // of a page of ours, as no other has it: a captive portal's neither
 
 let rendered = { at: Number(document.body.dataset.now), when: performance.now() };
 const fresh = new Map(); // the newest reading of each sensor that is not shown yet
@@ -80,7 +80,9 @@ async function renew() {
   try {
     const answer = await fetch(where, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout?.(PATIENCE) });
     if (!answer.ok || where !== location.pathname + location.search) return false;
-    put(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!page.querySelector(SCRIPT)) return false;
+    put(page);
     took = performance.now() - began;
   } catch {
     return false; // the stream says when it is back
@@ -90,7 +92,7 @@ async function renew() {
 }
 
 function put(page) {
-  if (page.querySelector(SCRIPT)?.src !== document.querySelector(SCRIPT).src) return location.reload(); // an upgrade
+  if (page.querySelector(SCRIPT).src !== document.querySelector(SCRIPT).src) return location.reload(); // an upgrade
   patch(document.body, page.body);
   rendered = { at: Number(document.body.dataset.now), when: performance.now() };
   cards = found();

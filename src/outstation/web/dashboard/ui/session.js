@@ -6,7 +6,11 @@ import { refresh } from "./now.js";
 const PATIENCE = 15_000; // ms
 const LETTERS = /^[\x21-\x7e]+$/; // what a header can carry (RFC 9110, section 5.5)
 
+const ENDED = "Your session has ended. Sign in again.";
+
+const lost = new Map(); // by the place where it is said: what nobody knows the end of
 let who = name();
+let told = "";
 let back = null; // where the focus was
 
 export function start() {
@@ -24,6 +28,18 @@ export function askToSignIn(why = "") {
   said().textContent = why;
   if (!dialog().open) dialog().showModal();
   field().focus();
+}
+
+// Asks for a key where one could look on without; where not, the page goes with the session.
+export async function ended() {
+  if (await refresh()) askToSignIn(ENDED);
+  else await look();
+}
+
+// Has words stay when their place is gone; where there are none any more, those that stayed were read.
+export function keep(place, words) {
+  if (!words) for (const each of lost.keys()) if (!each.isConnected) lost.delete(each);
+  lost.set(place, words);
 }
 
 function clicked(event) {
@@ -67,31 +83,41 @@ async function begin(key) {
 async function leave() {
   const before = who;
   who = ""; // what ends now is no surprise
-  try {
-    const answer = await fetch("/api/session", { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
-    if (!answer.ok && answer.status !== 401) throw new Error(answer.statusText);
-  } catch {
+  const refusal = await end();
+  if (refusal) {
     who = before;
-    return tell("The node did not answer: you are still signed in.");
+    return tell(`${refusal} You are still signed in.`);
   }
   if (!(await refresh())) return location.reload(); // who may not look any more sees nothing any more
   tell("You are signed out.");
   document.querySelector("[data-sign-in]")?.focus();
 }
 
+// Returns why not, in words; nothing when it worked.
+async function end() {
+  try {
+    const answer = await fetch("/api/session", { method: "DELETE", signal: AbortSignal.timeout(PATIENCE) });
+    return answer.ok || answer.status === 401 ? "" : (await answer.json()).error;
+  } catch {
+    return "The node did not answer.";
+  }
+}
+
 // Says so when the session is over without anybody here having ended it.
 function compare() {
-  if (who && !name()) tell("Your session has ended. What you see is live; to move something, sign in again.");
-  if (name()) tell("");
+  const hasEnded = who && !name();
+  if (hasEnded) tell("Your session has ended. What you see is live; to move something, sign in again.");
+  else tell(name() ? "" : told);
   who = name();
 }
 
-// Where nobody looks without a key, the end of a session is the end of what is live.
+// Where nobody looks without a key, the end of a session is the end of what is seen: door.js says why.
 async function look() {
   const answer = await fetch("/api/session", { signal: AbortSignal.timeout(PATIENCE) }).catch(() => null);
   if (answer?.status !== 401 || !who) return;
-  who = ""; // said once
-  askToSignIn("Your session has ended. Sign in again.");
+  who = ""; // once
+  history.replaceState({ said: [...lost.values(), ENDED].filter(Boolean).join(" ") }, "");
+  location.reload();
 }
 
 function show(event) {
@@ -107,7 +133,9 @@ function forget() {
 }
 
 function tell(text) {
-  setText(document.querySelector(".session-said"), text);
+  told = text;
+  const stayed = [...lost].filter(([place]) => !place.isConnected).map(([, words]) => words);
+  setText(document.querySelector(".session-said"), [...stayed, text].filter(Boolean).join(" "));
 }
 
 function name() { return document.querySelector("[data-session]")?.dataset.session ?? ""; }
