@@ -106,7 +106,7 @@ def call(node: Running, document: dict[str, Any], route: Route) -> Answer:
     where = path(route)
     if route.path == "/update":
         where = f"/update?api_key={WRITE_KEY}&field1=20.5"
-    if route.path in ("/api/plot.svg", "/api/rules/spells"):
+    if route.path in ("/api/plot.svg", "/api/plot.png", "/api/rules/spells"):
         where += "?sensor=porch/temperature"
     if "rename" in route.path or (route.method, route.path) == ("DELETE", "/api/sensors/{device}/{name}"):
         assert node.post("/api/readings", {"sensor": "attic/temp", "value": 1}).status == 200

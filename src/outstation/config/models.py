@@ -98,7 +98,7 @@ class WebTable(Table):
     host: ListenHost = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 5000
     reads: Literal["local", "key"] = "local"
-    public: tuple[Literal["/", "/api/plot.svg", "/metrics", "/wall"], ...] = ()
+    public: tuple[Literal["/", "/api/plot.png", "/api/plot.svg", "/metrics", "/wall"], ...] = ()
     hosts: tuple[Host, ...] = ()
     cors_origins: tuple[Origin, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()

@@ -174,6 +174,7 @@ def _framework_routes() -> list[Route]:
         Route("GET", "/api/readings", "read"),
         Route("GET", "/api/export", "read"),
         Route("GET", "/api/plot.svg", "read"),
+        Route("GET", "/api/plot.png", "read"),
         Route("GET", "/api/sensors", "read"),
         Route("GET", "/api/sensors/{name}", "read"),
         Route("GET", "/api/sensors/{device}/{name}", "read"),

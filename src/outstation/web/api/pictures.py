@@ -1,4 +1,4 @@
-"""GET /api/plot.svg: a plot as a picture, for chats, mails, e-paper and other people's pages.
+"""GET /api/plot.svg and plot.png: a plot as a picture, for chats, mails, e-paper and other people's pages.
 
 The law of this file: pictures wait for one another and for nothing else, so that a page of strangers full of them costs
 the owner's own questions nothing but time. An answer says no name and no value but those of the sensors asked for.
@@ -9,22 +9,26 @@ from __future__ import annotations
 import http
 import zoneinfo
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+from anyio import to_thread
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from outstation import clock
 from outstation.config import parse_duration
 from outstation.core.readings import Millis
 from outstation.core.windows import DAY
 from outstation.engine.site import Site
-from outstation.errors import RefusedError, UnknownNameError
+from outstation.errors import RefusedError, UnknownNameError, to_install
 from outstation.store.plots import Asked, Drawn, draw
 from outstation.web.api.plots import Wish, to_ask
 from outstation.web.dashboard import wording
-from outstation.web.picture import scales
+from outstation.web.picture import png, scales
 from outstation.web.picture.drawing import MOST_SERIES, POLICY, is_too_low, svg
 from outstation.web.picture.series import (
     LABEL_AT_MOST,
@@ -42,11 +46,13 @@ AT_ONCE, MOST_WAITING = 1, 8
 KEPT_S = 60
 """Seconds that a picture may be shown again: a hundred readers of a page cost what one does."""
 
-SVG = "image/svg+xml"
+SVG, PNG = "image/svg+xml", "image/png"
 
 SHORTEST, LONGEST = 10_000, 36_500 * DAY
 
-Ask = Callable[[Callable[[], bytes]], Awaitable[Response]]
+Drawing = Callable[[Callable[[], Picture]], Awaitable[bytes]]
+
+Ask = Callable[[Callable[[], Awaitable[bytes]]], Awaitable[Response]]
 
 
 class Wanted(BaseModel):
@@ -67,22 +73,56 @@ class Wanted(BaseModel):
     pressure: Annotated[wording.Pressure | None, Field(description="as [display] says without")] = None
 
 
-def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None], ask: Ask) -> None:
-    """Give the application its pictures. moment: reads a time in a query. ask: has an answer made, in its turn."""
+def add(api: FastAPI, site: Site, moment: Callable[[str | None], Millis | None], desk: Callable[[], Ask]) -> None:
+    """Give the application its pictures. moment: reads a time in a query. desk: has answers made, each in its turn."""
 
-    async def picture(request: Request, wanted: Wanted, kind: str, make: Callable[[Picture], bytes]) -> Response:
+    async def picture(request: Request, wanted: Wanted, kind: str, ask: Ask, draw: Drawing) -> Response:
         display = site.config.display
         units = wording.Units(wanted.units or display.units, wanted.pressure or display.pressure)
         asked = _asked(site, wanted, moment(wanted.start), moment(wanted.end))
-        answer = await ask(lambda: make(_picture(asked, _Look(site, wanted, units))))
+        answer = await ask(lambda: draw(lambda: _picture(asked, _Look(site, wanted, units))))
         if answer.status_code == http.HTTPStatus.OK:
             answer.headers.update(_headers(kind, is_public=request.url.path in site.config.web.public))
         return answer
 
+    for_svg, for_png = desk(), desk()
+
     @api.get("/api/plot.svg", summary="A plot as a picture", tags=["readings"], **_document(SVG))
     async def plot_svg(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
         """The mean with its band from the lowest to the highest, in local time; light or dark as its reader has it."""
-        return await picture(request, wanted, SVG, lambda found: svg(found).encode("utf-8", "replace"))
+        return await picture(request, wanted, SVG, for_svg, _as_svg)
+
+    @api.get("/api/plot.png", summary="The same for what shows no SVG", tags=["readings"], **_document(PNG))
+    async def plot_png(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
+        """Drawn by matplotlib, an extra: 501 where that is missing, with what to type. Always light."""
+        if png.is_missing():
+            raise HTTPException(
+                http.HTTPStatus.NOT_IMPLEMENTED, _cure(is_public=request.url.path in site.config.web.public)
+            )
+        return await picture(request, wanted, PNG, for_png, partial(_as_png, site.store.path.parent))
+
+
+async def _as_svg(make: Callable[[], Picture]) -> bytes:
+    return await to_thread.run_sync(lambda: svg(make()).encode("utf-8", "replace"))
+
+
+async def _as_png(folder: Path, make: Callable[[], Picture]) -> bytes:
+    packed = await to_thread.run_sync(lambda: msgspec.msgpack.encode(make()))
+    try:
+        drawn = await png.png(packed, folder)
+    except OSError as error:
+        raise HTTPException(http.HTTPStatus.SERVICE_UNAVAILABLE, f"No picture can be drawn now: {error}.") from error
+    if drawn is None:
+        text = f"matplotlib did not draw this within {png.PATIENCE_S:g} s; try again, or ask for /api/plot.svg."
+        raise HTTPException(http.HTTPStatus.SERVICE_UNAVAILABLE, text)
+    return drawn
+
+
+def _cure(*, is_public: bool) -> str:
+    """Return how to get PNG. Where everybody reads it, nobody learns in which folder the program lives."""
+    what = "'outstation[png]'"
+    cure = f"Install it with: pip install {what}" if is_public else to_install(what)
+    return f"Pictures as PNG are drawn by matplotlib, which is not installed here; /api/plot.svg needs none. {cure}"
 
 
 class _Look(msgspec.Struct, frozen=True):

@@ -101,7 +101,7 @@ def build(site: Site) -> FastAPI:
     _add_keys(api, site)
     _add_simulation(api, site)
     export.add(api, site, _time)
-    pictures.add(api, site, _time, Desk(pictures.AT_ONCE, pictures.MOST_WAITING).ask)
+    pictures.add(api, site, _time, lambda: Desk(pictures.AT_ONCE, pictures.MOST_WAITING).in_turn)
     gc.freeze()  # as at the start (app.py): the framework came only now
     return api
 
@@ -115,7 +115,7 @@ class Desk:
 
     async def ask(self, question: Callable[[], bytes]) -> Response:
         """Return the answer to a question, made in a thread; or 503 when too many wait."""
-        return await self._in_turn(lambda: to_thread.run_sync(question))
+        return await self.in_turn(lambda: to_thread.run_sync(question))
 
     async def fetch(self, site: Site, question: Question) -> Response:
         """The same for a page of readings: a big one is a clerk's work, where there is one who can do it."""
@@ -124,9 +124,10 @@ class Desk:
             found = await site.clerks.answer(question) if site.clerks and question.limit > FEW else None
             return await to_thread.run_sync(answer, site.history, question) if found is None else found
 
-        return await self._in_turn(page)
+        return await self.in_turn(page)
 
-    async def _in_turn(self, work: Callable[[], Awaitable[bytes | memoryview]]) -> Response:
+    async def in_turn(self, work: Callable[[], Awaitable[bytes | memoryview]]) -> Response:
+        """Return the answer that `work` makes; or 503 when too many wait."""
         if self._here >= self._most:
             text = "Too many questions about the history wait for their answers; try again."
             return _sent(http.problem(503, text, headers=((b"Retry-After", b"5"),)))

@@ -48,7 +48,8 @@ POLICY = (
 
 _LEAST = 0.01
 
-_RIGHT, _TOP, _BOTTOM, _ROW, _LETTER = 14, 8, 24, 18, 6.6
+RIGHT, TOP, ROW = 14, 8, 18
+_BOTTOM, _LETTER = 24, 6.6
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -98,13 +99,13 @@ def svg(picture: Picture) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
         f' role="img"><title>{_text(shown)}, until {until}</title><style>{_STYLE}</style>'
         f'<rect class="ground" width="{width}" height="{height}" rx="8"/>{body}'
-        f'<text class="soft" x="{width - _RIGHT}" y="{_TOP + 13}" text-anchor="end">{until}</text></svg>\n'
+        f'<text class="soft" x="{width - RIGHT}" y="{TOP + 13}" text-anchor="end">{until}</text></svg>\n'
     )
 
 
 def is_too_low(picture: Picture) -> bool:
     """Tell whether its panels would be too low to be read."""
-    return min(height for _, _, height in _rooms(picture, _axis(picture))) < LOWEST_PANEL
+    return min(height for _, _, height in rooms(picture, axis(picture))) < LOWEST_PANEL
 
 
 def limits(panel: Panel, most: int) -> list[float]:
@@ -129,13 +130,13 @@ def extent(every: Sequence[Stretch]) -> tuple[float, float]:
 
 def _panels(picture: Picture) -> Iterator[str]:
     numbers = count()
-    left = _axis(picture)
-    for panel, top, height in _rooms(picture, left):
+    left = axis(picture)
+    for panel, top, height in rooms(picture, left):
         lines = limits(panel, max(2, int(height // 36)))
-        width = picture.width - left - _RIGHT
+        width = picture.width - left - RIGHT
         frame = Frame(left, top, width, height, picture.start, picture.end, lines[0], lines[-1])
         mine = [(next(numbers), series) for series in panel.series]
-        yield from _legend(mine, frame, _wrapped(panel.series, picture.width - left - _RIGHT))
+        yield from _legend(mine, frame, wrapped(panel.series, picture.width - left - RIGHT))
         yield from _across(panel, lines, frame)
         yield from _times(picture, frame, is_last=panel is picture.panels[-1])
         yield f'<svg x="{frame.x}" y="{frame.y:.1f}" width="{frame.width:.1f}" height="{frame.height:.1f}">'
@@ -143,68 +144,71 @@ def _panels(picture: Picture) -> Iterator[str]:
         yield "</svg>"
 
 
-def _axis(picture: Picture) -> int:
+def axis(picture: Picture) -> int:
     """Return how wide the widest number at the left is."""
-    texts = [text for panel in picture.panels for text in _written(panel, limits(panel, 5))]
+    texts = [text for panel in picture.panels for text in written(panel, limits(panel, 5))]
     return round(16 + max(_wide(text) for text in texts))
 
 
-def _rooms(picture: Picture, left: int) -> list[tuple[Panel, float, float]]:
+def rooms(picture: Picture, left: int) -> list[tuple[Panel, float, float]]:
     """Return the panels, how far down each begins, and how high it is: that of a switch is lower."""
-    rows = [len(_wrapped(panel.series, picture.width - left - _RIGHT)) for panel in picture.panels]
+    rows = [len(wrapped(panel.series, picture.width - left - RIGHT)) for panel in picture.panels]
     weights = [0.4 if panel.words else 1.0 for panel in picture.panels]
-    free = picture.height - _TOP - _BOTTOM - sum(count * _ROW + 8 for count in rows)
-    found, top = [], float(_TOP)
+    free = picture.height - TOP - _BOTTOM - sum(count * ROW + 8 for count in rows)
+    found, top = [], float(TOP)
     for panel, row, weight in zip(picture.panels, rows, weights, strict=True):
         height = free * weight / sum(weights)
-        top += row * _ROW + 4
+        top += row * ROW + 4
         found.append((panel, top, height))
         top += height + 4
     return found
 
 
-def _wrapped(series: Sequence[Series], width: float) -> list[list[Series]]:
+def wrapped(series: Sequence[Series], width: float) -> list[list[Series]]:
     """Return the rows of a legend. The first leaves room for the date at the right."""
     rows: list[list[Series]] = [[]]
     used = 150.0
     for each in series:
-        if rows[-1] and used + _entry(each) > width:
+        if rows[-1] and used + entry(each) > width:
             rows.append([])
             used = 0.0
         rows[-1].append(each)
-        used += _entry(each)
+        used += entry(each)
     return rows
 
 
-def _entry(series: Series) -> float:
-    return 42 + _wide(_told(series))
+def entry(series: Series) -> float:
+    """Return how wide a series is in a legend."""
+    return 42 + _wide(told(series))
 
 
-def _told(series: Series) -> str:
+def told(series: Series) -> str:
+    """Return what a legend says of a series."""
     return f"{series.label} {series.said}" if series.stretches else f"{series.label}: nothing in this time"
 
 
 def _legend(mine: Sequence[tuple[int, Series]], frame: Frame, rows: Sequence[Sequence[Series]]) -> Iterator[str]:
     waiting = iter(mine)
     for row, shown in enumerate(rows):
-        x, y = frame.x, frame.y - 4 - (len(rows) - row - 1) * _ROW
+        x, y = frame.x, frame.y - 4 - (len(rows) - row - 1) * ROW
         for _ in shown:
             number, series = next(waiting)
             yield f'<g class="s{number}"><path class="line" d="M{x:.0f} {y - 4:.1f}h22"{_dash(number)}/></g>'
             value = f' <tspan font-weight="600">{_text(series.said)}</tspan>' if series.stretches else ""
-            told = _text(series.label) + value if value else _text(_told(series))
-            yield f'<text x="{x + 28:.0f}" y="{y:.1f}">{told}</text>'
-            x += _entry(series)
+            words = _text(series.label) + value if value else _text(told(series))
+            yield f'<text x="{x + 28:.0f}" y="{y:.1f}">{words}</text>'
+            x += entry(series)
 
 
 def _across(panel: Panel, lines: Sequence[float], frame: Frame) -> Iterator[str]:
-    for value, text in zip(lines, _written(panel, lines), strict=True):
+    for value, text in zip(lines, written(panel, lines), strict=True):
         y = frame.y + frame.down(value)
         yield f'<path class="grid" d="M{frame.x} {y:.1f}h{frame.width:.1f}"/>'
         yield f'<text class="soft" x="{frame.x - 8}" y="{y + 4:.1f}" text-anchor="end">{_text(text)}</text>'
 
 
-def _written(panel: Panel, lines: Sequence[float]) -> list[str]:
+def written(panel: Panel, lines: Sequence[float]) -> list[str]:
+    """Return what stands at the lines of a panel's axis."""
     if panel.words:
         return list(panel.words)
     return [scales.number_text(value, lines[1] - lines[0]) for value in lines]
