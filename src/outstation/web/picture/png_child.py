@@ -12,11 +12,11 @@ import resource
 import sys
 from collections.abc import Sequence
 from itertools import count
+from typing import Any
 
 import matplotlib as mpl
 import msgspec
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -50,7 +50,7 @@ def main() -> None:
     picture = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Picture)
     mpl.rcdefaults()  # a matplotlibrc lies in whichever folder the node was started in, or in its owner's home
     mpl.rcParams.update({"text.parse_math": False, "font.size": _LETTERS, "text.color": TEXT})
-    FigureCanvasAgg(drawn(picture)).print_png(sys.stdout.buffer)
+    drawn(picture).savefig(sys.stdout.buffer, format="png")
 
 
 def drawn(picture: Picture) -> Figure:
@@ -109,11 +109,11 @@ def _series(paper: Axes, number: int, series: Series, frame: Frame) -> None:
             [frame.y + frame.down(value) for value in values] for values in (stretch.mean, stretch.high, stretch.low)
         )
         paper.fill_between(across, low, high, color=LIGHT[number], alpha=0.2, linewidth=0, clip_path=inside)
-        dot = {"marker": ".", "markersize": 3 * _PIXEL} if len(across) == 1 else {}
+        dot: dict[str, Any] = {"marker": ".", "markersize": 3 * _PIXEL} if len(across) == 1 else {}
         paper.plot(across, mean, clip_path=inside, **_stroke(number), **dot)
 
 
-def _stroke(number: int) -> dict[str, object]:
+def _stroke(number: int) -> dict[str, Any]:
     return {"color": LIGHT[number], "linewidth": 1.75 * _PIXEL, "linestyle": _DASHES[number]}
 
 
