@@ -13,6 +13,7 @@ import itertools
 import shutil
 import subprocess
 import time
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,7 +104,16 @@ def _mounted(image: Path, place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", place], check=True)
+        _unmount(place)
+
+
+def _unmount(place: Path) -> None:
+    """Take a disk away. The kernel lets go of a loop device, and so of the file beneath it, some time after that."""
+    for _ in range(50):
+        if subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.1)
+    subprocess.run(["umount", place], check=True)
 
 
 def _make(image: Path, size: int, *words: str) -> None:

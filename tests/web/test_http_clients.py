@@ -79,6 +79,7 @@ def test_the_bodies_of_many_strangers_do_not_fill_the_memory(node: Running) -> N
             with contextlib.suppress(ConnectionError, TimeoutError):
                 wire.socket.settimeout(1)
                 wire.send(request("POST", "/write?db=x", "Content-Length: 1048000"), b" " * 1_040_000)
+        crowd[-1].socket.settimeout(10)
         assert crowd[-1].answer().status == 503
         assert node.post("/api/readings", READING).status == 200
         assert most_memory(node) - before < 25_000
