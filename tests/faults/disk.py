@@ -13,7 +13,6 @@ import itertools
 import shutil
 import subprocess
 import time
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
