@@ -71,6 +71,11 @@ class Retaining:
         limits, at = await self._limited(), clock.at()
         self._figures = await asyncio.to_thread(self._retention.look, lambda seen: outlook.figures(seen, limits, at))
 
+    @property
+    def since(self) -> Millis | None:
+        """When the oldest reading was measured, at the last look; None: there was none."""
+        return self._figures.since if self._figures else None
+
     def document(self) -> dict[str, Any]:
         """Return the figures of the last look, and what was written: for health, the page and the command."""
         document = {**figures_document(self._figures), **self._budget()}

@@ -92,10 +92,9 @@ def _for_scripts(state: SensorState, view: View) -> str:
 
 def _plot_title(state: SensorState, view: View) -> str:
     name = state.spec.name
-    where = text(f"/api/plot.svg?sensor={name}&last=24h&units={view.units.temperature}")
-    return (
-        f'<h3><a href="{where}" data-plot="{text(name)}" title="{text(name)}">{_label(name, state.spec.label)}</a></h3>'
-    )
+    where = text(f"/api/plot.svg?sensor={name}&last={view.last}&units={view.units.temperature}")
+    link = f'href="{where}" data-plot="{text(name)}" data-last={view.last} title="{text(name)}"'
+    return f"<h3><a {link}>{_label(name, state.spec.label)}</a></h3>"
 
 
 def _label(name: str, label: str) -> str:

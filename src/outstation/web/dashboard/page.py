@@ -28,7 +28,8 @@ import zoneinfo
 from collections.abc import Iterator
 
 from outstation import __version__, clock
-from outstation.core.readings import Alert
+from outstation.core.readings import Alert, Millis
+from outstation.core.windows import HOUR
 from outstation.engine.site import Site
 from outstation.http import HTML, NOBODY, Answer, Later, Principal, Request, Response
 from outstation.web.api.status import Status
@@ -131,7 +132,8 @@ class Page:
         may_control = "control" in reader.scopes
         group = chosen_group(query)
         who = "" if reader in (NOBODY, READER) else reader.name
-        return View(units, paused, moment, self._zone, today, self._site.simulated(), group, may_control, who)
+        last = _fitting(moment.at - (self._site.retaining.since or moment.at))
+        return View(units, paused, moment, self._zone, today, self._site.simulated(), group, may_control, who, last)
 
     def _parts(self, view: View) -> Iterator[str]:
         yield self._head(view)
@@ -227,6 +229,12 @@ class Page:
             yield from group(device, states, view, self._sparks.svg)
         yield left_out(node, view)
         yield "</div>\n</div>\n"
+
+
+def _fitting(known: Millis) -> str:
+    """Return how much a plot is to show at first, where so much is known: an empty day says nothing."""
+    spans = {"15m": HOUR // 4, "1h": 2 * HOUR, "6h": 12 * HOUR}
+    return next((last for last, upto in spans.items() if known < upto), "24h")
 
 
 def _body(view: View) -> str:

@@ -22,7 +22,7 @@ class View(msgspec.Struct, frozen=True):
     """What the reader chose, and the moment that the page shows. zone: None is the system's.
 
     group: of which sensors alone: a device's name, or HERE; None: all of them. may_control: by the key or the session.
-    who: signed in by its name; "": nobody is.
+    who: signed in by its name; "": nobody is. last: how much a plot shows at first: of a young node less than a day.
     """
 
     units: Units
@@ -34,6 +34,7 @@ class View(msgspec.Struct, frozen=True):
     group: str | None = None
     may_control: bool = False
     who: str = ""
+    last: str = "24h"
 
     @property
     def local_now(self) -> datetime.datetime:
