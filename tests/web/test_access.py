@@ -10,7 +10,7 @@ import pytest
 
 from outstation.http import NOBODY, Peer, Principal, Request
 from outstation.routes import Route, Table
-from outstation.web.access import Access
+from outstation.web.access import REFUSALS, Access
 from tests.running import KEY, Running
 from tests.system.waiting import until
 from tests.web.table import CONFIG, ROUTES, WRITE_KEY, path
@@ -81,6 +81,19 @@ def test_many_are_counted_but_for_orders_and_refusals(access: Access, caplog: py
         ("POST", "/api/led", 200): 60,
         ("GET", "/api/status", 401): 60,
     }
+
+
+def test_a_stranger_of_a_thousand_addresses_does_not_fill_the_log(
+    access: Access, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1_000):
+        access.note(asked(ROW, f"2001:db8::{number:x}"), 401, ROW)
+    assert len(told(caplog)) == REFUSALS
+    for _ in range(60):
+        access.look()
+    assert told(caplog) == [f"in a minute, without a line each: GET /api/status 401: {1_000 - REFUSALS}"]
+    access.note(asked(ROW), 401, ROW)
+    assert len(told(caplog)) == 1, "in the next minute a refusal is news again"
 
 
 def test_a_browsers_question_about_an_order_is_no_order(access: Access, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,8 @@
 
 The law of this file: nothing that came in is written but what the table of routes knows: keys travel in URLs, and
 escape sequences in names. And neither a crowd of boards nor one that is wrong once a second may wear out the card: of
-requests in plenty only changes and refusals have a line, a refusal one a minute, and the rest is counted.
+requests in plenty only changes and refusals have a line, a refusal one a minute, and the rest is counted. Nor may one
+who is wrong in a thousand ways, or from a thousand addresses: all refusals together have so many lines a minute.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _SHOWN = 8
 
 _REFUSED = 400
 
+REFUSALS = 60
+"""Lines for refusals in a minute, whoever was refused: a stranger has addresses, methods and paths in plenty."""
+
 Kind = tuple[str, str, int]
 """Method, path as in the table of routes, status."""
 
@@ -39,7 +43,7 @@ class Access:
         self._table, self._lines = table, lines
         self._told: OrderedDict[tuple[str, Kind], int] = OrderedDict()
         self._accounted: Counter[Kind] = Counter()  # those of `answered` that have a line, or were in one with counts
-        self._this_second = self._looks = 0
+        self._this_second = self._looks = self._refusals = 0
         self._busy = lines == 0
 
     def note(self, request: Request, status: int, route: Route | None = None) -> None:
@@ -50,8 +54,9 @@ class Access:
         self.answered[kind] += 1
         self._this_second += 1
         if status >= _REFUSED:
-            if not self._is_news(request, kind):
+            if self._refusals >= REFUSALS or not self._is_news(request, kind):
                 return
+            self._refusals += 1
         elif self._busy and not (route and route.changes and route.method == request.method):
             return
         self._accounted[kind] += 1
@@ -65,7 +70,7 @@ class Access:
         self._this_second = 0
         self._looks += 1
         if self._looks >= _LOOKS:
-            self._looks = 0
+            self._looks = self._refusals = 0
             self._write_counts()
 
     def _write_counts(self) -> None:
