@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +130,21 @@ def with_keys(route: Route) -> Iterator[bytes]:
     yield request(route.method, where, f"X-THINGSPEAKAPIKEY: {WRITE_KEY}", f"Cookie: outstation-everything={SECRET}")
     yield request(route.method, where, body=f"api_key={WRITE_KEY}&field1=1&key={SECRET}".encode())
     yield request(route.method, where, JSON, body=f'{{"write_api_key": "{WRITE_KEY}", "key": "{SECRET}"}}'.encode())
+
+
+def test_an_order_of_who_did_not_wait_for_the_answer_is_in_the_log(node: Running) -> None:
+    def moved() -> int:
+        return int(node.get("/api/readings?sensor=vent&limit=100").json["count"])
+
+    before = moved()
+    for _ in range(20):
+        with Wire(node.port, source="127.0.0.78") as wire:
+            wire.ask(request("GET", "/api/health"))
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close resets
+            wire.send(request("POST", "/api/vent", JSON, f"X-API-Key: {KEY}", body=b'{"action": "toggle"}'))
+            time.sleep(0.001)
+    line = "127.0.0.78 (environment): POST /api/vent was answered 200"
+    until(lambda: moved() > before and node.log.read_text().count(line) == moved() - before)
 
 
 def test_no_key_is_in_the_log_of_real_requests(node: Running) -> None:
