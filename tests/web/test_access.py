@@ -132,6 +132,12 @@ def with_keys(route: Route) -> Iterator[bytes]:
     yield request(route.method, where, JSON, body=f'{{"write_api_key": "{WRITE_KEY}", "key": "{SECRET}"}}'.encode())
 
 
+def test_methods_that_nobody_here_knows_are_one(access: Access) -> None:
+    for method in ("PROPFIND", "LOCK", "MKCALENDAR"):
+        access.note(Request(method, ROW.path, b"", [], Peer("10.1.1.1")), 405)
+    assert access.answered == {("another method", "/api/status", 405): 3}
+
+
 def test_an_order_of_who_did_not_wait_for_the_answer_is_in_the_log(node: Running) -> None:
     def moved() -> int:
         return int(node.get("/api/readings?sensor=vent&limit=100").json["count"])

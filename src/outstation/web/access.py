@@ -26,6 +26,9 @@ _LOOKS = 60
 _SHOWN = 8
 """Kinds of requests that such a line names."""
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""The parser knows thirty more: a stranger would make a thousand series of them in /metrics."""
+
 _REFUSED = 400
 
 REFUSALS = 60
@@ -50,7 +53,8 @@ class Access:
         """Count an answer, and write its line, if it is to have one. route: None: it is looked up."""
         if route is None:
             route = self._route(request)
-        kind = request.method, route.path if route else "", status
+        method = request.method if request.method in _METHODS or not request.method else "another method"
+        kind = method, route.path if route else "", status
         self.answered[kind] += 1
         self._this_second += 1
         if status >= _REFUSED:
