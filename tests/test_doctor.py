@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from outstation.ops import doctor, doctor_node
 from outstation.ops.doctor import Finding
 from outstation.ops.hardware import Roots
 from outstation.store.database import Store
+from outstation.supervisor import reduced
 from tests.running import KEY, Running, free_port
 from tests.system.waiting import until
 
@@ -203,6 +206,22 @@ def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path:
     port = ask(tmp_path, "--config", str(config))["port"]
     assert port["state"] == "mend"
     assert f"Port {hub.port} is in use by process {hub.pid}" in port["text"]
+
+
+def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path: Path) -> None:
+    port, log = free_port(), os.memfd_create("log")
+    config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\nport = {port}\n")
+    with socket.create_server(("127.0.0.1", port)) as door:
+        given = (door.fileno(), log)
+        command = [sys.executable, reduced.__file__, *map(str, given), "The node ended 5 times."]
+        answering = subprocess.Popen(command, pass_fds=given)
+    try:
+        said = ask(tmp_path, "--config", str(config))["port"]
+    finally:
+        answering.kill()
+        answering.wait()
+        os.close(log)
+    assert (said["state"], said["text"]) == ("mend", "The node cannot run: The node ended 5 times.")
 
 
 def test_an_uplink_is_tried_with_its_key(hub: Running, tmp_path: Path) -> None:

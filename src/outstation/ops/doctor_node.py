@@ -167,16 +167,34 @@ def _port(config: Config, ask: Ask | None, told: dict[str, Any] | None) -> Findi
         if is_heard or port == 0:
             return Finding(topic, f"The node listens on {port}.")
         return Finding(topic, f"Nobody listens on {port}: the node was started with another --port.", "note")
+    if is_heard and (why := _reduced(config.web.host, port)):
+        return Finding(topic, f"The node cannot run: {why}", "mend", "Its log says why: outstation service logs")
     if is_heard:
         cure = "Stop that, or choose another: [web] port."
         return Finding(topic, f"Port {port} is in use by {holder_of_port(port)}.", "mend", cure)
     return Finding(topic, f"{port} is free")
 
 
-def _listens(host: str, port: int) -> bool:
-    host = "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+def _reduced(host: str, port: int) -> str:
+    """Return what a reduced node there says, which never speaks TLS; "" where there is none."""
+    connection = http.client.HTTPConnection(_near(host), port, timeout=1)
     try:
-        socket.create_connection((host, port), timeout=1).close()
+        connection.request("GET", "/api/health")
+        said = _document(connection.getresponse().read(_READ))
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+    return str(said["problems"][0]) if said.get("reduced") and said.get("problems") else ""
+
+
+def _near(host: str) -> str:
+    return "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((_near(host), port), timeout=1).close()
     except OSError:
         return False
     return True
