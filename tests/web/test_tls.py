@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from outstation.__main__ import root
 from outstation.config import load
 from outstation.errors import OutstationError
+from outstation.web.connection import LINGER
 from outstation.web.handshakes import MOST
 from outstation.web.tls import Certificate, Files
 from tests.running import KEY, Running, free_port
@@ -114,6 +115,15 @@ def test_handshakes_that_never_end_take_no_descriptor_that_the_node_needs(node: 
             assert wire.ask(request("GET", "/api/health")).status == 200, "the last of them all"
         assert MOST <= len([*Path(f"/proc/{node.server_pid}/fd").iterdir()]) < MOST + 60
     assert "Traceback" not in node.log.read_text()
+
+
+def test_who_does_not_say_goodbye_is_not_waited_for(node: Running) -> None:
+    held_open = Path(f"/proc/{node.server_pid}/fd")
+    before = len([*held_open.iterdir()])
+    with contextlib.ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(secure(node)).ask(request("GET", "/api/health", "Connection: close"))
+        until(lambda: len([*held_open.iterdir()]) < before + 10, seconds=LINGER + 3)
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart(node: Running, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from outstation.web.connection import PATIENCE
+from outstation.web.connection import LINGER, PATIENCE
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,11 @@ class Handshakes:
     async def _greet(self, newcomer: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(
-                self._protocol, newcomer, ssl=self._context, ssl_handshake_timeout=PATIENCE
+                self._protocol,
+                newcomer,
+                ssl=self._context,
+                ssl_handshake_timeout=PATIENCE,
+                ssl_shutdown_timeout=LINGER,  # who does not say good-bye is not waited for; else 30 s
             )
         except (OSError, asyncio.CancelledError):  # no TLS, or too slow, or the node stops
             newcomer.close()
