@@ -32,7 +32,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _REFUSED = 400
 
 REFUSALS = 60
-"""Lines for refusals in a minute, whoever was refused: a stranger has addresses, methods and paths in plenty."""
+"""Lines for refusals in a minute, whoever was refused: a stranger has addresses and paths in plenty. Or, where more
+lines are wished for, six seconds' worth of those."""
 
 Kind = tuple[str, str, int]
 """Method, path as in the table of routes, status."""
@@ -58,7 +59,7 @@ class Access:
         self.answered[kind] += 1
         self._this_second += 1
         if status >= _REFUSED:
-            if self._refusals >= REFUSALS or not self._is_news(request, kind):
+            if self._refusals >= max(REFUSALS, 6 * self._lines) or not self._is_news(request, kind):
                 return
             self._refusals += 1
         elif self._busy and not (route and route.changes and route.method == request.method):

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 MOST = 250
 """Handshakes under way at once: an honest one takes some round trips."""
 
-_TOGETHER = 64
+_TOGETHER = 16
 """Newcomers that are taken at once, before others have their turn."""
 
 _REST = 1.0
