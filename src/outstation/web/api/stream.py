@@ -89,7 +89,7 @@ class Stream:
             return _full(f"At most {MOST_OF_ONE} streams are open at once for one address")
         return None
 
-    def _leave(self, telling: asyncio.Task[None], origin: str) -> None:
+    def _leave(self, telling: asyncio.Task[None], origin: _Origin) -> None:
         self._open.discard(telling)
         self._origins[origin] -= 1
         if not self._origins[origin]:
