@@ -290,6 +290,13 @@ def test_a_missing_secret_names_what_is_missing(place: Path, secret: str, reason
     assert reason in line
 
 
+def test_a_secret_of_two_lines_is_none(place: Path) -> None:
+    (place / "two.key").write_text("one\ntwo\n")
+    text = '[[uplinks]]\nname = "hub"\nkind = "outstation"\nurl = "https://hub.example"\nkey = "file:two.key"\n'
+    (line,) = mistakes(text)
+    assert line.endswith('expected a secret of letters that can be printed, on one line, found "file:two.key".')
+
+
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [

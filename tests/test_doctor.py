@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +22,11 @@ from outstation.__main__ import root
 from outstation.cli import control
 from outstation.cli.offline import boot
 from outstation.errors import OutstationError
-from outstation.ops import doctor
+from outstation.ops import doctor, doctor_node
 from outstation.ops.doctor import Finding
 from outstation.ops.hardware import Roots
 from outstation.store.database import Store
+from outstation.supervisor import reduced
 from tests.running import KEY, Running, free_port
 from tests.system.waiting import until
 
@@ -202,6 +208,22 @@ def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path:
     assert f"Port {hub.port} is in use by process {hub.pid}" in port["text"]
 
 
+def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path: Path) -> None:
+    port, log = free_port(), os.memfd_create("log")
+    config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\nport = {port}\n")
+    with socket.create_server(("127.0.0.1", port)) as door:
+        given = (door.fileno(), log)
+        command = [sys.executable, reduced.__file__, *map(str, given), "The node ended 5 times."]
+        answering = subprocess.Popen(command, pass_fds=given)
+    try:
+        said = ask(tmp_path, "--config", str(config))["port"]
+    finally:
+        answering.kill()
+        answering.wait()
+        os.close(log)
+    assert (said["state"], said["text"]) == ("mend", "The node cannot run: The node ended 5 times.")
+
+
 def test_an_uplink_is_tried_with_its_key(hub: Running, tmp_path: Path) -> None:
     key = hub.post("/api/nodes", {"name": "greenhouse-1"}).json["key"]
     tables = [("right", hub.port, key), ("wrong", hub.port, "nobodys.key"), ("away", 9, key)]
@@ -230,6 +252,52 @@ def test_whom_a_node_believes_is_looked_at(tmp_path: Path, lines: str, state: st
     assert ask(tmp_path, "--config", str(config))["proxy headers"]["state"] == state
 
 
+def test_simulated_pins_need_no_hardware(tmp_path: Path) -> None:
+    text = '[[actuators]]\nname = "vent"\ndriver = "pwm"\nchannel = 0\nsimulate = true\n'
+    findings = ask(tmp_path, "--config", str(write(tmp_path / "outstation.toml", f"{CONFIG}\n{text}")))
+    assert (findings["config"]["state"], findings["PWM"]["state"]) == ("ok", "note")
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(hub: Running, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{hub.port}"
+    text = f'[[uplinks]]\nname = "hub"\nkind = "outstation"\nurl = "{url}"\nkey = "se\u2026cret"\n'
+    said = ask(tmp_path, "--config", str(write(tmp_path / "letters.toml", text)))["uplink hub"]
+    assert said["state"] == "mend"
+    assert said["text"] == f"{url} does not answer: its key or its address has letters that cannot be sent"
+
+
+def test_far_ends_are_asked_all_at_once_and_none_is_waited_for() -> None:
+    gone = threading.Event()
+
+    def silent(topic: str) -> Finding:
+        gone.wait(20)
+        return Finding(topic, "It answers")
+
+    def refuses() -> Finding:
+        raise OutstationError("There is no such kind.", cure="Install it.")
+
+    ways = {name: partial(silent, name) for name in ("one", "two", "three")} | {"four": refuses}
+    found = [*doctor_node.all_at_once(ways, 0.1)]
+    gone.set()
+    assert [one.text for one in found] == ["It does not answer within 0.1 s."] * 3 + ["There is no such kind."]
+    assert {one.state for one in found} == {"mend"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_what_this_user_may_not_see_is_one_finding(tmp_path: Path) -> None:
+    (tmp_path / "closed" / "data").mkdir(parents=True)
+    config = write(tmp_path / "closed" / "outstation.toml", CONFIG)
+    (tmp_path / "closed").chmod(0)
+    assert ask(tmp_path / "closed", "--config", str(config))["config"]["state"] == "ok", "and all is imported"
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        findings = ask(tmp_path / "closed", "--config", str(config))
+    finally:
+        os.seteuid(0)
+    assert [findings[topic]["state"] for topic in ("config", "node", "data file")] == ["mend"] * 3
+    assert {"python", "disk space", "disk kind"} <= findings.keys()
+
+
 def test_damage_is_found_and_mended_by_nobody(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with Store(tmp_path / "data", boot=boot()):
@@ -245,6 +313,22 @@ def test_damage_is_found_and_mended_by_nobody(tmp_path: Path) -> None:
     assert "is damaged" in findings["data file"]["text"]
     assert "keys" not in findings, "nobody knows"
     assert tree(tmp_path) == before
+
+
+SITES = [
+    (b'{"status": "healthy", "problems": []}', 200, "ok"),
+    (b'{"status": "unhealthy", "problems": ["no disk"]}', 503, "ok"),
+    (b'{"error": "This needs a key."}', 401, "ok"),
+    (b'{"error": "The node does not answer; try again."}', 503, "mend"),
+    (b'<html><a href="/">Welcome to nginx!</a></html>', 200, "mend"),
+    (b'{"hello": "world"}', 200, "mend"),
+    (b"<html></html>", 401, "mend"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "state"), SITES)
+def test_only_a_node_behind_a_proxy_is_well(body: bytes, status: int, state: str) -> None:
+    assert doctor_node.site("https://x", status, body).state == state
 
 
 def test_it_prints_a_line_each(tmp_path: Path) -> None:

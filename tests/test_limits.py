@@ -10,7 +10,7 @@ import pytest
 
 from outstation.engine import guesses
 from outstation.routes import BATCH, SMALL
-from outstation.web import connection, crowd, pending, unread
+from outstation.web import access, connection, crowd, handshakes, pending, unread
 from outstation.web.api import incoming, stream
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +40,9 @@ def test_no_row_is_without_one() -> None:
         f"connections | {crowd.MAX_CONNECTIONS:,}, or",
         f"{pending.ROOM // 1024**2} MiB; {pending.STRANGERS_ROOM // 1024**2} MiB of it",
         f"over all connections | {unread.ROOM // 1024**2} MiB | the connection",
-        f"event streams | {stream.MOST}; {stream.MOST_OF_ONE} from one address",
+        f"streams | {stream.MOST}, {stream.MOST_OF_STRANGERS} of them without a key; {stream.MOST_OF_ONE} from one",
+        f"proxy | {handshakes.MOST}, or what the descriptors allow; {connection.PATIENCE} s each",
+        f"({access.REFUSALS} for all refusals",
         f"minute | {guesses.OF_ONE_ADDRESS}; {guesses.OF_ONE_BEGINNING} with",
     ],
 )

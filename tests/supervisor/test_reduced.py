@@ -55,6 +55,8 @@ def test_the_log_is_for_this_machine(host: str) -> None:
         ("Host: localhost", "192.0.2.7"),
         ("Host: evil.example", "127.0.0.1"),
         ("Host: localhost\nX-Forwarded-For: 192.0.2.7", "127.0.0.1"),
+        ("Host: localhost\nX-Real-IP: 192.0.2.7", "127.0.0.1"),
+        ("Host: localhost\nVia: 1.1 proxy", "127.0.0.1"),
         ("Host: localhost\nForwarded: for=192.0.2.7", "::1"),
         ("Host: localhost\nOrigin: http://evil.example", "127.0.0.1"),
         ("X-No-Host: localhost", "127.0.0.1"),

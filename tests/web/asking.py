@@ -17,8 +17,9 @@ LISTED = f'''{CONFIG}
 [web]
 hosts = ["garden.example.org"]
 cors_origins = ["{OURS}"]
+access_lines = 1000
 '''
-"""A node with every route that lists a host and an origin of its owner's."""
+"""A node with every route that lists a host and an origin of its owner's, and writes down whatever it refuses."""
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=title)
 kept = [route for route in ROUTES if route.scope is not None]

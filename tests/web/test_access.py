@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from outstation.http import NOBODY, Peer, Principal, Request
 from outstation.routes import Route, Table
-from outstation.web.access import Access
+from outstation.web.access import REFUSALS, Access
 from tests.running import KEY, Running
 from tests.system.waiting import until
 from tests.web.table import CONFIG, ROUTES, WRITE_KEY, path
@@ -83,6 +86,19 @@ def test_many_are_counted_but_for_orders_and_refusals(access: Access, caplog: py
     }
 
 
+def test_a_stranger_of_a_thousand_addresses_does_not_fill_the_log(
+    access: Access, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1_000):
+        access.note(asked(ROW, f"2001:db8::{number:x}"), 401, ROW)
+    assert len(told(caplog)) == REFUSALS
+    for _ in range(60):
+        access.look()
+    assert told(caplog) == [f"in a minute, without a line each: GET /api/status 401: {1_000 - REFUSALS}"]
+    access.note(asked(ROW), 401, ROW)
+    assert len(told(caplog)) == 1, "in the next minute a refusal is news again"
+
+
 def test_a_browsers_question_about_an_order_is_no_order(access: Access, caplog: pytest.LogCaptureFixture) -> None:
     question = Request("OPTIONS", ORDER.path, b"", [], Peer("10.1.1.1"))
     for _ in range(100):
@@ -114,6 +130,27 @@ def with_keys(route: Route) -> Iterator[bytes]:
     yield request(route.method, where, f"X-THINGSPEAKAPIKEY: {WRITE_KEY}", f"Cookie: outstation-everything={SECRET}")
     yield request(route.method, where, body=f"api_key={WRITE_KEY}&field1=1&key={SECRET}".encode())
     yield request(route.method, where, JSON, body=f'{{"write_api_key": "{WRITE_KEY}", "key": "{SECRET}"}}'.encode())
+
+
+def test_methods_that_nobody_here_knows_are_one(access: Access) -> None:
+    for method in ("PROPFIND", "LOCK", "MKCALENDAR"):
+        access.note(Request(method, ROW.path, b"", [], Peer("10.1.1.1")), 405)
+    assert access.answered == {("another method", "/api/status", 405): 3}
+
+
+def test_an_order_of_who_did_not_wait_for_the_answer_is_in_the_log(node: Running) -> None:
+    def moved() -> int:
+        return int(node.get("/api/readings?sensor=vent&limit=100").json["count"])
+
+    before = moved()
+    for _ in range(20):
+        with Wire(node.port, source="127.0.0.78") as wire:
+            wire.ask(request("GET", "/api/health"))
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close resets
+            wire.send(request("POST", "/api/vent", JSON, f"X-API-Key: {KEY}", body=b'{"action": "toggle"}'))
+            time.sleep(0.001)
+    line = "127.0.0.78 (environment): POST /api/vent was answered 200"
+    until(lambda: moved() > before and node.log.read_text().count(line) == moved() - before)
 
 
 def test_no_key_is_in_the_log_of_real_requests(node: Running) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from outstation.engine import feed as feeds
 from outstation.engine.feed import Feed, Happening, event_of
-from outstation.http import Peer, Request
+from outstation.http import NOBODY, Peer, Request
 from outstation.web.api import stream as streams
-from outstation.web.api.stream import MOST, MOST_OF_ONE, Stream
+from outstation.web.api.stream import MOST, MOST_OF_ONE, MOST_OF_STRANGERS, Stream
 from tests.running import KEY, Answer, Running
 from tests.web.wire import Wire, request
 
@@ -250,9 +250,9 @@ def test_many_happenings_at_once_are_encoded_once_for_many_watchers() -> None:
     assert all(one is other for one, other in zip(first[1:], last[1:], strict=True))
 
 
-def _watch_from(node: Running, stack: contextlib.ExitStack, source: str) -> Answer:
+def _watch_from(node: Running, stack: contextlib.ExitStack, source: str, key: str = "") -> Answer:
     wire = stack.enter_context(Wire(node.port, source=source))
-    wire.send(WATCH)
+    wire.send(request("GET", "/api/stream", *([f"X-API-Key: {key}"] if key else [])))
     return wire.answer()
 
 
@@ -283,9 +283,12 @@ def test_who_comes_through_a_proxy_is_counted_by_where_they_come_from(tmp_path: 
 
 def test_there_are_only_so_many_streams_and_a_place_is_free_again(node: Running) -> None:
     with contextlib.ExitStack() as stack:
-        for number in range(MOST):
+        for number in range(MOST_OF_STRANGERS):
             assert _watch_from(node, stack, f"127.4.0.{number // MOST_OF_ONE + 1}").status == 200
         assert _watch_from(node, stack, "127.4.1.1").status == 503
+        for _ in range(MOST - MOST_OF_STRANGERS):
+            assert _watch_from(node, stack, "127.4.0.1", KEY).status == 200, "the same address, and a key"
+        assert _watch_from(node, stack, "127.4.1.1", KEY).status == 503
         assert node.get("/api/health").status == 200
     until = time.monotonic() + 5
     while time.monotonic() < until:
@@ -316,7 +319,9 @@ def test_a_watcher_that_takes_too_long_over_what_it_was_sent_loses_its_place(mon
             if message.get("body") == b": still here\n\n":
                 await stuck.wait()
 
-        scope = {"method": "GET", "outstation": Request("GET", "/api/stream", b"", [], Peer("192.0.2.1"))}
+        asked = Request("GET", "/api/stream", b"", [], Peer("192.0.2.1"))
+        asked.principal = NOBODY
+        scope = {"method": "GET", "outstation": asked}
         async with asyncio.timeout(2):
             await Stream(feed, lambda _: True)(scope, receive, send)
         assert not feed.watched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -16,6 +17,8 @@ from click.testing import CliRunner
 from outstation.__main__ import root
 from outstation.config import load
 from outstation.errors import OutstationError
+from outstation.web.connection import LINGER
+from outstation.web.handshakes import MOST
 from outstation.web.tls import Certificate, Files
 from tests.running import KEY, Running, free_port
 from tests.system.waiting import until
@@ -103,6 +106,26 @@ def test_a_refused_body_and_a_client_that_leaves_harm_nobody(node: Running) -> N
     assert "Traceback" not in node.log.read_text()
 
 
+def test_handshakes_that_never_end_take_no_descriptor_that_the_node_needs(node: Running) -> None:
+    with contextlib.ExitStack() as held:
+        begun = [held.enter_context(socket.create_connection(("127.0.0.1", node.port))) for _ in range(2 * MOST)]
+        for one in begun:
+            one.send(b"\x16\x03\x01")
+        with secure(node) as wire:
+            assert wire.ask(request("GET", "/api/health")).status == 200, "the last of them all"
+        assert MOST <= len([*Path(f"/proc/{node.server_pid}/fd").iterdir()]) < MOST + 60
+    assert "Traceback" not in node.log.read_text()
+
+
+def test_who_does_not_say_goodbye_is_not_waited_for(node: Running) -> None:
+    held_open = Path(f"/proc/{node.server_pid}/fd")
+    before = len([*held_open.iterdir()])
+    with contextlib.ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(secure(node)).ask(request("GET", "/api/health", "Connection: close"))
+        until(lambda: len([*held_open.iterdir()]) < before + 10, seconds=LINGER + 3)
+
+
 def test_a_renewed_certificate_is_shown_without_a_restart(node: Running, tmp_path: Path) -> None:
     def shown() -> bytes:
         with secure(node) as wire:
@@ -118,6 +141,14 @@ def test_a_renewed_certificate_is_shown_without_a_restart(node: Running, tmp_pat
     shutil.copy(key, node.data.parent)
     until(lambda: "the certificate was renewed" in node.log.read_text())
     assert b"second" in shown()
+
+
+def test_it_stops_with_a_handshake_under_way(folder: Path) -> None:
+    certificate, key = certify(folder, "third")
+    files = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with Secured(folder / "other", CONFIG, *files) as node, socket.create_connection(("127.0.0.1", node.port)):
+        node.stop()
+    assert "Traceback" not in node.log.read_text()
 
 
 def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

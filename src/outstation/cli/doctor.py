@@ -13,10 +13,14 @@ from outstation.cli.root import config_option, data_option, json_option, print_j
 
 if TYPE_CHECKING:
     from outstation.ops.doctor import Finding
+    from outstation.ops.doctor_node import Ask
 
 
 _OF_THE_SERVICE = Path("/etc/outstation/environment")
 """Where the unit of the service has secrets from (ops/service.py)."""
+
+_PATIENCE_S = 10.0
+"""For a node that hangs: who calls the doctor waits already."""
 
 
 @root.command()
@@ -59,17 +63,14 @@ def _findings(config: Path | None, data: Path) -> Iterator[Finding]:
         loaded, said = doctor_node.config_of(path)
     except OutstationError as error:
         loaded, said = None, doctor.Finding("config", error.message, "mend", error.cure)
-    drivers = [table.driver for table in (*loaded.sensors, *loaded.actuators)] if loaded else []
+    tables = (*loaded.sensors, *loaded.actuators) if loaded else ()
+    drivers = [table.driver for table in tables if not table.options.get("simulate")]
     yield from doctor.machine(Roots(), drivers)
     yield doctor.time_of(loaded.node.clock if loaded else "auto")
     yield from doctor.disk(data, Roots())
     yield said
-    try:
-        ask = _asking(data)
-        yield doctor_node.running(data, ask)
-    except OutstationError as error:
-        ask = None
-        yield doctor.Finding("node", error.message, "mend", error.cure)
+    ask = _asking(data)
+    yield doctor_node.running(data, ask)
     yield from doctor_node.node(data, loaded, path.parent if path else Path(), ask)
 
 
@@ -85,15 +86,25 @@ def _take_environment(file: Path) -> None:
             os.environ.setdefault(name.strip(), value.strip().strip("\"'"))
 
 
-def _asking(data: Path) -> Any:
-    """Return how the running node is asked; None: none runs. Raises OutstationError."""
+def _asking(data: Path) -> Ask | None:
+    """Return how the running node is asked; None: none runs. One that may not be asked, or hangs, is asked once."""
     from outstation.cli.control import NotRunningError, ask
+    from outstation.errors import OutstationError
+
+    def asked(path: str) -> Any:
+        return ask(data, "GET", path, patience=_PATIENCE_S)
+
+    def refused(_: str) -> Any:
+        raise refusal
 
     try:
-        ask(data, "GET", "/api/traffic")
+        asked("/api/traffic")
     except NotRunningError:
         return None
-    return lambda path: ask(data, "GET", path)
+    except OutstationError as error:
+        refusal = error
+        return refused
+    return asked
 
 
 def _line(one: Finding) -> str:

@@ -22,6 +22,9 @@ class Group(click.Group):
         except OutstationError as error:
             click.echo(str(error), err=True)
             ctx.exit(1)
+        except PermissionError as error:
+            click.echo(f"{error.filename} may not be used by this user. Try the same with sudo.", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,9 +43,10 @@ def root() -> None:
     """
 
 
+# What may not be read is said by the command, with the cure: `readable` would make it a mistake of the command line.
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="OUTSTATION_DATA",
     default=Path("data"),
     show_default="./data",
@@ -52,7 +56,7 @@ data_option = click.option(
 
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The config file.  [default: OUTSTATION_CONFIG, ./outstation.toml, /etc/outstation/outstation.toml]",
 )
 

@@ -238,6 +238,12 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected a secret of letters that can be printed, on one line")
+    return text
+
+
 def _webhook_url(url: str) -> str:
     host = _host_of(url)
     if not host:
@@ -383,6 +389,6 @@ Coordinates = Annotated[tuple[float, float], BeforeValidator(_coordinates)]
 Quiet = Annotated[tuple[int, int], BeforeValidator(_quiet)]
 Priority = Annotated[int | float | Literal["safety"], PlainValidator(_priority)]
 ClaimedLevel = Annotated[bool | float, PlainValidator(_level)]
-Secret = Annotated[str, BeforeValidator(resolve), AfterValidator(_not_empty)]
+Secret = Annotated[str, BeforeValidator(resolve), AfterValidator(_not_empty), AfterValidator(_one_line)]
 WebhookUrl = Annotated[str, BeforeValidator(resolve), AfterValidator(_webhook_url)]
 AppriseUrl = Annotated[str, BeforeValidator(resolve), AfterValidator(_apprise_url)]

@@ -193,7 +193,8 @@ def disk(folder: Path, roots: Roots) -> Iterator[Finding]:
     """Tell how much room there is for the data, and on what."""
     import psutil  # noqa: PLC0415
 
-    folder = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    above = (folder.absolute(), *folder.absolute().parents)
+    folder = next(each for each in above if os.path.exists(each))  # noqa: PTH110 - of what may not be seen: False
     space = psutil.disk_usage(str(folder))
     text = f"{space.free // 2**20} MB of {space.total // 2**20} MB are free for {folder}"
     cure = "Make room, or keep less: [store] keep_mb; outstation retention says what is kept."

@@ -6,13 +6,18 @@ The law of this file: it changes nothing. A node that runs is asked; of one that
 from __future__ import annotations
 
 import datetime
+import http
 import http.client
 import ipaddress
+import json
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,9 +30,14 @@ from outstation.store import file, sound
 
 _LOOKED_FOR_S = 10.0
 _ANSWERS_WITHIN_S = 10.0
+_WAITED_FOR_S = 12.0
+_LOOK = "Look at the network and the address."
 
 _RENEW_DAYS = 14
 """certbot renews at 30 days before the end (its documentation, Renewing certificates): it has failed for two weeks."""
+
+_READ = 256 * 1024
+"""Bytes of /api/health at most: it names each problem."""
 
 _WIDEST = {4: 16, 6: 48}
 """Bits of a network of proxies: a wider one is not a few machines of one's own."""
@@ -44,11 +54,37 @@ def node(data: Path, config: Config | None, base: Path, ask: Ask | None) -> Iter
     yield from _file(data, ask)
     if config is None:
         return
-    yield _port(config, ask)
     told = _told(ask)
-    for uplink in config.uplinks:
-        yield _uplink(uplink, base, told.get(uplink.name, {}))
-    yield from _proxy(config)
+    yield _port(config, ask, told)
+    ways = {
+        f"uplink {table.name}": partial(_uplink, table, base, (told or {}).get(table.name, {}))
+        for table in config.uplinks
+    }
+    if config.web.trusted_proxies:
+        ways |= {f"https://{host}": partial(through, host) for host in config.web.hosts}
+    found = all_at_once(ways, _WAITED_FOR_S)
+    yield _proxy(config)
+    yield from found
+
+
+def all_at_once(ways: Mapping[str, Callable[[], Finding]], within: float) -> Iterator[Finding]:
+    """Ask far ends, by topic: nobody waits for one that says a letter now and then, nor for ten that say nothing."""
+    found: dict[str, Finding] = {}
+
+    def ask(topic: str, way: Callable[[], Finding]) -> None:
+        try:
+            found[topic] = way()
+        except OutstationError as error:
+            found[topic] = Finding(topic, error.message, "mend", error.cure)
+
+    asking = {topic: Thread(target=ask, args=(topic, way), daemon=True) for topic, way in ways.items()}
+    for thread in asking.values():
+        thread.start()
+    until = time.monotonic() + within
+    for topic, thread in asking.items():
+        thread.join(max(0.0, until - time.monotonic()))
+        late = Finding(topic, f"It does not answer within {within:g} s.", "mend", _LOOK)
+        yield found.get(topic, late)
 
 
 def running(data: Path, ask: Ask | None) -> Finding:
@@ -58,8 +94,8 @@ def running(data: Path, ask: Ask | None) -> Finding:
         return Finding("node", f"No node runs on {folder}.", "note", f"Start it: outstation run --data {data}")
     try:
         health = ask("/api/health")
-    except OutstationError as error:  # 503: it is unhealthy
-        return Finding("node", error.message, "mend", "Its log says why: outstation service logs")
+    except OutstationError as error:  # 503: it is unhealthy; or it may not be asked, or hangs
+        return Finding("node", error.message, "mend", error.cure or "Its log says why: outstation service logs")
     problems = health.get("problems") or []
     if problems:
         more = f" And {len(problems) - 1} more." if len(problems) > 1 else ""
@@ -72,8 +108,8 @@ def running(data: Path, ask: Ask | None) -> Finding:
 def _file(data: Path, ask: Ask | None) -> Iterator[Finding]:
     """Look through the data file, and for keys."""
     path = data / file.NAME
-    if not os.access(data, os.R_OK | os.X_OK) and data.exists():
-        yield Finding("data file", f"{data} may not be read by this user.", "mend", "Try the same with sudo.")
+    if closed := next((each for each in (data, path) if _is_closed(each)), None):
+        yield Finding("data file", f"{closed} may not be read by this user.", "mend", "Try the same with sudo.")
         return
     if not path.exists():
         state: Any = "note" if ask is None else "mend"
@@ -86,7 +122,23 @@ def _file(data: Path, ask: Ask | None) -> Iterator[Finding]:
         return
     yield _integrity(path, seen)
     if not seen.damage:
-        yield _keys(data, len(ask("/api/keys")["keys"]) if ask else seen.keys)
+        yield _keys(data, _number(ask, seen.keys))
+
+
+def _is_closed(path: Path) -> bool:
+    """Tell whether this user may not look, or not even see whether it is there."""
+    try:
+        path.stat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+
+
+def _number(ask: Ask | None, stored: int) -> int:
+    try:
+        return len(ask("/api/keys")["keys"]) if ask else stored
+    except OutstationError:
+        return stored
 
 
 def _keys(data: Path, number: int) -> Finding:
@@ -106,33 +158,54 @@ def _integrity(path: Path, seen: sound.Sound) -> Finding:
     return Finding("data file", f"{path}, {size}, is sound")
 
 
-def _port(config: Config, ask: Ask | None) -> Finding:
+def _port(config: Config, ask: Ask | None, told: dict[str, Any] | None) -> Finding:
     port, topic = config.web.port, "port"
     is_heard = _listens(config.web.host, port)
+    if ask is not None and told is None:
+        return Finding(topic, f"Somebody listens on {port}." if is_heard else f"Nobody listens on {port}.", "note")
     if ask is not None:
         if is_heard or port == 0:
             return Finding(topic, f"The node listens on {port}.")
         return Finding(topic, f"Nobody listens on {port}: the node was started with another --port.", "note")
+    if is_heard and (why := _reduced(config.web.host, port)):
+        return Finding(topic, f"The node cannot run: {why}", "mend", "Its log says why: outstation service logs")
     if is_heard:
         cure = "Stop that, or choose another: [web] port."
         return Finding(topic, f"Port {port} is in use by {holder_of_port(port)}.", "mend", cure)
     return Finding(topic, f"{port} is free")
 
 
-def _listens(host: str, port: int) -> bool:
-    host = "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+def _reduced(host: str, port: int) -> str:
+    """Return what a reduced node there says, which never speaks TLS; "" where there is none."""
+    connection = http.client.HTTPConnection(_near(host), port, timeout=1)
     try:
-        socket.create_connection((host, port), timeout=1).close()
+        connection.request("GET", "/api/health")
+        said = _document(connection.getresponse().read(_READ))
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+    return str(said["problems"][0]) if said.get("reduced") and said.get("problems") else ""
+
+
+def _near(host: str) -> str:
+    return "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((_near(host), port), timeout=1).close()
     except OSError:
         return False
     return True
 
 
-def _told(ask: Ask | None) -> dict[str, Any]:
+def _told(ask: Ask | None) -> dict[str, Any] | None:
+    """Return what the node says of its uplinks; None: it cannot be asked."""
     try:
-        told: dict[str, Any] = ask("/api/traffic")["uplinks"] if ask else {}
+        told: dict[str, Any] | None = ask("/api/traffic")["uplinks"] if ask else None
     except OutstationError:
-        return {}
+        return None
     return told
 
 
@@ -148,9 +221,7 @@ def _uplink(table: UplinkTable, base: Path, told: dict[str, Any]) -> Finding:
     try:
         status = _status(url, "/api/session", {"X-API-Key": key} if table.kind == "outstation" else {})
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Finding(
-            topic, f"{where} does not answer: {_reason(error)}", "mend", "Look at the network and the address."
-        )
+        return Finding(topic, f"{where} does not answer: {_reason(error)}", "mend", _LOOK)
     if table.kind != "outstation":
         return Finding(topic, f"{where} answers; {_last(told)}", "mend" if told.get("last_error") else "ok")
     if status in (200, 403):  # a node's key may write, not read
@@ -175,6 +246,9 @@ def _place(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
+    """Return why, without what was to be sent: http.client repeats a header that cannot be."""
+    if isinstance(error, ValueError):
+        return "its key or its address has letters that cannot be sent"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -197,23 +271,19 @@ def _connection(url: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(host, parts.port, timeout=within)
 
 
-def _proxy(config: Config) -> Iterator[Finding]:
-    """Tell whether what a proxy says of who asks can be believed, and what comes back through it."""
+def _proxy(config: Config) -> Finding:
+    """Tell whether what a proxy says of who asks can be believed."""
     web, topic = config.web, "proxy headers"
     if not web.trusted_proxies:
-        yield Finding(topic, "No proxy is trusted: what comes by one needs a key for everything.", "note")
-        return
+        return Finding(topic, "No proxy is trusted: what comes by one needs a key for everything.", "note")
     networks = [ipaddress.ip_network(each) for each in web.trusted_proxies]
     if wide := [str(network) for network in networks if network.prefixlen < _WIDEST[network.version]]:
         text = f"[web] trusted_proxies has {', '.join(wide)}: whoever is in there may say that he is somebody else."
-        yield Finding(topic, text, "mend", "Name the addresses of your proxies alone.")
-    elif all(network.is_loopback for network in networks) and web.host not in ("127.0.0.1", "::1", "localhost"):
+        return Finding(topic, text, "mend", "Name the addresses of your proxies alone.")
+    if all(network.is_loopback for network in networks) and web.host not in ("127.0.0.1", "::1", "localhost"):
         text = f"The port {web.port} is reachable past the proxy."
-        yield Finding(topic, text, "note", 'If nobody is to come past it: [web] host = "127.0.0.1"')
-    else:
-        yield Finding(topic, f"believed of {', '.join(web.trusted_proxies)}")
-    for host in web.hosts:
-        yield through(host)
+        return Finding(topic, text, "note", 'If nobody is to come past it: [web] host = "127.0.0.1"')
+    return Finding(topic, f"believed of {', '.join(web.trusted_proxies)}")
 
 
 def through(host: str, port: int = 443, trusted: ssl.SSLContext | None = None) -> Finding:
@@ -224,20 +294,37 @@ def through(host: str, port: int = 443, trusted: ssl.SSLContext | None = None) -
         connection.request("GET", "/api/health")
         ends = _ends(connection.sock)
         answer = connection.getresponse()
-        is_ours = answer.status in (200, 401, 503) and b'"' in answer.read(2_000)
+        found = site(topic, answer.status, answer.read(_READ))
     except (OSError, http.client.HTTPException) as error:
         cure = "Look at DNS, the firewall, and nginx -t; outstation proxy nginx prints the steps."
         return Finding(topic, f"It does not answer: {_reason(error)}", "mend", cure)
     finally:
         connection.close()
-    if not is_ours:
-        return Finding(
-            topic, f"Something else answers there, with {answer.status}.", "mend", "Look at the proxy's site."
-        )
+    if found.state != "ok":
+        return found
     days = (ends - datetime.datetime.now(datetime.UTC)).days
     if days < _RENEW_DAYS:
         return Finding(topic, f"Its certificate ends in {days} days.", "mend", "Look why: sudo certbot renew")
     return Finding(topic, f"It answers; its certificate is good for {days} days")
+
+
+def site(topic: str, status: int, body: bytes) -> Finding:
+    """Tell by an answer to GET /api/health whether the node is there: a proxy has pages of its own."""
+    said = _document(body)
+    if "problems" in said or (status == http.HTTPStatus.UNAUTHORIZED and "error" in said):
+        return Finding(topic, "It answers")
+    if status == http.HTTPStatus.SERVICE_UNAVAILABLE and "error" in said:
+        return Finding(topic, f"A proxy answers: {said['error']}", "mend", "Is the node where the proxy looks for it?")
+    return Finding(topic, f"Something else answers there, with {status}.", "mend", "Look at the proxy's site.")
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """Return what a JSON document says; nothing where it is none."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _ends(connection: Any) -> datetime.datetime:

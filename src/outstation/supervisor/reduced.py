@@ -21,6 +21,9 @@ _AGAIN_S = 30
 """What Retry-After says."""
 
 _LOCAL = ("127.", "::1", "::ffff:127.")
+_FORWARDED = ("forwarded", "x-forwarded", "x-real-ip", "via")
+"""As in web/peers.py: what a proxy adds."""
+
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -108,7 +111,7 @@ def _is_local(address: str, headers: dict[str, str]) -> bool:
     host = headers.get("host", "")
     name, _, port = host.rpartition(":")
     host = name if port.isdecimal() and name else host
-    proxied = any(name == "forwarded" or name.startswith("x-forwarded") for name in headers)
+    proxied = any(name.startswith(_FORWARDED) for name in headers)
     return address.startswith(_LOCAL) and host in _LOCAL_HOSTS and "origin" not in headers and not proxied
 
 

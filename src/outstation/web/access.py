@@ -2,7 +2,8 @@
 
 The law of this file: nothing that came in is written but what the table of routes knows: keys travel in URLs, and
 escape sequences in names. And neither a crowd of boards nor one that is wrong once a second may wear out the card: of
-requests in plenty only changes and refusals have a line, a refusal one a minute, and the rest is counted.
+requests in plenty only changes and refusals have a line, a refusal one a minute, and the rest is counted. Nor may one
+who is wrong in a thousand ways, or from a thousand addresses: all refusals together have so many lines a minute.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ _LOOKS = 60
 _SHOWN = 8
 """Kinds of requests that such a line names."""
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""The parser knows thirty more: a stranger would make a thousand series of them in /metrics."""
+
 _REFUSED = 400
+
+REFUSALS = 60
+"""Lines for refusals in a minute, whoever was refused: a stranger has addresses and paths in plenty. Or, where more
+lines are wished for, six seconds' worth of those."""
 
 Kind = tuple[str, str, int]
 """Method, path as in the table of routes, status."""
@@ -39,19 +47,21 @@ class Access:
         self._table, self._lines = table, lines
         self._told: OrderedDict[tuple[str, Kind], int] = OrderedDict()
         self._accounted: Counter[Kind] = Counter()  # those of `answered` that have a line, or were in one with counts
-        self._this_second = self._looks = 0
+        self._this_second = self._looks = self._refusals = 0
         self._busy = lines == 0
 
     def note(self, request: Request, status: int, route: Route | None = None) -> None:
         """Count an answer, and write its line, if it is to have one. route: None: it is looked up."""
         if route is None:
             route = self._route(request)
-        kind = request.method, route.path if route else "", status
+        method = request.method if request.method in _METHODS or not request.method else "another method"
+        kind = method, route.path if route else "", status
         self.answered[kind] += 1
         self._this_second += 1
         if status >= _REFUSED:
-            if not self._is_news(request, kind):
+            if self._refusals >= max(REFUSALS, 6 * self._lines) or not self._is_news(request, kind):
                 return
+            self._refusals += 1
         elif self._busy and not (route and route.changes and route.method == request.method):
             return
         self._accounted[kind] += 1
@@ -65,7 +75,7 @@ class Access:
         self._this_second = 0
         self._looks += 1
         if self._looks >= _LOOKS:
-            self._looks = 0
+            self._looks = self._refusals = 0
             self._write_counts()
 
     def _write_counts(self) -> None:

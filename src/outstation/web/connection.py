@@ -334,12 +334,12 @@ class Protocol(HttpToolsProtocol):
     def _finish(self, pending: Pending, answer: Response) -> None:
         """Send an answer, and hang up if it is the connection's last."""
         self._done()
+        admitted = pending.admitted
+        route = admitted.route if type(admitted) is Admission else None
+        self.gate.access.note(pending, answer.status, route)  # also of who did not wait: what changed has changed
         transport = self.transport
         if transport.is_closing():
             return
-        admitted = pending.admitted
-        route = admitted.route if type(admitted) is Admission else None
-        self.gate.access.note(pending, answer.status, route)
         shared = self.gate.around(pending, route, answer.headers)
         transport.write(answer.encode(close=not pending.keep_alive, head=pending.method == "HEAD", more=shared))
         if not pending.keep_alive:

@@ -13,8 +13,9 @@ from typing import Any
 import uvicorn
 from uvicorn.config import Config
 
-from outstation.web import crowd, unread
+from outstation.web import crowd, handshakes, unread
 from outstation.web.connection import PATIENCE, Protocol
+from outstation.web.handshakes import Handshakes
 from outstation.web.listen import BACKLOG
 from outstation.web.tls import Certificate
 
@@ -63,7 +64,9 @@ class Server(uvicorn.Server):
         self._certificate = certificate
         self._control: socket.socket | None = None
         self._boards: socket.socket | None = None
-        free = _descriptors() - len(list(Path("/proc/self/fd").iterdir()))
+        descriptors = _descriptors()
+        self._handshakes = min(handshakes.MOST, descriptors // 8) if certificate else 0
+        free = descriptors - len(list(Path("/proc/self/fd").iterdir())) - self._handshakes
         most = min(crowd.MAX_CONNECTIONS, max(free - _KEPT_BACK, free // 2))
         Protocol.most_connections, Protocol.most_refused = most, min(crowd.MAX_REFUSED, (free - most) // 2)
 
@@ -79,9 +82,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
         loop = asyncio.get_running_loop()
-        people, by_tls = partial(Protocol, self.config, self.server_state, {}), self._by_tls()
+        people = partial(Protocol, self.config, self.server_state, {})
         for port in sockets or ():
-            self.servers.append(await loop.create_server(people, sock=port, backlog=BACKLOG, **by_tls))
+            if self._certificate:
+                taking = Handshakes(port, people, self._certificate.context, self._handshakes)
+                self.servers.append(taking)  # type: ignore[arg-type]  # they are closed, and no more
+            else:
+                self.servers.append(await loop.create_server(people, sock=port, backlog=BACKLOG))
         # Nobody but us removes the socket: Python 3.13's loops would look for it by the name that it was bound by.
         keeping: dict[str, Any] = {"cleanup_socket": False}
         control = partial(_ControlProtocol, self.config, self.server_state, {})
@@ -89,11 +96,6 @@ class Server(uvicorn.Server):
         if self._boards:
             boards = partial(_BoardsProtocol, self.config, self.server_state, {})
             self.servers.append(await loop.create_server(boards, sock=self._boards, backlog=BACKLOG))
-
-    def _by_tls(self) -> dict[str, Any]:
-        if self._certificate is None:
-            return {}
-        return {"ssl": self._certificate.context, "ssl_handshake_timeout": PATIENCE}
 
     async def _sweep(self) -> None:
         while True:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from outstation.engine.feed import Feed
 from outstation.http import Peer, Request, Response, problem
+from outstation.web.security import READER
 
 _BEAT = 15.0
 """Seconds of silence before a comment is sent: proxies cut connections that say nothing for a minute."""
 
-MOST, MOST_OF_ONE = 100, 20
-"""Streams at once: in all, and from one address. Each keeps a connection for good, and there are only so many."""
+MOST, MOST_OF_STRANGERS, MOST_OF_ONE = 100, 80, 20
+"""Streams at once: in all, without a key, and from one address. Each keeps a connection for good, and there are only so
+many; where the page is public, some addresses of one stranger would have them all."""
 
 _PATIENCE = 60.0
 """Seconds that a watcher has to read what was sent to it, before its stream ends and its place is another's."""
@@ -29,6 +31,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 
 
+class _Origin(NamedTuple):
+    """Whom a stream counts for: a right key does not suffer for its neighbours."""
+
+    address: str
+    is_stranger: bool
+
+
 class Stream:
     """Streams the feed to whoever asks, until they leave or the node stops.
 
@@ -38,7 +47,7 @@ class Stream:
     def __init__(self, feed: Feed, may_watch: Callable[[Request], bool]) -> None:
         self._feed, self._may_watch = feed, may_watch
         self._open: set[asyncio.Task[None]] = set()
-        self._origins: Counter[str] = Counter()
+        self._origins: Counter[_Origin] = Counter()
 
     def close(self) -> None:
         """End every stream: the node stops."""
@@ -48,7 +57,7 @@ class Stream:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
         request: Request = scope["outstation"]
-        origin = request.peer.address
+        origin = _Origin(request.peer.address, is_stranger=request.principal is READER)
         if (refusal := self._refusal(request.peer, origin)) is not None:
             await _send_whole(send, refusal)
             return
@@ -68,16 +77,19 @@ class Stream:
         await asyncio.gather(telling, leaving, return_exceptions=True)
         await send({"type": "http.response.body", "body": b""})
 
-    def _refusal(self, peer: Peer, origin: str) -> Response | None:
+    def _refusal(self, peer: Peer, origin: _Origin) -> Response | None:
         if peer.is_control_socket:
             return None
         if len(self._open) >= MOST:
             return _full(f"At most {MOST} streams are open at once")
+        strangers = sum(count for each, count in self._origins.items() if each.is_stranger)
+        if origin.is_stranger and strangers >= MOST_OF_STRANGERS:
+            return _full(f"At most {MOST_OF_STRANGERS} streams are open at once without a key")
         if self._origins[origin] >= MOST_OF_ONE:
             return _full(f"At most {MOST_OF_ONE} streams are open at once for one address")
         return None
 
-    def _leave(self, telling: asyncio.Task[None], origin: str) -> None:
+    def _leave(self, telling: asyncio.Task[None], origin: _Origin) -> None:
         self._open.discard(telling)
         self._origins[origin] -= 1
         if not self._origins[origin]:
