@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.config import Config
 
 from outstation.web import crowd, handshakes, unread
-from outstation.web.connection import PATIENCE, Protocol
+from outstation.web.connection import Protocol
 from outstation.web.handshakes import Handshakes
 from outstation.web.listen import BACKLOG
 from outstation.web.tls import Certificate
