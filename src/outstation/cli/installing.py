@@ -19,7 +19,7 @@ from outstation.config import Config, find, load
 from outstation.errors import OutstationError
 from outstation.ops import deploying, environment, first_config, service, taking_over
 from outstation.ops.deploying import STEADY_S, Site
-from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd
+from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd, alone
 from outstation.owner import Owner
 from outstation.store import file
 from outstation.store.keys import SCOPES
@@ -68,6 +68,11 @@ class Asking:
 
 def install(site: Site, asked: Asked) -> None:
     """Install the program that runs this."""
+    with alone(site.places):
+        _install(site, asked)
+
+
+def _install(site: Site, asked: Asked) -> None:
     places = site.places
     environment.refuse_home(Path(sys.base_prefix))
     luggage = config_to_take(places, asked)
@@ -96,6 +101,12 @@ def upgrade(site: Site, wheel: Path) -> None:
     version = environment.version_of(wheel)
     if not places.version():
         raise OutstationError("Nothing is installed yet.", cure="First: sudo .venv/bin/outstation service install")
+    with alone(places):
+        _upgrade(site, wheel, version)
+
+
+def _upgrade(site: Site, wheel: Path, version: str) -> None:
+    places = site.places
 
     def make(folder: Path) -> None:
         environment.make(folder, program=False)
@@ -116,6 +127,11 @@ def upgrade(site: Site, wheel: Path) -> None:
 
 def uninstall(site: Site) -> None:
     """Remove the service and its program."""
+    with alone(site.places):
+        _uninstall(site)
+
+
+def _uninstall(site: Site) -> None:
     places = site.places
     if places.unit(UNIT).exists():
         site.say("Stopping it ...")

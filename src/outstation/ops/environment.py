@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+import zlib
 from collections.abc import Iterator
 from email.parser import HeaderParser
 from importlib.metadata import Distribution, distributions
@@ -28,6 +29,7 @@ _LEFT_HERE = "dev"
 """The extra with the tools of developers."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _SCRIPT = """\
 #!{python}
@@ -86,14 +88,17 @@ def version_of(wheel: Path) -> str:
         raise OutstationError(
             f"There is no file {wheel}.", cure="Name a wheel: outstation-X.Y.Z-py3-none-any.whl"
         ) from None
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except (OSError, EOFError, RuntimeError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise OutstationError(f"{wheel} is no wheel: {error}.", cure="Fetch it again. Nothing was changed.") from error
     if broken:
         raise OutstationError(f"{wheel} is damaged, at {broken}.", cure="Fetch it again. Nothing was changed.")
     if (fields.get("Name") or "").lower() != _OURS:
         what = fields.get("Name") or "nothing that pip knows"
         raise OutstationError(f"{wheel} holds {what}, not Outstation.", cure="Name another. Nothing was changed.")
-    return str(fields.get("Version"))
+    version = fields.get("Version") or ""
+    if not _VERSION.fullmatch(version):  # it becomes the name of a folder
+        raise OutstationError(f"{wheel} has no version: {version!r}.", cure="Name another. Nothing was changed.")
+    return version
 
 
 def knows_version(environment: Path) -> int:
