@@ -83,6 +83,7 @@ def _install(site: Site, asked: Asked) -> None:
             _make_user(site)
         _set_up(places, luggage)
         config = checked(site, new)
+        refuse_home(config)
         _refuse_taken_port(site, config)
         if data is not None:
             site.say(f"Copying the data of {data} ...")
@@ -207,6 +208,8 @@ def data_to_take(places: Places, asked: Asked) -> Path | None:
     if (places.data / file.NAME).exists() or asked.take_over is False:
         if asked.data and (places.data / file.NAME).exists():
             raise OutstationError(f"{places.data} has data already.", cure="To put others there: outstation restore.")
+        if not places.version() and (Path("data") / file.NAME).exists():  # as after an install that was not taken
+            click.echo(f"{places.data} has data: they are used, and not those in {Path('data').absolute()}.", err=True)
         return None
     source = asked.data or Path("data")
     if not (source / file.NAME).exists():
@@ -248,6 +251,16 @@ def _set_up(places: Places, luggage: taking_over.Luggage | None) -> None:
         Change().write(places.config, first_config.text(found_here(())), 0o640)
     taking_over.add_secrets({}, places)
     places.data.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+
+def refuse_home(config: Config) -> None:
+    """Raise OutstationError where backups would go to where a service sees nothing: there would be none."""
+    folder = config.backup.folder
+    if folder and service.in_home(Path(folder)):
+        raise OutstationError(
+            f"[backup] folder is {folder}, which a service would not see.",
+            cure=f"Choose another one, such as {service.BACKUPS} or one below /mnt, in {service.CONFIG}.",
+        )
 
 
 def _refuse_taken_port(site: Site, config: Config) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -73,8 +74,13 @@ def add_wheel(target: Path, wheel: Path) -> None:
     """Install a wheel of the program in an environment: with what it needs besides, from beside it or the network."""
     python = str(target / "bin" / "python")
     asked = ["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
-    _run([python, *asked, "--find-links", str(wheel.parent), str(wheel)], f"filled from {wheel}")
+    _run([python, *asked, *beside(wheel), str(wheel)], f"filled from {wheel}")
     _compile(target)
+
+
+def beside(wheel: Path) -> list[str]:
+    """Return how pip is told of the wheel's folder: not of /tmp, where everybody may put what root would run."""
+    return [] if wheel.parent.stat().st_mode & stat.S_IWOTH else ["--find-links", str(wheel.parent)]
 
 
 def version_of(wheel: Path) -> str:
