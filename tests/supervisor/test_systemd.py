@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -71,6 +72,36 @@ def test_a_server_whose_rules_hang_is_not_said_to_be_alive(tmp_path: Path, ear: 
         assert ear.listen().count("WATCHDOG=1") == beats
         node.wait_for_server(other_than=server)
         until(lambda: ear.listen().count("WATCHDOG=1") > beats)
+
+
+SAYS = """
+import sys
+from outstation.supervisor.notify import Notify
+notify = Notify()
+for states in sys.stdin:
+    notify.say(*states.split())
+    print("said", flush=True)
+"""
+
+
+def test_what_systemd_has_no_room_for_is_said_again(tmp_path: Path, ear: Ear) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, contextlib.suppress(BlockingIOError):
+        while True:
+            others.sendto(b"OTHERS=1", socket.MSG_DONTWAIT, str(tmp_path / "notify"))
+    told = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    command, pipe = [sys.executable, "-c", SAYS], subprocess.PIPE
+    with subprocess.Popen(command, env=told, text=True, bufsize=1, stdin=pipe, stdout=pipe) as speaker:
+        assert speaker.stdin is not None
+        assert speaker.stdout is not None
+        for states in ("READY=1 STATUS=", "WATCHDOG=1"):
+            speaker.stdin.write(f"{states}\n")
+            speaker.stdout.readline()
+        assert "READY=1" not in ear.listen()
+        for _ in range(2):
+            speaker.stdin.write("WATCHDOG=1\n")
+            speaker.stdout.readline()
+        assert ear.listen()[-4:] == ["READY=1", "STATUS=", "WATCHDOG=1", "WATCHDOG=1"]
+        speaker.stdin.close()
 
 
 WAITS_FOR_A_DISK = """
