@@ -51,6 +51,12 @@ def test_the_units_of_a_boards_fields_are_shown_before_it_speaks_and_after_a_res
             node.post("/api/readings", {"porch/temperature": 20.5})
 
 
+def test_a_unit_that_is_left_out_in_a_file_leaves_the_others_with_their_fields(tmp_path: Path) -> None:
+    file = tmp_path / "boards.csv"
+    file.write_text('name,fields,units\nporch,t state h,"°C, ,%"\nshed,t h,°C %\n', encoding="utf-8")
+    assert [board["units"] for board in boards_in(file)] == [["°C", "", "%"], ["°C", "%"]]
+
+
 def test_a_board_moves_in_with_what_it_has_burnt_in_while_the_node_runs(tmp_path: Path) -> None:
     with Running(tmp_path / "data", TRUSTED + TAKEN) as node:
         words = "--channel 254616 --write-key CLASSKEY --read-key K --public --fields temperature,humidity".split()

@@ -10,8 +10,9 @@ import pytest
 
 from outstation.cli import installing
 from outstation.cli.installing import Asked
+from outstation.config import load
 from outstation.errors import OutstationError, OwnedError
-from outstation.ops import taking_over
+from outstation.ops import environment, taking_over
 from outstation.ops.places import Places
 from outstation.owner import Owner
 from outstation.store import file
@@ -137,3 +138,32 @@ def test_a_second_install_takes_nothing_and_says_so_when_it_is_asked(home: Path,
     assert installing.data_to_take(places, Asked(take_over=True)) is None
     with pytest.raises(OutstationError, match="has data already"):
         installing.data_to_take(places, Asked(data=home / "data"))
+
+
+def test_a_file_that_is_no_text_of_today_goes_along_as_it_is(home: Path, places: Places) -> None:
+    (home / "history" / "air.csv").write_bytes(b"time,t \xb0C\n")
+    taking_over.take_config(taking_over.packed(home / "outstation.toml", {}), places)
+    assert (places.config.parent / "history" / "air.csv").read_bytes() == b"time,t \xb0C\n"
+
+
+def test_data_of_an_install_that_was_not_taken_are_told_of(
+    home: Path, places: Places, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home)
+    taking_over.take_data(home / "data", places)
+    assert installing.data_to_take(places, Asked(take_over=True)) is None
+    assert f"they are used, and not those in {home / 'data'}." in capsys.readouterr().err
+
+
+def test_backups_into_a_home_are_refused(tmp_path: Path) -> None:
+    places = Places(tmp_path, live=False)
+    places.config.parent.mkdir(parents=True)
+    places.config.write_text('[backup]\nfolder = "/home/pi/backups"\n')
+    with pytest.raises(OutstationError, match="/home/pi/backups, which a service would not see"):
+        installing.refuse_home(load(places.config))
+
+
+@pytest.mark.parametrize(("rights", "asked"), [(0o755, True), (0o1777, False)])
+def test_what_everybody_may_put_beside_a_wheel_is_not_installed(tmp_path: Path, rights: int, *, asked: bool) -> None:
+    tmp_path.chmod(rights)
+    assert bool(environment.beside(tmp_path / "outstation-9-py3-none-any.whl")) is asked

@@ -58,7 +58,8 @@ class Owner:
 
     def _opened(self) -> int:
         try:
-            return os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            # No link: what root writes here must not land elsewhere because the node's user has said so.
+            return os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
         except FileNotFoundError as error:
             raise OutstationError(
                 f"There are no data in {self.folder}.",

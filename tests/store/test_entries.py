@@ -273,6 +273,27 @@ def test_blocks_become_one_in_the_order_of_time(tmp_path: Path) -> None:
     in_store(tmp_path, story)
 
 
+def test_what_is_added_to_an_entry_goes_into_the_block_that_has_it_where_two_may(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        entries = Entries(store)
+        fillers = range(21, 18 + entry_blocks.MOST)
+        for times in ([5000, 5003], [20, 6000], [*fillers, 5001, 5002]):  # the last fill the second block: it is two
+            await entries.enter([entry(str(at), at, stamped=True) for at in times], [])
+            await entries.seal()
+        (number,) = await entries.enter([entry("ours", 5001)], [])  # by now the block of 5000 to 5003 ends later
+        await entries.seal()
+        assert await entries.enter([entry(None, 5001, stamped=True, second="x", number=number - 2)], []) == [number - 2]
+        for _ in range(2):
+            found = entries.of_channel(1, start=MORNING + 5001, end=MORNING + 5002)
+            assert [(one.number, one.fields[:2]) for one in found] == [
+                (number - 2, ("5001", "x")),
+                (number, ("ours", None)),
+            ]
+            await entries.seal()
+
+    in_store(tmp_path, story)
+
+
 def in_log(store: Store) -> int:
     with store.read() as connection:
         return int(connection.execute("SELECT count(*) FROM entry_log").get)

@@ -9,15 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from outstation.supervisor import reduced
+from outstation.supervisor import children, reduced
 from tests.running import free_port
 from tests.system.waiting import until
 
-SCRIPT = Path(reduced.__file__)
 WHY = 'The node ended 5 times within 60 s; "boom".'
 
 
@@ -75,7 +73,7 @@ def port() -> Iterator[int]:
     log = os.memfd_create("log")
     with socket.create_server(("127.0.0.1", number)) as door:
         given = (door.fileno(), log)
-        command = [sys.executable, "-I", "-S", str(SCRIPT), *map(str, given), WHY]
+        command = children.script("reduced.py", str(log), WHY, str(door.fileno()))
         with subprocess.Popen(command, pass_fds=given) as process:
             yield number
             process.kill()
@@ -104,7 +102,7 @@ def test_one_whose_supervisor_was_killed_lets_go_of_the_port() -> None:
     number, log = free_port(), os.memfd_create("log")
     with socket.create_server(("127.0.0.1", number)) as door:
         given = (door.fileno(), log)
-        command = [sys.executable, "-I", "-S", str(SCRIPT), *map(str, given), WHY]
+        command = children.script("reduced.py", str(log), WHY, str(door.fileno()))
         supervisor = "import subprocess, sys; subprocess.Popen(sys.argv[2:], pass_fds=eval(sys.argv[1])).wait()"
         with subprocess.Popen([sys.executable, "-c", supervisor, repr(given), *command], pass_fds=given) as parent:
             with socket.create_connection(("127.0.0.1", number), timeout=5) as client:
@@ -121,3 +119,17 @@ def _is_free(number: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_boards_at_their_own_port_are_answered_too() -> None:
+    log = os.memfd_create("log")
+    with socket.create_server(("127.0.0.1", 0)) as everybodys, socket.create_server(("127.0.0.1", 0)) as boards:
+        numbers = [everybodys.fileno(), boards.fileno()]
+        command = children.script("reduced.py", str(log), WHY, *map(str, numbers))
+        with subprocess.Popen(command, pass_fds=[log, *numbers]) as small:
+            for port in (everybodys, boards):
+                with socket.create_connection(port.getsockname(), timeout=10) as board:
+                    board.sendall(b"GET /update?api_key=A&field1=1 HTTP/1.0\r\n\r\n")
+                    assert board.recv(100).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+            small.kill()
+    os.close(log)

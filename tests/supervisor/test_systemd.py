@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -70,6 +72,66 @@ def test_a_server_whose_rules_hang_is_not_said_to_be_alive(tmp_path: Path, ear: 
         assert ear.listen().count("WATCHDOG=1") == beats
         node.wait_for_server(other_than=server)
         until(lambda: ear.listen().count("WATCHDOG=1") > beats)
+
+
+SAYS = """
+import sys
+from outstation.supervisor.notify import Notify
+notify = Notify()
+for states in sys.stdin:
+    notify.say(*states.split())
+    print("said", flush=True)
+"""
+
+
+def test_what_systemd_has_no_room_for_is_said_again(tmp_path: Path, ear: Ear) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, contextlib.suppress(BlockingIOError):
+        while True:
+            others.sendto(b"OTHERS=1", socket.MSG_DONTWAIT, str(tmp_path / "notify"))
+    told = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    command, pipe = [sys.executable, "-c", SAYS], subprocess.PIPE
+    with subprocess.Popen(command, env=told, text=True, bufsize=1, stdin=pipe, stdout=pipe) as speaker:
+        assert speaker.stdin is not None
+        assert speaker.stdout is not None
+        for states in ("READY=1 STATUS=", "WATCHDOG=1"):
+            speaker.stdin.write(f"{states}\n")
+            speaker.stdout.readline()
+        assert "READY=1" not in ear.listen()
+        for _ in range(2):
+            speaker.stdin.write("WATCHDOG=1\n")
+            speaker.stdout.readline()
+        assert ear.listen()[-4:] == ["READY=1", "STATUS=", "WATCHDOG=1", "WATCHDOG=1"]
+        speaker.stdin.close()
+
+
+WAITS_FOR_A_DISK = """
+import os, socket, sys, threading, time
+from outstation.supervisor.loop import Again, Server, Supervisor
+from outstation.supervisor.passage import Passage
+from outstation.supervisor.pins import Pins
+from outstation.supervisor.times import Times
+from outstation.wire import supervision
+
+nobody = int(open("/proc/sys/kernel/pid_max").read()) + 1  # cannot be killed, and never ends
+mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+supervision.say(theirs, supervision.BEAT)
+again = Again([], "", lock=0, ports=[0], stderr=2, notebook=0)
+first = Server(nobody, mine, time.monotonic())
+Supervisor(first, pins=Pins([]), passage=Passage(os.pipe()[0]), times=Times("silent=0.5"), again=again).run()
+"""
+
+
+def test_a_killed_server_that_cannot_end_yet_is_no_reason_to_end_who_has_made_its_outputs_safe(
+    tmp_path: Path, ear: Ear
+) -> None:
+    told = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    with subprocess.Popen([sys.executable, "-c", WAITS_FOR_A_DISK], stderr=subprocess.PIPE, env=told) as supervisor:
+        assert supervisor.stderr is not None
+        assert b"said nothing for 0.5 s: it was killed" in supervisor.stderr.readline()
+        ear.listen()
+        beats = ear.heard.count("WATCHDOG=1")
+        until(lambda: ear.listen().count("WATCHDOG=1") >= beats + 2, 5)
+        supervisor.kill()
 
 
 HAND_OVER = """

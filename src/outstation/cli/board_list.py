@@ -53,7 +53,8 @@ def _board(row: dict[str | Any, str | Any], fields: str | None) -> dict[str, Any
             raise ValueError(f"expected the number of a channel, found {channel!r}")
         board["channel"] = int(channel)
     if units := cells.get("units"):
-        board["units"] = units.replace(",", " ").split()
+        # With commas between them one may be left out, as in "°C,,%": the others stay with their fields.
+        board["units"] = [unit.strip() for unit in units.split(",")] if "," in units else units.split()
     return board | {"name": board.get("name", ""), "fields": named}
 
 

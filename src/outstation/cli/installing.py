@@ -19,7 +19,7 @@ from outstation.config import Config, find, load
 from outstation.errors import OutstationError
 from outstation.ops import deploying, environment, first_config, service, taking_over
 from outstation.ops.deploying import STEADY_S, Site
-from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd
+from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd, alone
 from outstation.owner import Owner
 from outstation.store import file
 from outstation.store.keys import SCOPES
@@ -68,6 +68,11 @@ class Asking:
 
 def install(site: Site, asked: Asked) -> None:
     """Install the program that runs this."""
+    with alone(site.places):
+        _install(site, asked)
+
+
+def _install(site: Site, asked: Asked) -> None:
     places = site.places
     environment.refuse_home(Path(sys.base_prefix))
     luggage = config_to_take(places, asked)
@@ -78,6 +83,7 @@ def install(site: Site, asked: Asked) -> None:
             _make_user(site)
         _set_up(places, luggage)
         config = checked(site, new)
+        refuse_home(config)
         _refuse_taken_port(site, config)
         if data is not None:
             site.say(f"Copying the data of {data} ...")
@@ -96,6 +102,12 @@ def upgrade(site: Site, wheel: Path) -> None:
     version = environment.version_of(wheel)
     if not places.version():
         raise OutstationError("Nothing is installed yet.", cure="First: sudo .venv/bin/outstation service install")
+    with alone(places):
+        _upgrade(site, wheel, version)
+
+
+def _upgrade(site: Site, wheel: Path, version: str) -> None:
+    places = site.places
 
     def make(folder: Path) -> None:
         environment.make(folder, program=False)
@@ -116,6 +128,11 @@ def upgrade(site: Site, wheel: Path) -> None:
 
 def uninstall(site: Site) -> None:
     """Remove the service and its program."""
+    with alone(site.places):
+        _uninstall(site)
+
+
+def _uninstall(site: Site) -> None:
     places = site.places
     if places.unit(UNIT).exists():
         site.say("Stopping it ...")
@@ -191,6 +208,8 @@ def data_to_take(places: Places, asked: Asked) -> Path | None:
     if (places.data / file.NAME).exists() or asked.take_over is False:
         if asked.data and (places.data / file.NAME).exists():
             raise OutstationError(f"{places.data} has data already.", cure="To put others there: outstation restore.")
+        if not places.version() and (Path("data") / file.NAME).exists():  # as after an install that was not taken
+            click.echo(f"{places.data} has data: they are used, and not those in {Path('data').absolute()}.", err=True)
         return None
     source = asked.data or Path("data")
     if not (source / file.NAME).exists():
@@ -232,6 +251,16 @@ def _set_up(places: Places, luggage: taking_over.Luggage | None) -> None:
         Change().write(places.config, first_config.text(found_here(())), 0o640)
     taking_over.add_secrets({}, places)
     places.data.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+
+def refuse_home(config: Config) -> None:
+    """Raise OutstationError where backups would go to where a service sees nothing: there would be none."""
+    folder = config.backup.folder
+    if folder and service.in_home(Path(folder)):
+        raise OutstationError(
+            f"[backup] folder is {folder}, which a service would not see.",
+            cure=f"Choose another one, such as {service.BACKUPS} or one below /mnt, in {service.CONFIG}.",
+        )
 
 
 def _refuse_taken_port(site: Site, config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -165,4 +166,5 @@ def _site(image: Path) -> Site:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    with contextlib.suppress(OSError):  # the terminal may go while it is at work, and nobody reads any more
+        click.echo(text, err=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,7 @@ import msgspec
 from outstation.config import Config
 from outstation.errors import NewerFileError, OutstationError
 from outstation.ops import environment, service
-from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd, give_to_node
+from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd, give, give_to_node
 from outstation.owner import Owner
 from outstation.store import backup, file
 
@@ -61,6 +62,7 @@ def build(site: Site, version: str, make: Build) -> Path:
             make(folder)
             environment.write_command(folder, Path("/") / folder.relative_to(site.places.root))
             _try_out(folder)
+            os.sync()  # all of it is on the disk before a link leads there: the power may fail right afterwards
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -69,29 +71,38 @@ def build(site: Site, version: str, make: Build) -> Path:
 
 def deploy(site: Site, new: Path, config: Config) -> None:
     """Have a version that was built run, in the place of the old one. Raises OutstationError: then the old one runs."""
+    with _deaf_to_hangups():
+        _deploy(site, new, config)
+
+
+def _deploy(site: Site, new: Path, config: Config) -> None:
     places = site.places
+    was_active, before = places.live and site.systemd.is_active(), places.version()
     try:
         refuse_newer_data(site, new)
         copy = _back_up(site)
     except BaseException:
         shutil.rmtree(new)
+        if was_active and not site.systemd.is_active():
+            site.systemd.start()
         raise
     change, version = Change(), _data_version(places)
-    was_active = places.live and site.systemd.is_active()
     try:
         if was_active:
             site.systemd.stop()
         with _words(places.current):
+            _keep_hand_made(site, change)
             _write(change, places, new, config)
         _begin(site)
     except BaseException as error:
         said = site.systemd.last_words() if places.live else ""
         left = _put_back(site, change, version, copy, run=was_active)
-        shutil.rmtree(new, ignore_errors=True)
+        if places.version() != new.name:  # where there was no way back, it is the only one
+            shutil.rmtree(new, ignore_errors=True)
         if not isinstance(error, OutstationError | OSError):
             raise
         raise OutstationError(f"{new.name} was not taken: {error}\n{said}".rstrip(), cure=f"\n{left}") from error
-    _clear(places)
+    _clear(places, {new.name, before})
 
 
 def refuse_newer_data(site: Site, program: Path) -> None:
@@ -131,12 +142,31 @@ def _back_up(site: Site) -> Path | None:
     target = folder / "before-upgrade.db"
     site.say(f"Copying the data to {target} ...")
     if site.places.live and site.systemd.is_active():
-        site.node.back_up(target)
-        return target
+        try:
+            site.node.back_up(target)
+        except OutstationError as error:
+            trouble = site.node.trouble()
+            if not trouble:
+                raise
+            # It may be what the new version is to cure: a server that ends again and again copies nothing.
+            site.say(f"The node does not copy them: {error} It is stopped first, since it is not well: {trouble}")
+            site.systemd.stop()
+        else:
+            return target
     with Owner(site.places.data):
         backup.back_up_stopped(site.places.data, target, replace=True)
     give_to_node(target, site.places)
     return target
+
+
+def _keep_hand_made(site: Site, change: Change) -> None:
+    """Give a unit that somebody has written by hand another name: systemd knows none that ends so."""
+    path = site.places.unit(UNIT)
+    text = path.read_text() if path.exists() else ""
+    if text and not text.startswith(service.HEAD):
+        kept = path.with_name(f"{UNIT}.before-install")
+        change.write(kept, text, 0o644)
+        site.say(f"{path} was not ours: it is kept as {kept}.")
 
 
 def _write(change: Change, places: Places, new: Path, config: Config) -> None:
@@ -182,7 +212,7 @@ def _hand_over(places: Places) -> None:
                 give_to_node(path, places)
     for path in places.config.parent.rglob("*"):
         if path != places.at(service.SECRETS):
-            shutil.chown(path, "root", "outstation")
+            give(path, "root", "outstation")
 
 
 def _wait(site: Site) -> None:
@@ -201,14 +231,16 @@ def _go_back(site: Site, change: Change, version: int, copy: Path | None, *, run
         return
     with contextlib.suppress(OutstationError):
         site.systemd.stop()
-    change.undo()
-    if not places.version():
-        _wants(places).unlink(missing_ok=True)
-    if copy is not None and _data_version(places) != version:
-        _restore(places, copy, version)
-    site.systemd.reload()
-    if run:
-        site.systemd.start()
+    try:
+        if copy is not None and _data_version(places) != version:
+            _restore(places, copy, version)  # first: without it the old program would refuse to start
+        change.undo()
+    finally:
+        if not places.version():
+            _wants(places).unlink(missing_ok=True)
+        site.systemd.reload()
+        if run:
+            site.systemd.start()
 
 
 def _restore(places: Places, copy: Path, version: int) -> None:
@@ -237,12 +269,11 @@ def _put_back(site: Site, change: Change, version: int, copy: Path | None, *, ru
     return f"Everything is as it was: {site.places.version()} runs again. All of its log: outstation service logs"
 
 
-def _clear(places: Places) -> None:
-    """Remove versions but the one that runs and the one before."""
-    versions = sorted((places.program / "versions").iterdir(), key=lambda path: path.stat().st_mtime)
-    others = [path for path in versions if path.name != places.version()]
-    for old in others[:-1]:
-        shutil.rmtree(old, ignore_errors=True)
+def _clear(places: Places, kept: Collection[str]) -> None:
+    """Remove versions but the one that runs and the one before, and what is left of those that were never whole."""
+    for old in (places.program / "versions").iterdir():
+        if old.name not in kept:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _data_version(places: Places) -> int:
@@ -250,6 +281,16 @@ def _data_version(places: Places) -> int:
         return file.version(places.data / file.NAME)
     except OSError:
         return 0
+
+
+@contextlib.contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """Go on when the terminal goes: a network that fails must not leave a node that is stopped and not started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextlib.contextmanager

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+import zlib
 from collections.abc import Iterator
 from email.parser import HeaderParser
 from importlib.metadata import Distribution, distributions
@@ -28,6 +30,7 @@ _LEFT_HERE = "dev"
 """The extra with the tools of developers."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _SCRIPT = """\
 #!{python}
@@ -71,8 +74,13 @@ def add_wheel(target: Path, wheel: Path) -> None:
     """Install a wheel of the program in an environment: with what it needs besides, from beside it or the network."""
     python = str(target / "bin" / "python")
     asked = ["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
-    _run([python, *asked, "--find-links", str(wheel.parent), str(wheel)], f"filled from {wheel}")
+    _run([python, *asked, *beside(wheel), str(wheel)], f"filled from {wheel}")
     _compile(target)
+
+
+def beside(wheel: Path) -> list[str]:
+    """Return how pip is told of the wheel's folder: not of /tmp, where everybody may put what root would run."""
+    return [] if wheel.parent.stat().st_mode & stat.S_IWOTH else ["--find-links", str(wheel.parent)]
 
 
 def version_of(wheel: Path) -> str:
@@ -86,14 +94,17 @@ def version_of(wheel: Path) -> str:
         raise OutstationError(
             f"There is no file {wheel}.", cure="Name a wheel: outstation-X.Y.Z-py3-none-any.whl"
         ) from None
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except (OSError, EOFError, RuntimeError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise OutstationError(f"{wheel} is no wheel: {error}.", cure="Fetch it again. Nothing was changed.") from error
     if broken:
         raise OutstationError(f"{wheel} is damaged, at {broken}.", cure="Fetch it again. Nothing was changed.")
     if (fields.get("Name") or "").lower() != _OURS:
         what = fields.get("Name") or "nothing that pip knows"
         raise OutstationError(f"{wheel} holds {what}, not Outstation.", cure="Name another. Nothing was changed.")
-    return str(fields.get("Version"))
+    version = fields.get("Version") or ""
+    if not _VERSION.fullmatch(version):  # it becomes the name of a folder
+        raise OutstationError(f"{wheel} has no version: {version!r}.", cure="Name another. Nothing was changed.")
+    return version
 
 
 def knows_version(environment: Path) -> int:

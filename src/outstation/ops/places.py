@@ -5,15 +5,20 @@ The law of this file: with another root than / nothing outside it is touched, an
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import grp
 import os
-import shutil
+import pwd
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from outstation.errors import OutstationError
 from outstation.ops import service
+from outstation.store.copying import sync_folder
 
 UNIT = "outstation.service"
 SOCKET = "outstation.socket"
@@ -148,17 +153,21 @@ class Systemd:
         return done.stdout
 
 
+_Before = tuple[bytes, int] | Path | None
+"""What was at a path: a file with its rights, a link, nothing."""
+
+
 class Change:
     """Files that are written, and can be given back as they were."""
 
     def __init__(self) -> None:
-        self._before: dict[Path, tuple[bytes, int] | Path | None] = {}
+        self._before: dict[Path, _Before] = {}
 
-    def write(self, path: Path, text: str, mode: int) -> None:
+    def write(self, path: Path, content: str | bytes, mode: int) -> None:
         """Put a text in a file, in one go. Raises OSError."""
         self._remember(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _put(path, text.encode(), mode)
+        _put(path, content.encode() if isinstance(content, str) else content, mode)
 
     def point(self, link: Path, target: str) -> None:
         """Have a link lead elsewhere, in one go."""
@@ -171,30 +180,59 @@ class Change:
         path.unlink(missing_ok=True)
 
     def undo(self) -> None:
-        """Give back what was there."""
-        for path, before in self._before.items():
-            if before is None:
-                path.unlink(missing_ok=True)
-            elif isinstance(before, Path):
-                _link(path, str(before))
-            else:
-                _put(path, *before)
+        """Give back what was there, the last change first. What cannot be given back keeps no other: raises OSError."""
+        failed: list[OSError] = []
+        for path, before in reversed(self._before.items()):
+            try:
+                _give_back(path, before)
+            except OSError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def _remember(self, path: Path) -> None:
-        if path in self._before:
-            return
-        if path.is_symlink():
-            self._before[path] = path.readlink()
-        elif path.exists():
-            self._before[path] = path.read_bytes(), path.stat().st_mode & 0o777
-        else:
-            self._before[path] = None
+        if path not in self._before:
+            self._before[path] = _found(path)
+
+
+@contextlib.contextmanager
+def alone(places: Places) -> Iterator[None]:
+    """Change what is installed. Raises OutstationError while another one does: it would remove what this one makes."""
+    places.program.mkdir(parents=True, exist_ok=True)
+    with (places.program / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutstationError(
+                f"Another `outstation service` is at work in {places.program}.", cure="Try again when it has ended."
+            ) from None
+        yield
 
 
 def give_to_node(path: Path, places: Places) -> None:
     """Make a file or folder the node's own; in an image systemd does it at the first start."""
     if places.is_here and os.geteuid() == 0:
-        shutil.chown(path, "outstation", "outstation")
+        give(path, "outstation", "outstation")
+
+
+def give(path: Path, user: str, group: str) -> None:
+    """Give a file or folder, or a link itself: where it leads to is not for the node's user to say."""
+    os.chown(path, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid, follow_symlinks=False)
+
+
+def _give_back(path: Path, before: _Before) -> None:
+    if before is None:
+        path.unlink(missing_ok=True)
+    elif isinstance(before, Path):
+        _link(path, str(before))
+    elif _found(path) != before:  # what is as it was needs no room
+        _put(path, *before)
+
+
+def _found(path: Path) -> _Before:
+    if path.is_symlink():
+        return path.readlink()
+    return (path.read_bytes(), path.stat().st_mode & 0o777) if path.exists() else None
 
 
 def _put(path: Path, content: bytes, mode: int) -> None:
@@ -205,6 +243,7 @@ def _put(path: Path, content: bytes, mode: int) -> None:
         os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
     beside.rename(path)
+    sync_folder(path.parent)
 
 
 def _link(link: Path, target: str) -> None:
@@ -212,3 +251,4 @@ def _link(link: Path, target: str) -> None:
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
     beside.rename(link)
+    sync_folder(link.parent)

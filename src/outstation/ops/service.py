@@ -31,10 +31,10 @@ _HOMES = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  
 _PRIVILEGED = 1024
 """Ports below are root's (ip(7)): systemd opens them, and the node needs no right for it."""
 
-_HEAD = "# Written by `outstation service install`, which writes it anew: what you change belongs into\n"
+HEAD = "# Written by `outstation service install`, which writes it anew: what you change belongs into\n"
 
 _UNIT = (
-    _HEAD
+    HEAD
     + """\
 # sudo systemctl edit outstation
 [Unit]
@@ -130,7 +130,7 @@ WantedBy=multi-user.target
 )
 
 _SOCKET = (
-    _HEAD
+    HEAD
     + """\
 # sudo systemctl edit outstation.socket
 [Unit]

@@ -67,7 +67,7 @@ def take_config(luggage: Luggage, places: Places) -> None:
         if target.exists():
             continue
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        Change().write(target, source.read_text("utf-8"), 0o640)
+        Change().write(target, source.read_bytes(), 0o640)
     add_secrets(luggage.secrets, places)
 
 

@@ -198,14 +198,28 @@ def _sorted(
         return {}, rows
     late: dict[int, tuple[Block, list[Row]]] = {}
     new: list[Row] = []
+    numbers: dict[int, frozenset[int]] = {}
     for row in rows:
         found = [one for one in of_span(connection, channel, row[2], row[2] + 1) if one.boot == boot]
-        block = next((one for one in found if one.first <= row[1] <= one.last), found[0] if found else None)
-        if block is None:
-            new.append(row)
-        else:
+        if found:
+            block = _that_has(connection, found, row[1], numbers)
             late.setdefault(block.id, (block, []))[1].append(row)
+        else:
+            new.append(row)
     return late, new
+
+
+def _that_has(
+    connection: apsw.Connection, blocks: Sequence[Block], number: int, numbers: dict[int, frozenset[int]]
+) -> Block:
+    """Return which of blocks that overlap has an entry; where none has, the first. numbers: of those looked into."""
+    likely = [one for one in blocks if one.first <= number <= one.last]
+    if len(likely) < 2:
+        return (likely or blocks)[0]
+    for one in likely:
+        if one.id not in numbers:
+            numbers[one.id] = frozenset(one.columns(connection).numbers)
+    return next((one for one in likely if number in numbers[one.id]), likely[0])
 
 
 def _to_join(connection: apsw.Connection, channel: int, boot: int, count: int, start: Millis) -> list[Block]:

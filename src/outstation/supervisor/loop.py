@@ -201,7 +201,7 @@ class Supervisor:
     def _look(self, now: float) -> None:
         """Do what is due."""
         server = self._server
-        if server is None or not server.beats or self._stop_until is not None:
+        if server is None or server.frozen or not server.beats or self._stop_until is not None:
             self._notify.say("WATCHDOG=1")  # there are no rules to be alive, yet or any more
         if self._told_stop and self._stop_until is None:
             self._begin_to_stop(now)
@@ -375,8 +375,8 @@ class Again:
         kept = os.memfd_create("log", os.MFD_CLOEXEC)
         try:
             os.write(kept, log)
-            command = children.script("reduced.py", str(self._ports[0]), str(kept), why)
-            return children.start(command, dict(os.environ), [self._ports[0], kept], self._stderr)
+            command = children.script("reduced.py", str(kept), why, *map(str, self._ports))
+            return children.start(command, dict(os.environ), [*self._ports, kept], self._stderr)
         finally:
             os.close(kept)
 

@@ -13,12 +13,17 @@ class Notify:
         address = os.environ.pop("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        self._unsaid: list[str] = []
 
     def say(self, *states: str) -> None:
-        """Send states such as READY=1. A lost one is no reason to stumble."""
+        """Send states such as READY=1. What systemd has no room for, since it is busy, goes with the next ones."""
         if self._socket is None:
             return
+        self._unsaid = [*dict.fromkeys([*self._unsaid, *states])]
         try:
-            self._socket.sendto("\n".join(states).encode(), socket.MSG_DONTWAIT, self._address)
-        except OSError:
+            self._socket.sendto("\n".join(self._unsaid).encode(), socket.MSG_DONTWAIT, self._address)
+        except BlockingIOError:
             return
+        except OSError:  # it is gone, and no reason to stumble
+            pass
+        self._unsaid = []

@@ -38,34 +38,40 @@ class Peer:
 
 
 class Reduced:
-    """The loop. why: the reason in words. log: the last that the whole node said."""
+    """The loop. why: the reason in words. log: the last that the whole node said.
 
-    def __init__(self, port: socket.socket, log: bytes, why: str) -> None:
-        self._port, self._log, self._why = port, log, why
+    ports: that for boards alone is among them, since a board that nobody answers waits, and does nothing else.
+    """
+
+    def __init__(self, ports: list[socket.socket], log: bytes, why: str) -> None:
+        self._ports = {port.fileno(): port for port in ports}
+        self._log, self._why = log, why
         self._peers: dict[int, Peer] = {}
         self._parent = os.getppid()
-        port.setblocking(False)
+        for port in ports:
+            port.setblocking(False)
 
     def run(self) -> None:
         """Serve until killed, or the supervisor is gone: an orphan would keep the port from the next node."""
         while os.getppid() == self._parent:
             poll = select.poll()
             if len(self._peers) < _MOST:
-                poll.register(self._port, select.POLLIN)
+                for fd in self._ports:
+                    poll.register(fd, select.POLLIN)
             for fd, peer in self._peers.items():
                 poll.register(fd, select.POLLOUT if peer.answer else select.POLLIN)
             for fd, _ in poll.poll(1_000):
-                if fd == self._port.fileno():
-                    self._welcome()
+                if fd in self._ports:
+                    self._welcome(self._ports[fd])
                 else:
                     self._serve(self._peers[fd])
             now = time.monotonic()
             for peer in [peer for peer in self._peers.values() if peer.until < now]:
                 self._part(peer)
 
-    def _welcome(self) -> None:
+    def _welcome(self, port: socket.socket) -> None:
         try:
-            connection, address = self._port.accept()
+            connection, address = port.accept()
         except OSError:  # gone again
             return
         self._peers[connection.fileno()] = Peer(connection, str(address[0]))
@@ -148,13 +154,15 @@ def _written(method: str, status: int, kind: str, body: bytes) -> bytes:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve on the socket with this number, with the log in this file, for this reason."""
-    port, log, why = arguments
+    """Serve with the log in this file, for this reason, on the sockets with these numbers."""
+    log, why, *numbers = arguments
     with open(int(log), "rb") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
         text = file.read()
-    os.set_inheritable(int(port), False)
-    Reduced(socket.socket(fileno=int(port)), text, why).run()
+    ports = [socket.socket(fileno=int(number)) for number in numbers]
+    for port in ports:
+        os.set_inheritable(port.fileno(), False)
+    Reduced(ports, text, why).run()
 
 
 if __name__ == "__main__":
