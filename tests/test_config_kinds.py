@@ -39,7 +39,10 @@ def test_each_kind_is_taken_with_its_own_keys(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        (uplink("json", JSON + '\nheaders = { A = "s3cret\\n" }'), 'key "headers.A": expected a header of printable'),
+        (
+            uplink("json", JSON + '\nheaders = { A = "s3cret\\n" }'),
+            'key "headers.A": expected a secret of letters',
+        ),
         (uplink("json", JSON + '\nheaders = { Host = "s3cret" }'), "expected the name of a header that is not set"),
         (uplink("json", JSON + '\nheaders = ["s3cret"]'), 'key "headers": expected a table, found one that is no text'),
         (

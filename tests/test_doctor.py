@@ -213,7 +213,7 @@ def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path
     config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\nport = {port}\n")
     with socket.create_server(("127.0.0.1", port)) as door:
         given = (door.fileno(), log)
-        command = [sys.executable, reduced.__file__, *map(str, given), "The node ended 5 times."]
+        command = [sys.executable, reduced.__file__, str(log), "The node ended 5 times.", str(door.fileno())]
         answering = subprocess.Popen(command, pass_fds=given)
     try:
         said = ask(tmp_path, "--config", str(config))["port"]

@@ -53,7 +53,7 @@ def said(node: Running, block: str) -> None:
         assert told == lines, command
 
 
-OTHERWISE = re.compile(r'^Key \w+|^\w{8}\..+$|(?<="next":)("[\w-]+"|null)|(?<="simulated":)\w+', re.MULTILINE)
+OTHERWISE = re.compile(r'^Key [\w-]+|^[\w-]{8}\..+$|(?<="next":)("[\w-]+"|null)|(?<="simulated":)\w+', re.MULTILINE)
 """What is another one each time, or on another machine: keys, where a list goes on, whether there are pins."""
 
 

@@ -52,7 +52,10 @@ def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Pa
     page.get_by_role("link", name="Inside").click()
     area = page.locator("#plot .u-over")
     expect(area).to_be_visible()
+    assert _address(page) == {"plot": "porch/inside", "last": "15m"}  # of a node that has just been started
+    page.get_by_role("button", name="24 h").click()
     assert _address(page) == {"plot": "porch/inside", "last": "24h"}
+    expect(page.locator("#plot .legend")).to_contain_text("20 to 29")
 
     asked.clear()
     node.post("/api/readings", {"sensor": "porch/inside", "value": 31})
@@ -217,7 +220,7 @@ def test_by_keyboard_alone_a_plot_is_opened_zoomed_and_closed(node: Running, pag
     expect(page.get_by_role("application")).to_be_focused()
     expect(page.locator("#plot .u-over")).to_be_visible()
     page.keyboard.press("+")
-    page.wait_for_url(re.compile("last=(?!24h)"))
+    page.wait_for_url(re.compile("last=(?!15m)"))
     page.keyboard.press("End")
     expect(page.locator("#plot").get_by_role("status").first).to_contain_text("Inside")
     page.keyboard.press("Escape")

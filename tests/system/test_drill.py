@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -82,12 +83,19 @@ class Drilling:
     def started(self) -> list[int]:
         """Return the processes that work in its folder now: the node's, and the chips'."""
         pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
-        chips = [int(lock.read_text()) for lock in self.folder.glob("*/*.sim.lock") if lock.read_text()]
+        chips = [pid for lock in self.folder.glob("*/*.sim.lock") if (pid := _locked_by(lock))]
         return [pid for pid in pids if pid != self.process.pid and (pid in chips or _mentions(pid, self.folder))]
 
     def left(self) -> list[Path]:
         """Return what it has left in its folder."""
         return list(self.folder.glob("outstation-drill-*"))
+
+
+def _locked_by(lock: Path) -> int:
+    """Return whose process it is; 0: the lock has gone, or nobody stands in it."""
+    with contextlib.suppress(FileNotFoundError):
+        return int(lock.read_text() or 0)
+    return 0
 
 
 def _mentions(pid: int, folder: Path) -> bool:
