@@ -53,9 +53,7 @@ def test_a_tap_opens_a_plot_that_zooms_moves_and_goes_on(node: Running, page: Pa
     area = page.locator("#plot .u-over")
     expect(area).to_be_visible()
     assert _address(page) == {"plot": "porch/inside", "last": "15m"}  # of a node that has just been started
-    page.get_by_role("button", name="24 h").click()
-    assert _address(page) == {"plot": "porch/inside", "last": "24h"}
-    expect(page.locator("#plot .legend")).to_contain_text("20 to 29")
+    _show_a_day(page)
 
     asked.clear()
     node.post("/api/readings", {"sensor": "porch/inside", "value": 31})
@@ -158,6 +156,12 @@ def test_an_alert_of_another_node_is_marked_where_its_sensors_are(browser: Brows
     call = "alert => ['air', 'shed/air'].map(name => module.isAbout(alert, [name], [{ rule: 'frost' }]))"
     assert run_module(browser, "marks.js", call, alert) == [False, True]
     assert run_module(browser, "marks.js", call, alert | {"node": None}) == [True, True]
+
+
+def _show_a_day(page: Page) -> None:
+    page.get_by_role("button", name="24 h").click()
+    assert _address(page) == {"plot": "porch/inside", "last": "24h"}
+    expect(page.locator("#plot .legend")).to_contain_text("20 to 29")
 
 
 def _pinch(page: Page, area: Locator) -> None:
