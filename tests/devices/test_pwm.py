@@ -40,9 +40,8 @@ class Chip:
         return period, duty, enabled
 
     def _number(self, channel: int, name: str) -> int:
-        """Return what stands in a file. Unlike the kernel's, ours is empty while somebody writes it."""
-        file = self.folder / f"pwm{channel}" / name
-        return int(file.read_text() or file.read_text() or file.read_text())
+        """Return what stands in a file; -1: nothing. Unlike the kernel's, ours is empty while somebody writes it."""
+        return int((self.folder / f"pwm{channel}" / name).read_text() or -1)
 
 
 @pytest.fixture
