@@ -31,6 +31,7 @@ from pathlib import Path
 
 import servers
 from servers import KEY, Server
+from stalls import watched
 from weighing import weighed
 
 from outstation import clock
@@ -52,7 +53,6 @@ FIVE_MINUTES_S = 300
 Wait = tuple[float, float]
 """Milliseconds, and when it was over (perf_counter)."""
 
-_STALL_S = 0.03
 _POSTS_A_SECOND = 1_000
 _CLIENTS = 4
 
@@ -187,14 +187,14 @@ def _deleting(year: Path, folder: Path, days: int) -> list[bool]:
     config.write_text(f'[node]\nclock = "trust"\n[store]\nkeep = "{days * 11 // 12}d"\n', encoding="utf-8")
     _copy(year, folder)
     before = (folder / file.NAME).stat().st_size
-    with servers.outstation(folder, config=config) as server, weighed(server) as most, _disk(folder.parent) as stalls:
+    with servers.outstation(folder, config=config) as server, weighed(server) as most, watched(folder.parent) as disk:
         stored = _stored(server)
         waits = _post_while(server, folder)
         gone = stored + len(waits) - _stored(server)
     after = (folder / file.NAME).stat().st_size
     times = sorted(wait for wait, _ in waits)
-    ours = max(wait for wait, at in waits if not any(began <= at and at - wait / 1e3 <= end for began, end in stalls))
-    stalled = max((end - began for began, end in stalls), default=0.0) * 1e3
+    ours = max(wait for wait, at in waits if not disk.stalled(at - wait / 1e3, at))
+    stalled = max(disk.waits) * 1e3
     print(f"\nA month deleted: {before / 1e6:.0f} MB to {after / 1e6:.0f} MB, {gone:,} fewer readings;", end=" ")
     print(f"{_POSTS_A_SECOND:,} readings a second arrived meanwhile:", end=" ")
     print(f"p50 {times[len(times) // 2]:.1f} ms, p99 {times[len(times) * 99 // 100]:.1f} ms")
@@ -219,31 +219,6 @@ def _post_while(server: Server, folder: Path) -> list[Wait]:
     for thread in threads:
         thread.join()
     return waits
-
-
-@contextmanager
-def _disk(folder: Path) -> Iterator[list[tuple[float, float]]]:
-    """Write to a plain file all the time; the list holds from when to when that took more than 30 ms."""
-    stalls: list[tuple[float, float]] = []
-    stop = threading.Event()
-
-    def write() -> None:
-        with (folder / "beside").open("wb", buffering=0) as plain:
-            while not stop.wait(0.02):
-                began = time.perf_counter()
-                plain.seek(0)
-                plain.write(bytes(4_096))
-                os.fdatasync(plain.fileno())
-                if time.perf_counter() - began > _STALL_S:
-                    stalls.append((began, time.perf_counter()))
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield stalls
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _post(server: Server, number: int, waits: list[Wait], stop: threading.Event) -> None:

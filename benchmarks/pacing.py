@@ -20,9 +20,10 @@ CUT, LATE = 0, 1
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One request: its status, the seconds from when it was due until it was answered, and whether told to wait."""
+    """One request: its status, when it was due (perf_counter), the seconds until the answer, whether told to wait."""
 
     status: int
+    due: float
     wait: float
     is_told: bool
 
@@ -106,9 +107,8 @@ class Client:
             unanswered = LATE
         except OSError:
             unanswered = CUT
-        asked = Asked(
-            int(head[9:12]) if head else unanswered, time.perf_counter() - due, b"retry-after:" in head.lower()
-        )
+        wait, is_told = time.perf_counter() - due, b"retry-after:" in head.lower()
+        asked = Asked(int(head[9:12]) if head else unanswered, due, wait, is_told)
         self.asked.append(asked)
         if line and head and b"connection: close" not in head.lower() and line.is_open:
             self._idle.append(line)
