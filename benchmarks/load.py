@@ -34,19 +34,19 @@ from pacing import CUT, LATE, Client, percentile, statuses
 from servers import KEY, Server
 from stalls import Disk, watched
 from turning import CONFIG, Turns, turns
-from weighing import cpu_time, pss
+from weighing import cpu_time, pss, pss_anon
 
 BOARDS, WATCHERS = 200, 10
 
 P99, RULE_P99, GROWTH, GOODPUT = 0.010, 0.050, 1.0, 0.8
 """Seconds for an answer, and for a rule after its time; MB an hour; of the peak, under three times the load."""
 
-_SETTLED = 0.25
-"""The share of the time after which memory is looked at: caches and rings fill first."""
+_SETTLED = 0.5
+"""The share of the time after which memory is looked at: the page cache of SQLite, 2 MB, fills in half an hour."""
 
 
 class Steady(msgspec.Struct, frozen=True):
-    """What the load of a workshop came to. Waits in seconds; memory in MB: (seconds since the begin, PSS)."""
+    """What the load of a workshop came to. Waits in seconds; memory: (seconds since the begin, own MB)."""
 
     waits: list[float]
     undisturbed: list[float]
@@ -54,6 +54,7 @@ class Steady(msgspec.Struct, frozen=True):
     others: int
     events: int
     memory: list[tuple[float, float]]
+    pss: float
     cpu: float
 
     def growth(self) -> float:
@@ -123,7 +124,7 @@ async def _steady(node: Server, disk: Disk, seconds: float) -> Steady:
     waits = [one.wait for one in client.asked]
     undisturbed = [one.wait for one in client.asked if not disk.stalled(one.due, one.due + one.wait)]
     others = len(waits) - statuses(client.asked)[200]
-    return Steady(waits, undisturbed, disk.waits[:], others, min(events[:-1]) - sent_before, memory, cpu)
+    return Steady(waits, undisturbed, disk.waits[:], others, min(events[:-1]) - sent_before, memory, pss(node.pid), cpu)
 
 
 def _reading(number: int) -> bytes:
@@ -146,7 +147,7 @@ async def _watch(port: int, events: list[int], number: int) -> None:
 async def _weigh(pid: int, memory: list[tuple[float, float]], every: float) -> None:
     began = time.perf_counter()
     while True:
-        memory.append((time.perf_counter() - began, await asyncio.to_thread(pss, pid)))
+        memory.append((time.perf_counter() - began, await asyncio.to_thread(pss_anon, pid)))
         await asyncio.sleep(every)
 
 
@@ -154,7 +155,7 @@ def _print_steady(seen: Steady, turned: Turns, options: argparse.Namespace) -> b
     """Print what came of the load of a workshop; return whether the targets are met."""
     p99 = percentile(seen.waits, 0.99)
     late = percentile(turned.late, 0.99)
-    weights = [mb for _, mb in seen.memory]
+    begin, half, end = (seen.memory[int((len(seen.memory) - 1) * share)][1] for share in (0, 0.5, 1))
     print(f"\n{BOARDS} boards at 1 Hz, {WATCHERS} watchers, {options.minutes:g} minutes")
     rows = [
         _row("answer, p99", _spread(seen.waits), P99 * 1e3, p99 <= P99),
@@ -165,7 +166,7 @@ def _print_steady(seen: Steady, turned: Turns, options: argparse.Namespace) -> b
         _rules(late, turned),
         _row("processor time", f"{seen.cpu * 100:.1f} % of a core", "-", True),
     ]
-    growth = f"{seen.growth():+.2f} MB/h ({weights[0]:.1f} to {weights[-1]:.1f} MB)"
+    growth = f"{seen.growth():+.2f} MB/h ({begin:.1f}, {half:.1f}, {end:.1f} of {seen.pss:.1f} MB)"
     is_long = options.minutes >= 30
     rows.append(_row("memory", growth, f"{GROWTH:g} in 30 minutes and more", not is_long or seen.growth() <= GROWTH))
     return all(rows)

@@ -30,12 +30,25 @@ def weighed(server: Server) -> Iterator[list[float]]:
 
 
 def pss(pid: int) -> float:
-    """Return the proportional set size of a process and all below it, in MB (proc(5), smaps_rollup)."""
+    """Return the proportional set size of a process and all below it, in MB."""
+    return _weighed(pid, "Pss:")
+
+
+def pss_anon(pid: int) -> float:
+    """Return the part of `pss` that is no file's, in MB.
+
+    To see growth by: the part that is a file's goes up when another process that has mapped the same library ends.
+    """
+    return _weighed(pid, "Pss_Anon:")
+
+
+def _weighed(pid: int, kind: str) -> float:
+    """Add up one line of smaps_rollup, in MB (proc(5): kB are 1,024 bytes)."""
     total = 0.0
     for each in _family(pid):
         with suppress(OSError):
             lines = Path(f"/proc/{each.pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
+            total += next(int(line.split()[1]) for line in lines if line.startswith(kind)) * 1024 / 1e6
     return total
 
 
