@@ -40,6 +40,12 @@ def test_the_exercises_say_what_is_to_be_seen(tmp_path: Path) -> None:
             said(node, commands)
 
 
+def test_an_outage_is_seen_as_its_page_says(tmp_path: Path) -> None:
+    (_, config), (_, commands) = BLOCK.findall((DOCS / "how-to" / "survive-an-outage.md").read_text())
+    with Running(tmp_path / "data", config) as node:
+        said(node, commands)
+
+
 def said(node: Running, block: str) -> None:
     """Run each command of a block, and compare what it says with what stands below it."""
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
