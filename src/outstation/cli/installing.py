@@ -111,7 +111,7 @@ def _upgrade(site: Site, wheel: Path, version: str) -> None:
 
     def make(folder: Path) -> None:
         environment.make(folder, program=False)
-        environment.add_wheel(folder, wheel)
+        environment.add_wheel(folder, wheel, site.say)
 
     before = places.version()
     new = deploying.build(site, version, make)

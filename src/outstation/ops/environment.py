@@ -13,10 +13,11 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.parser import HeaderParser
 from importlib.metadata import Distribution, distributions
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,7 @@ _LEFT_HERE = "dev"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
+_LOCK = re.compile(r"[^/]+\.dist-info/extra_metadata/requirements\.lock")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _SCRIPT = """\
 #!{python}
@@ -70,12 +72,36 @@ def write_command(target: Path, runs_at: Path) -> None:
     script.chmod(0o755)
 
 
-def add_wheel(target: Path, wheel: Path) -> None:
-    """Install a wheel of the program in an environment: with what it needs besides, from beside it or the network."""
+def add_wheel(target: Path, wheel: Path, say: Callable[[str], None]) -> None:
+    """Install a wheel of the program in an environment: with what it needs besides, from beside it or the network.
+
+    In the versions that its tests passed with; where these cannot be had, the packages that are there stay, and it is
+    said. Raises OutstationError.
+    """
     python = str(target / "bin" / "python")
-    asked = ["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
-    _run([python, *asked, *beside(wheel), str(wheel)], f"filled from {wheel}")
+    pip = [python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    asked = [*pip, "--no-cache-dir", *beside(wheel), str(wheel)]
+    with tempfile.TemporaryDirectory() as folder:
+        constraint = _locked(wheel, Path(folder))
+        try:
+            _run([*asked, *constraint], f"filled from {wheel}")
+        except OutstationError as error:
+            if not constraint:
+                raise
+            _run(asked, f"filled from {wheel}")
+            say(f"{error} So it has the packages that are here, in versions that its tests may not have seen.")
     _compile(target)
+
+
+def _locked(wheel: Path, folder: Path) -> list[str]:
+    """Return how pip is told of the versions that a wheel was tested with, if it has them in it."""
+    with zipfile.ZipFile(wheel) as opened:
+        locks = [name for name in opened.namelist() if _LOCK.fullmatch(name)]
+        if not locks:
+            return []
+        constraint = folder / "requirements.lock"
+        constraint.write_bytes(opened.read(locks[0]))
+    return ["--constraint", str(constraint)]
 
 
 def beside(wheel: Path) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
@@ -39,8 +40,8 @@ OLD: Millis = 86_400_000
 LOG_READINGS = 1_000_000
 """So many in the log are sealed, however few they are of each sensor: about 15 MB. And more are not sealed at once."""
 
-TOGETHER = 100_000
-"""Readings that are gathered together: 10 MB of memory. Of no sensor a part of the log has many more."""
+TOGETHER = 50_000
+"""Readings that are gathered together: 2 MB of memory. Of no sensor a part of the log has many more."""
 
 SENSORS_TOGETHER = 50
 """Sensors that are sealed in one transaction: it takes about 10 ms."""
@@ -99,7 +100,7 @@ class _Part(msgspec.Struct, frozen=True):
 class _Gathered(msgspec.Struct, gc=False):
     """Readings of one sensor on one clock, in the order of their arrival."""
 
-    times: list[Millis]
+    times: array[Millis]
     values: list[Value | None]
     flags: bytearray
 
@@ -190,7 +191,7 @@ class Sealer:
             with self._store.read() as connection:
                 for sensor, boot in todo[len(changes) :]:
                     more = gathered[sensor][boot]
-                    segment = Segment(0, boot == SENT_BOOT, more.times, more.values, bytes(more.flags))
+                    segment = Segment(0, boot == SENT_BOOT, more.times.tolist(), more.values, bytes(more.flags))
                     changes.append(merging.change(connection, sensor, boot, segment))
                     if self._is_tired():
                         break
@@ -278,7 +279,7 @@ def _gather(found: _BySensor, row: Columns, boot: int) -> None:
         clock_, at = (SENT_BOOT, moment + row.offset) if flag & SENT else (boot, moment)
         gathered = found[sensor].get(clock_)
         if gathered is None:
-            gathered = found[sensor][clock_] = _Gathered([], [], bytearray())
+            gathered = found[sensor][clock_] = _Gathered(array("q"), [], bytearray())
         gathered.times.append(at)
         gathered.values.append(value)
         gathered.flags.append(flag)
