@@ -201,6 +201,13 @@ def test_beside_a_node_that_runs_well_there_is_nothing_to_mend(hub: Running) -> 
     assert f"listens on {hub.port}" in findings["port"]["text"]
 
 
+def test_a_node_on_another_port_than_the_configs_is_not_taken_for_who_is_there(hub: Running, tmp_path: Path) -> None:
+    config = f"{CONFIG}\n[web]\nport = {hub.port}\n"
+    with Running(tmp_path / "data", config) as elsewhere:
+        port = ask(tmp_path, "--config", str(elsewhere.config_file))["port"]
+    assert port["text"].startswith(f"The node listens on {elsewhere.port}: it was started with another --port")
+
+
 def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path: Path) -> None:
     config = write(tmp_path / "other.toml", f"{CONFIG}\n[web]\nport = {hub.port}\n")
     port = ask(tmp_path, "--config", str(config))["port"]

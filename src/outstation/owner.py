@@ -99,6 +99,17 @@ def holder_of_port(port: int) -> str:
     return f"another user's process (`sudo ss -ltnp sport = :{port}` names it)" if holders else "another process"
 
 
+def ports_of_owner(folder: Path) -> frozenset[int] | None:
+    """Return the TCP ports on which the process listens that has the data in a folder; None: who asks may not know."""
+    import psutil  # noqa: PLC0415
+
+    try:
+        held = psutil.Process(int((folder / "lock").read_text())).net_connections("tcp")
+    except (psutil.Error, OSError, ValueError):
+        return None
+    return frozenset(found.laddr.port for found in held if found.status == psutil.CONN_LISTEN)
+
+
 def _keeper_of_port(holder: int, port: int) -> int:
     """Return the eldest process that shares the port: who ended only its child would meet the next one."""
     import psutil  # noqa: PLC0415

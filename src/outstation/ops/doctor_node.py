@@ -25,7 +25,7 @@ from outstation import plugins
 from outstation.config import Config, UplinkTable, load
 from outstation.errors import ConfigError, OutstationError, StoreError
 from outstation.ops.doctor import Finding
-from outstation.owner import holder_of_port
+from outstation.owner import holder_of_port, ports_of_owner
 from outstation.store import file, sound
 
 _LOOKED_FOR_S = 10.0
@@ -55,7 +55,7 @@ def node(data: Path, config: Config | None, base: Path, ask: Ask | None) -> Iter
     if config is None:
         return
     told = _told(ask)
-    yield _port(config, ask, told)
+    yield _port(data, config, ask, told)
     ways = {
         f"uplink {table.name}": partial(_uplink, table, base, (told or {}).get(table.name, {}))
         for table in config.uplinks
@@ -158,21 +158,26 @@ def _integrity(path: Path, seen: sound.Sound) -> Finding:
     return Finding("data file", f"{path}, {size}, is sound")
 
 
-def _port(config: Config, ask: Ask | None, told: dict[str, Any] | None) -> Finding:
+def _port(data: Path, config: Config, ask: Ask | None, told: dict[str, Any] | None) -> Finding:
     port, topic = config.web.port, "port"
     is_heard = _listens(config.web.host, port)
     if ask is not None and told is None:
         return Finding(topic, f"Somebody listens on {port}." if is_heard else f"Nobody listens on {port}.", "note")
     if ask is not None:
-        if is_heard or port == 0:
-            return Finding(topic, f"The node listens on {port}.")
-        return Finding(topic, f"Nobody listens on {port}: the node was started with another --port.", "note")
+        return _port_of_node(port, ports_of_owner(data) or (frozenset({port}) if is_heard else frozenset()))
     if is_heard and (why := _reduced(config.web.host, port)):
         return Finding(topic, f"The node cannot run: {why}", "mend", "Its log says why: outstation service logs")
     if is_heard:
         cure = "Stop that, or choose another: [web] port."
         return Finding(topic, f"Port {port} is in use by {holder_of_port(port)}.", "mend", cure)
     return Finding(topic, f"{port} is free")
+
+
+def _port_of_node(wanted: int, ports: frozenset[int]) -> Finding:
+    if wanted in ports or (ports and wanted == 0):
+        return Finding("port", f"The node listens on {', '.join(map(str, sorted(ports)))}.")
+    there = f"The node listens on {', '.join(map(str, sorted(ports)))}" if ports else f"Nobody listens on {wanted}"
+    return Finding("port", f"{there}: it was started with another --port than the config's {wanted}.", "note")
 
 
 def _reduced(host: str, port: int) -> str:
