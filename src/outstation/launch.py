@@ -97,7 +97,7 @@ def _opened(config: Config, host: str | None, port: int | None) -> tuple[socket.
     handed = handed_over()
     bound = open_port(web.host if host is None else host, web.port if port is None else port, handed=handed)
     boards = open_boards(web.dialect_listen, handed=handed)
-    for unwanted in handed.values():  # of an older config
+    for unwanted in handed:  # of an older config
         unwanted.close()
     return bound, boards
 

@@ -69,8 +69,8 @@ def test_who_takes_some_of_a_large_answer_goes_after_all_who_take_nothing() -> N
             assert not honest.transport.is_closing(), "though most waits for him"
             gone = [each for each in crowd if each.transport.is_closing()]
             assert len(gone) == 3
-            for each in transports:
-                each.abort()
+            for transport in transports:
+                transport.abort()
 
     asyncio.run(story())
 

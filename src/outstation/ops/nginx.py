@@ -153,8 +153,8 @@ server {
     # add_header Strict-Transport-Security "max-age=31536000" always;
 
     access_log %LOGS%/outstation.log outstation;
-    # A line about a request has its whole URL, and so its key, at every level that requests are written at; "alert" is one
-    # for too many connections. What went wrong is in the log above.
+    # A line about a request has its whole URL, and so its key, up to "alert", for too many connections. What went wrong
+    # is in the log above.
     error_log /dev/null emerg;
     server_tokens off;
 
