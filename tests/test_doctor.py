@@ -27,8 +27,10 @@ from outstation.ops.doctor import Finding
 from outstation.ops.hardware import Roots
 from outstation.store.database import Store
 from outstation.supervisor import reduced
+from outstation.wire import terms
 from tests.running import KEY, Running, free_port
 from tests.system.waiting import until
+from tests.web.test_tls import certify
 
 
 @pytest.fixture
@@ -210,10 +212,13 @@ def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path:
 
 def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path: Path) -> None:
     port, log = free_port(), os.memfd_create("log")
-    config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\nport = {port}\n")
+    certificate, key = certify(tmp_path, "crashing")
+    web = f'port = {port}\ntls_cert = "{certificate}"\ntls_key = "{key}"\n'
+    config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\n{web}")
+    told = terms.in_memory(terms.Terms("near", (), str(certificate), str(key), keys={}))
     with socket.create_server(("127.0.0.1", port)) as door:
-        given = (door.fileno(), log)
-        command = [sys.executable, reduced.__file__, str(log), "The node ended 5 times.", str(door.fileno())]
+        given = (log, told, door.fileno())
+        command = [sys.executable, reduced.__file__, str(log), str(told), "The node ended 5 times.", str(door.fileno())]
         answering = subprocess.Popen(command, pass_fds=given)
     try:
         said = ask(tmp_path, "--config", str(config))["port"]
@@ -221,6 +226,7 @@ def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path
         answering.kill()
         answering.wait()
         os.close(log)
+        os.close(told)
     assert (said["state"], said["text"]) == ("mend", "The node cannot run: The node ended 5 times.")
 
 

@@ -22,11 +22,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from outstation import plugins
-from outstation.config import Config, UplinkTable, load
+from outstation.config import Config, UplinkTable, WebTable, load
 from outstation.errors import ConfigError, OutstationError, StoreError
 from outstation.ops.doctor import Finding
 from outstation.owner import holder_of_port
 from outstation.store import file, sound
+from outstation.wire.terms import CLOSED
 
 _LOOKED_FOR_S = 10.0
 _ANSWERS_WITHIN_S = 10.0
@@ -167,17 +168,28 @@ def _port(config: Config, ask: Ask | None, told: dict[str, Any] | None) -> Findi
         if is_heard or port == 0:
             return Finding(topic, f"The node listens on {port}.")
         return Finding(topic, f"Nobody listens on {port}: the node was started with another --port.", "note")
-    if is_heard and (why := _reduced(config.web.host, port)):
-        return Finding(topic, f"The node cannot run: {why}", "mend", "Its log says why: outstation service logs")
+    if is_heard and (why := _reduced(config.web)):
+        text = "The node cannot run" if why == CLOSED else f"The node cannot run: {why}"
+        return Finding(topic, text, "mend", "Its log says why: outstation service logs")
     if is_heard:
         cure = "Stop that, or choose another: [web] port."
         return Finding(topic, f"Port {port} is in use by {holder_of_port(port)}.", "mend", cure)
     return Finding(topic, f"{port} is free")
 
 
-def _reduced(host: str, port: int) -> str:
-    """Return what a reduced node there says, which never speaks TLS; "" where there is none."""
-    connection = http.client.HTTPConnection(_near(host), port, timeout=1)
+def _reduced(web: WebTable) -> str:
+    """Return what a reduced node there says; "" where there is none. It speaks no TLS where a certificate is broken."""
+    whoever = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    whoever.check_hostname, whoever.verify_mode = (
+        False,
+        ssl.CERT_NONE,
+    )  # nothing is told to it, and it is on this machine
+    secure = http.client.HTTPSConnection(_near(web.host), web.port, timeout=1, context=whoever)
+    plain = http.client.HTTPConnection(_near(web.host), web.port, timeout=1)
+    return (_said_by_reduced(secure) if web.tls_cert else "") or _said_by_reduced(plain)
+
+
+def _said_by_reduced(connection: http.client.HTTPConnection) -> str:
     try:
         connection.request("GET", "/api/health")
         said = _document(connection.getresponse().read(_READ))
