@@ -203,6 +203,15 @@ def test_beside_a_node_that_runs_well_there_is_nothing_to_mend(hub: Running) -> 
     assert f"listens on {hub.port}" in findings["port"]["text"]
 
 
+def test_a_proxy_that_the_config_does_not_know_is_named_by_the_caller(hub: Running) -> None:
+    place = f"https://localhost:{free_port()}"
+    findings = ask(hub.data.parent, "--config", str(hub.config_file), "--through", place)
+    said = [findings[topic] for topic in ("https://localhost", "proxy at https://localhost")]
+    assert [(one["state"], "does not answer" in one["text"]) for one in said] == [("mend", True)] * 2
+    for wrong in ("iot.example.com", "http://iot.example.com", "https://x:y"):
+        assert CliRunner().invoke(root, ["doctor", "--through", wrong]).exit_code == 2
+
+
 def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path: Path) -> None:
     config = write(tmp_path / "other.toml", f"{CONFIG}\n[web]\nport = {hub.port}\n")
     port = ask(tmp_path, "--config", str(config))["port"]
