@@ -189,6 +189,14 @@ def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[st
             "202": {"description": "Taken; `pending` says what keeps it back and until when", "content": {media: {}}},
             "409": _refusal("Refused by what ranks higher, with the reason"),
         }
+    if route.scope is None and not route.summary:
+        said = {
+            "400": "Not readable",
+            "404": "No such ticket",
+            "413": "A body, where there is none",
+            "421": "Not our name",
+        }
+        operation["responses"] |= {status: _refusal(text) for status, text in said.items()}
     if route.summary and not route.takes:
         content: dict[str, Any] = {media: {} for media in _DIALECT_MEDIA}
         answers = {status: {"description": text, "content": content} for status, text in _DIALECT_ANSWERS.items()}
