@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,11 +66,20 @@ def test_what_nginx_refuses_by_itself_has_no_key_in_its_logs(tmp_path: Path) -> 
 
 
 def test_nor_has_a_crowd_that_nginx_has_no_connections_for(tmp_path: Path, silent: int) -> None:
-    """Each request to the node is a second connection: of 14, the last ones cannot be had, which is an alert."""
-    site = Nginx(tmp_path / "site", silent)
-    changed(site, "nginx.conf", "worker_connections 1024", "worker_connections 14")
-    with site, contextlib.ExitStack() as held:
-        for _ in range(8):
-            held.enter_context(Wire(site.http)).send(request("GET", KEYED, host="Host: x"))
-        until(lambda: "GET /update 503" in site.said())
-    assert WRITE_KEY not in site.said()
+    """Each request to the node is a second connection: with one number or the next the last one cannot be had."""
+    said = [_crowded(tmp_path / str(most), silent, most) for most in (14, 15)]
+    assert any(" 503 " in each for each in said), "which is an alert, with the whole request in it"
+    assert WRITE_KEY not in "".join(said)
+
+
+def _crowded(folder: Path, node: int, most: int) -> str:
+    """Return what stands in the logs of an nginx that had too few connections."""
+    site = Nginx(folder, node)
+    changed(site, "nginx.conf", "worker_connections 1024", f"worker_connections {most}")
+    with site:
+        with contextlib.ExitStack() as held:
+            for _ in range(8):
+                held.enter_context(Wire(site.http)).send(request("GET", KEYED, host="Host: x"))
+            time.sleep(0.1)  # until those that can be taken are taken
+        until(lambda: site.said().count("GET /update") >= 4)
+    return site.said()
