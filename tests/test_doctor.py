@@ -27,8 +27,10 @@ from outstation.ops.doctor import Finding
 from outstation.ops.hardware import Roots
 from outstation.store.database import Store
 from outstation.supervisor import reduced
+from outstation.wire import terms
 from tests.running import KEY, Running, free_port
 from tests.system.waiting import until
+from tests.web.test_tls import certify
 
 
 @pytest.fixture
@@ -208,6 +210,15 @@ def test_a_node_on_another_port_than_the_configs_is_not_taken_for_who_is_there(h
     assert port["text"].startswith(f"The node listens on {elsewhere.port}: it was started with another --port")
 
 
+def test_a_proxy_that_the_config_does_not_know_is_named_by_the_caller(hub: Running) -> None:
+    place = f"https://localhost:{free_port()}"
+    findings = ask(hub.data.parent, "--config", str(hub.config_file), "--through", place)
+    said = [findings[topic] for topic in ("https://localhost", "proxy at https://localhost")]
+    assert [(one["state"], "does not answer" in one["text"]) for one in said] == [("mend", True)] * 2
+    for wrong in ("iot.example.com", "http://iot.example.com", "https://x:y"):
+        assert CliRunner().invoke(root, ["doctor", "--through", wrong]).exit_code == 2
+
+
 def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path: Path) -> None:
     config = write(tmp_path / "other.toml", f"{CONFIG}\n[web]\nport = {hub.port}\n")
     port = ask(tmp_path, "--config", str(config))["port"]
@@ -217,10 +228,13 @@ def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path:
 
 def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path: Path) -> None:
     port, log = free_port(), os.memfd_create("log")
-    config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\nport = {port}\n")
+    certificate, key = certify(tmp_path, "crashing")
+    web = f'port = {port}\ntls_cert = "{certificate}"\ntls_key = "{key}"\n'
+    config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\n{web}")
+    told = terms.in_memory(terms.Terms("near", (), str(certificate), str(key), keys={}))
     with socket.create_server(("127.0.0.1", port)) as door:
-        given = (door.fileno(), log)
-        command = [sys.executable, reduced.__file__, str(log), "The node ended 5 times.", str(door.fileno())]
+        given = (log, told, door.fileno())
+        command = [sys.executable, reduced.__file__, str(log), str(told), "The node ended 5 times.", str(door.fileno())]
         answering = subprocess.Popen(command, pass_fds=given)
     try:
         said = ask(tmp_path, "--config", str(config))["port"]
@@ -228,6 +242,7 @@ def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path
         answering.kill()
         answering.wait()
         os.close(log)
+        os.close(told)
     assert (said["state"], said["text"]) == ("mend", "The node cannot run: The node ended 5 times.")
 
 

@@ -40,7 +40,7 @@ from outstation.protocols.outstation.watch import LOOK_EVERY_S, Watch
 from outstation.store import renaming
 from outstation.store.database import Store
 from outstation.supervised import Supervision
-from outstation.web.listen import open_boards, open_control, open_port, others_urls, urls
+from outstation.web.listen import is_at, open_boards, open_control, open_port, others_urls, urls
 from outstation.web.peers import public_address
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ def _boards_port(config: Config, supervision: Supervision | None) -> socket.sock
     if supervision.boards and (wanted is None or supervision.boards.getsockname()[1] != wanted[1]):
         supervision.boards.close()  # of an older config
         supervision.boards = None
+    if supervision.boards and wanted and not is_at(supervision.boards, wanted[0]):
+        where = supervision.boards.getsockname()[0]  # the supervisor has it too: at that port there can be no other one
+        log.warning("Boards are still heard at %s: [web] dialect_listen counts from the next `outstation run`", where)
     if supervision.boards is None:
         try:
             supervision.boards = open_boards(config.web.dialect_listen)

@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from outstation import plugins
-from outstation.config import ActuatorTable, Config
+from outstation.config import ActuatorTable, Config, WebTable
 from outstation.devices.gpio import GpioActuator, GpioOptions, line_of
 from outstation.devices.pwm import PwmActuator, PwmOptions, chip_of
 from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
-from outstation.store import file
+from outstation.store import file, keys
 from outstation.supervised import Supervision
 from outstation.web.listen import handed_over, open_boards, open_port
-from outstation.wire import outputs
+from outstation.web.peers import public_address
+from outstation.wire import outputs, terms
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def supervise(
         bound, boards = _opened(config, host, port)
         known = _outputs(config, data)
         write_down(known, data)
-        memory, notebook = _in_memory(known), os.memfd_create("kept")
+        memory, notebook, told = _in_memory(known), os.memfd_create("kept"), terms.in_memory(_terms(config, data))
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         reading, writing = os.pipe()
         os.set_blocking(writing, False)  # who reads may be stopped: a server waits for nobody's ear
@@ -69,11 +70,11 @@ def supervise(
         mine.close()
         os.environ.pop("NOTIFY_SOCKET", None)  # the supervisor speaks for both
         os.dup2(writing, 2)
-        for descriptor in (reading, writing, memory):
+        for descriptor in (reading, writing, memory, told):
             os.close(descriptor)
         return Supervision(theirs, owner.fileno(), bound, data, notebook, boards)
     theirs.close()
-    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook]
+    given = [mine.fileno(), owner.fileno(), bound.fileno(), reading, writing, memory, notebook, told]
     also = [boards.fileno() if boards else None, beside]
     for descriptor in (*given, *(number for number in also if number is not None)):
         os.set_inheritable(descriptor, True)
@@ -97,7 +98,7 @@ def _opened(config: Config, host: str | None, port: int | None) -> tuple[socket.
     handed = handed_over()
     bound = open_port(web.host if host is None else host, web.port if port is None else port, handed=handed)
     boards = open_boards(web.dialect_listen, handed=handed)
-    for unwanted in handed.values():  # of an older config
+    for unwanted in handed:  # of an older config
         unwanted.close()
     return bound, boards
 
@@ -113,7 +114,26 @@ def join(config: Config) -> Supervision | None:
         known = _outputs(config, supervision.folder)
         supervision.adopt(outputs.text(known), _drivers(config))
         write_down(known, supervision.folder)
+        told = terms.in_memory(_terms(config, supervision.folder))
+        supervision.hand_terms(told)
+        os.close(told)
     return supervision
+
+
+def _terms(config: Config, data: Path) -> terms.Terms:
+    """Return on what terms the reduced node answers: it has no config, and opens no data file."""
+    web = config.web
+    known = keys.readers(data / file.NAME, os.environ.get("OUTSTATION_API_KEY", "").strip())
+    return terms.Terms(_readers(web), web.hosts, web.tls_cert or "", web.tls_key or "", keys=known)
+
+
+def _readers(web: WebTable) -> str:
+    """Tell who reads /api/health without a key: it is among what a public page asks for."""
+    if "/" in web.public:
+        return "all"
+    if web.reads == "key":
+        return "key"
+    return "here" if public_address() and "reads" not in web.model_fields_set else "near"
 
 
 def _become(command: list[str]) -> NoReturn:

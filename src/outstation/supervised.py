@@ -88,6 +88,11 @@ class Supervision:
                 cure="Stop the node and start it again.",
             ) from error
 
+    def hand_terms(self, memory: int) -> None:
+        """Hand the supervisor the terms on which a reduced node answers. Where that fails, the older ones hold."""
+        with contextlib.suppress(OSError):
+            supervision.hand_terms(self._channel, memory)
+
     def when_lost(self, act: Callable[[str], None]) -> None:
         """Have `act` called in the running loop when the supervisor is gone or stands still, with words for which."""
         self._lost = act

@@ -93,4 +93,6 @@ def test_it_ends_with_fahrenheit_on_a_phone_and_a_content_doctor(tmp_path: Path)
     assert "°F" in said["page"]
     document: dict[str, Any] = json.loads(said["doctor"])
     mend = [one for one in document["findings"] if one["state"] == "mend" and one["topic"] != "clock"]
+    proxy = next(one for one in document["findings"] if one["topic"] == "proxy at https://iot.example.com")
+    assert (proxy["state"], "(203.0.113.1)" in proxy["text"]) == ("ok", True)
     assert mend == [], "but for the clock, which is the machine's that this runs on"

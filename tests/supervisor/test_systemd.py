@@ -115,7 +115,7 @@ from outstation.wire import supervision
 nobody = int(open("/proc/sys/kernel/pid_max").read()) + 1  # cannot be killed, and never ends
 mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 supervision.say(theirs, supervision.BEAT)
-again = Again([], "", lock=0, ports=[0], stderr=2, notebook=0)
+again = Again([], "", lock=0, ports=[0], stderr=2, notebook=0, terms=0)
 first = Server(nobody, mine, time.monotonic())
 Supervisor(first, pins=Pins([]), passage=Passage(os.pipe()[0]), times=Times("silent=0.5"), again=again).run()
 """

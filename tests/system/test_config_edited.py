@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from outstation.devices.lines.simulated import SimulatedChip
-from tests.running import Running
+from tests.running import Running, free_port
 from tests.system.waiting import until
 
 CRASH_S = 2.0
@@ -81,6 +81,14 @@ def test_a_config_that_became_wrong_keeps_the_outputs_there_were(node: Running, 
     assert (chip.level(VENT), chip.level(HEATER)) == (True, False)
     assert chip.holder(VENT) == "outstation vent"
     assert f"{VENT}\t0\t1\n" in (node.data / "outputs").read_text()
+
+
+def test_the_address_of_the_boards_port_stays_and_that_is_told(tmp_path: Path) -> None:
+    """The supervisor has that socket as well: at the same port nobody can have another one."""
+    boards = f'[web]\ndialect_listen = "%s:{free_port()}"\n'
+    with Running(tmp_path / "data", boards % "127.0.0.1") as node:
+        edit(node, boards % "127.0.0.2")
+        assert "Boards are still heard at 127.0.0.1: [web] dialect_listen counts from the next" in node.log.read_text()
 
 
 def edit(node: Running, config: str) -> None:

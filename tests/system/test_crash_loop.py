@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 
 from outstation.devices.lines.simulated import SimulatedChip
+from outstation.wire.terms import CLOSED
 from tests.running import KEY, Running, free_port
 from tests.system.waiting import until
+from tests.web.test_tls import Secured, certify, secure
+from tests.web.wire import request
 
 PIN = 17
 
@@ -123,11 +126,30 @@ def test_a_small_node_that_dies_is_started_again(node: Running, tmp_path: Path) 
     assert node.stop() == 0
 
 
-def test_the_small_node_stops_when_told_to(node: Running, chip: SimulatedChip, tmp_path: Path) -> None:
-    (tmp_path / "bad").touch()
-    until(lambda: _reduced(node), 40)
-    assert node.stop() == 0
-    assert chip.level(PIN) is True
+def test_where_reading_needs_a_key_and_tls_so_does_the_reason_and_the_small_node_stops_when_told_to(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mood.py").write_text(MOOD)
+    certificate, key = certify(tmp_path, "node")
+    files = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with Secured(tmp_path / "data", f'{CONFIG}\n[web]\nreads = "key"\n', *files, env=TIMES) as node:
+        reader, writer = (made(node, scope) for scope in ("read", "write"))
+
+        def problem(sent: str) -> str:
+            try:
+                with secure(node) as wire:
+                    answer = wire.ask(request("GET", "/api/health", f"X-API-Key: {sent}"))
+            except OSError:
+                return ""
+            return str(answer.json["problems"][0]) if answer.status == 503 and "reduced" in answer.json else ""
+
+        (tmp_path / "bad").touch()
+        assert until(lambda: problem("nobodys.key"), 40) == CLOSED
+        assert [problem(sent) == CLOSED for sent in (writer, reader, KEY)] == [True, False, False]
+        assert "SIGKILL" in problem(reader)
+        with SimulatedChip(node.data / "gpiochip0.sim") as chip:
+            assert node.stop() == 0
+            assert chip.level(PIN) is True
 
 
 def test_an_output_is_safe_although_the_data_file_is_damaged(node: Running, chip: SimulatedChip) -> None:
@@ -161,6 +183,15 @@ def test_a_second_run_on_the_same_data_moves_nothing(node: Running, chip: Simula
     assert len(chip.changes(PIN)) == before
     assert (node.data / "outputs").stat().st_mtime_ns == written
     assert node.request("POST", "/api/vent", {"action": "on"}, key=KEY).status == 200
+
+
+def made(node: Running, scope: str) -> str:
+    """Make a key; return it as it is shown once."""
+    found = re.search(
+        r"[\w-]{8}\.[\w-]{43}", node.said("keys", "create", scope, "--scope", scope, "--data", str(node.data))
+    )
+    assert found
+    return found[0]
 
 
 def _reduced(node: Running) -> Any:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from outstation.cli import control
 from outstation.ops import doctor_node
+from outstation.ops.doctor_way import judged, way
 from outstation.ops.nginx import DIALECTS
 from outstation.routes import BATCH
 from tests.running import KEY, Running
@@ -205,6 +207,58 @@ def test_the_doctor_comes_the_way_that_people_come(node: Running, nginx: Nginx) 
     assert (found.state, found.text) == ("mend", "Its certificate ends in 1 days."), "it was made for two"
     assert doctor_node.through("127.0.0.1", nginx.https).state == "mend", "nobody vouches for it"
     assert doctor_node.through("127.0.0.1", node.port).state == "mend", "no TLS"
+
+
+def doctored(node: Running, site: Nginx) -> tuple[str, str]:
+    """Return what the doctor says of a proxy; nobody's DNS leads here, so the name is not looked at."""
+    trusted = ssl.create_default_context(cafile=str(site.folder / "certificate.pem"))
+    trusted.check_hostname = False
+    ticket = control.ask(node.data, "POST", "/api/way")["ticket"]
+    found = way("127.0.0.1", site.https, ticket, trusted)
+    return found.state, f"{found.text} {found.cure}"
+
+
+def test_the_doctor_tells_a_lie_through_the_printed_site_and_the_node_does_not_believe_it(
+    node: Running, nginx: Nginx
+) -> None:
+    state, said = doctored(node, nginx)
+    assert (state, "It says who asks (127.0.0.1)" in said) == ("ok", True), said
+
+
+BROKEN = {
+    "passes on what a sender says": ("X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for"),
+    "X-Forwarded-Proto $scheme": (
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Forwarded-Proto http;",
+    ),
+    "does not say who asks": ("X-Forwarded-For $remote_addr", 'X-Forwarded-For ""'),
+    "holds events back": ("proxy_redirect off;", "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;"),
+    "something that is not this node": ("proxy_pass http://outstation;", "return 404;"),
+}
+
+
+def test_a_site_that_was_changed_for_the_worse_is_reported_with_the_cure(tmp_path: Path, node: Running) -> None:
+    site = Nginx(tmp_path / "broken", node.port)
+    site.certify()
+    file = site.folder / "outstation.conf"
+    right = file.read_text()
+    for words, change in BROKEN.items():
+        assert change[0] in right
+        file.write_text(right.replace(*change))
+        with site:
+            state, said = doctored(node, site)
+        assert (state, words in said) == ("mend", True), said
+
+
+def test_a_proxy_that_the_node_does_not_trust_is_named() -> None:
+    found = judged("proxy", {"address": "10.0.0.2", "secure": False, "proxied": False})
+    assert (found.state, found.cure) == ("mend", 'If that is your proxy: [web] trusted_proxies = ["10.0.0.2"]')
+
+
+def test_by_which_way_a_request_came_is_told_for_a_ticket_alone(nginx: Nginx, node: Running) -> None:
+    old, new = (control.ask(node.data, "POST", "/api/way")["ticket"] for _ in range(2))
+    assert ask(nginx, "POST", "/api/way")[0] == 401
+    assert [ask(nginx, "GET", f"/api/way/{each}")[0] for each in (old, "nobodys", new)] == [404, 404, 200]
 
 
 @pytest.mark.long

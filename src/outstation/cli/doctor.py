@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -13,7 +14,7 @@ from outstation.cli.root import config_option, data_option, json_option, print_j
 
 if TYPE_CHECKING:
     from outstation.ops.doctor import Finding
-    from outstation.ops.doctor_node import Ask
+    from outstation.ops.doctor_node import Ask, Place
 
 
 _OF_THE_SERVICE = Path("/etc/outstation/environment")
@@ -27,7 +28,10 @@ _PATIENCE_S = 10.0
 @config_option
 @data_option
 @json_option
-def doctor(config: Path | None, data: Path, *, as_json: bool) -> None:
+@click.option(
+    "--through", "beyond", multiple=True, metavar="URL", help="Look at this proxy, https://NAME, too. May be repeated."
+)
+def doctor(config: Path | None, data: Path, beyond: tuple[str, ...], *, as_json: bool) -> None:
     """Look at everything a node needs, and say what is wrong and what to do.
 
     The machine, its pins, buses, clock, disk and power; config, data file and keys; the port, the uplinks, the proxy.
@@ -39,9 +43,10 @@ def doctor(config: Path | None, data: Path, *, as_json: bool) -> None:
       outstation doctor
       sudo outstation doctor --data /var/lib/outstation
       outstation doctor --json
+      outstation doctor --through https://iot.example.com
     """
     findings = []
-    for one in _findings(config, data):
+    for one in _findings(config, data, [_place(url) for url in beyond]):
         findings.append(one)
         if not as_json:
             click.echo(_line(one))
@@ -50,7 +55,18 @@ def doctor(config: Path | None, data: Path, *, as_json: bool) -> None:
     click.get_current_context().exit(1 if any(one.state == "mend" for one in findings) else 0)
 
 
-def _findings(config: Path | None, data: Path) -> Iterator[Finding]:
+def _place(url: str) -> Place:
+    """Return where an address of people's leads."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname and parts.path in ("", "/"):
+            return parts.hostname, parts.port or 443
+    except ValueError:  # a port that is none
+        pass
+    raise click.BadParameter("expected an address such as https://iot.example.com", param_hint="--through")
+
+
+def _findings(config: Path | None, data: Path, beyond: list[Place]) -> Iterator[Finding]:
     from outstation.config import find
     from outstation.errors import OutstationError
     from outstation.ops import doctor, doctor_node
@@ -71,7 +87,7 @@ def _findings(config: Path | None, data: Path) -> Iterator[Finding]:
     yield said
     ask = _asking(data)
     yield doctor_node.running(data, ask)
-    yield from doctor_node.node(data, loaded, path.parent if path else Path(), ask)
+    yield from doctor_node.node(data, loaded, path.parent if path else Path(), ask, beyond)
 
 
 def _take_environment(file: Path) -> None:
@@ -91,10 +107,10 @@ def _asking(data: Path) -> Ask | None:
     from outstation.cli.control import NotRunningError, ask
     from outstation.errors import OutstationError
 
-    def asked(path: str) -> Any:
-        return ask(data, "GET", path, patience=_PATIENCE_S)
+    def asked(path: str, method: str = "GET") -> Any:
+        return ask(data, method, path, patience=_PATIENCE_S)
 
-    def refused(_: str) -> Any:
+    def refused(*_: str) -> Any:
         raise refusal
 
     try:

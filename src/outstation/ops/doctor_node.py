@@ -14,7 +14,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -22,11 +22,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from outstation import plugins
-from outstation.config import Config, UplinkTable, load
+from outstation.config import Config, UplinkTable, WebTable, load
 from outstation.errors import ConfigError, OutstationError, StoreError
 from outstation.ops.doctor import Finding
+from outstation.ops.doctor_way import way
 from outstation.owner import holder_of_port, ports_of_owner
 from outstation.store import file, sound
+from outstation.wire.terms import CLOSED
 
 _LOOKED_FOR_S = 10.0
 _ANSWERS_WITHIN_S = 10.0
@@ -42,29 +44,49 @@ _READ = 256 * 1024
 _WIDEST = {4: 16, 6: 48}
 """Bits of a network of proxies: a wider one is not a few machines of one's own."""
 
-Ask = Callable[[str], Any]
-"""Returns what the running node answers to a GET. Raises OutstationError."""
+Ask = Callable[..., Any]
+"""Returns what the running node answers to a GET, or another method that is named. Raises OutstationError."""
+
+Place = tuple[str, int]
+"""A host and a port where people come by TLS."""
 
 
-def node(data: Path, config: Config | None, base: Path, ask: Ask | None) -> Iterator[Finding]:
+def node(
+    data: Path, config: Config | None, base: Path, ask: Ask | None, beyond: Collection[Place] = ()
+) -> Iterator[Finding]:
     """Look at what a node needs.
 
-    config: None: it cannot be read. base: the folder of its file. ask: None: no node runs on the data.
+    config: None: it cannot be read. base: the folder of its file. ask: None: no node runs on the data. beyond: where
+    people come to a proxy, besides [web] hosts.
     """
     yield from _file(data, ask)
     if config is None:
         return
     told = _told(ask)
     yield _port(data, config, ask, told)
-    ways = {
+    ways: dict[str, Callable[[], Finding]] = {
         f"uplink {table.name}": partial(_uplink, table, base, (told or {}).get(table.name, {}))
         for table in config.uplinks
     }
-    if config.web.trusted_proxies:
-        ways |= {f"https://{host}": partial(through, host) for host in config.web.hosts}
+    ways |= _through_proxies(config, ask, beyond)
     found = all_at_once(ways, _WAITED_FOR_S)
     yield _proxy(config)
     yield from found
+
+
+def _through_proxies(config: Config, ask: Ask | None, beyond: Collection[Place]) -> dict[str, Callable[[], Finding]]:
+    """Return how to look at the proxies: by each name that people use."""
+    names = config.web.hosts if config.web.trusted_proxies else ()
+    places = dict.fromkeys([*beyond, *((host, 443) for host in names if host != "*")])
+    ways: dict[str, Callable[[], Finding]] = {}
+    ways |= {f"https://{host}": partial(through, host, port) for host, port in places}
+    try:
+        ticket = ask("/api/way", "POST")["ticket"] if ask and places else ""
+    except OutstationError:  # the line of the node says why
+        ticket = ""
+    if ticket:
+        ways |= {f"proxy at https://{host}": partial(way, host, port, ticket) for host, port in places}
+    return ways
 
 
 def all_at_once(ways: Mapping[str, Callable[[], Finding]], within: float) -> Iterator[Finding]:
@@ -165,8 +187,9 @@ def _port(data: Path, config: Config, ask: Ask | None, told: dict[str, Any] | No
         return Finding(topic, f"Somebody listens on {port}." if is_heard else f"Nobody listens on {port}.", "note")
     if ask is not None:
         return _port_of_node(port, ports_of_owner(data) or (frozenset({port}) if is_heard else frozenset()))
-    if is_heard and (why := _reduced(config.web.host, port)):
-        return Finding(topic, f"The node cannot run: {why}", "mend", "Its log says why: outstation service logs")
+    if is_heard and (why := _reduced(config.web)):
+        text = "The node cannot run" if why == CLOSED else f"The node cannot run: {why}"
+        return Finding(topic, text, "mend", "Its log says why: outstation service logs")
     if is_heard:
         cure = "Stop that, or choose another: [web] port."
         return Finding(topic, f"Port {port} is in use by {holder_of_port(port)}.", "mend", cure)
@@ -180,9 +203,17 @@ def _port_of_node(wanted: int, ports: frozenset[int]) -> Finding:
     return Finding("port", f"{there}: it was started with another --port than the config's {wanted}.", "note")
 
 
-def _reduced(host: str, port: int) -> str:
-    """Return what a reduced node there says, which never speaks TLS; "" where there is none."""
-    connection = http.client.HTTPConnection(_near(host), port, timeout=1)
+def _reduced(web: WebTable) -> str:
+    """Return what a reduced node there says; "" where there is none. It speaks no TLS where a certificate is broken."""
+    whoever = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    whoever.check_hostname = False
+    whoever.verify_mode = ssl.CERT_NONE  # nothing is told to it, and it is on this machine
+    secure = http.client.HTTPSConnection(_near(web.host), web.port, timeout=1, context=whoever)
+    plain = http.client.HTTPConnection(_near(web.host), web.port, timeout=1)
+    return (_said_by_reduced(secure) if web.tls_cert else "") or _said_by_reduced(plain)
+
+
+def _said_by_reduced(connection: http.client.HTTPConnection) -> str:
     try:
         connection.request("GET", "/api/health")
         said = _document(connection.getresponse().read(_READ))

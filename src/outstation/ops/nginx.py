@@ -119,10 +119,12 @@ upstream outstation {
 limit_req_zone $binary_remote_addr zone=outstation_requests:4m rate=100r/s;
 limit_conn_zone $binary_remote_addr zone=outstation_connections:4m;
 
-# Keys travel in URLs: the log has the path without what stands behind the ?, and weather stations' paths cut.
+# Keys travel in URLs: the log has the path without what stands behind the ?, also where a sender wrote that as %3F, and
+# weather stations' paths cut.
 map $uri $outstation_path {
-    ~^/update/ /update/...;
-    default    $uri;
+    ~^/update/                           /update/...;
+    ~^(?<outstation_before>[^?&=]*)[?&=] $outstation_before...;
+    default                              $uri;
 }
 
 # Who comes without TLS is shown the other door; not with a body in hand, since a key came with it for all to read.
@@ -132,7 +134,9 @@ map $scheme:$request_method $outstation_door {
     default             shut;
 }
 
-log_format outstation '$remote_addr [$time_iso8601] $request_method $outstation_path $status $body_bytes_sent';
+# The last word is what the node said: 502 it is away, 504 it did not answer in time, - it was not asked.
+log_format outstation '$remote_addr [$time_iso8601] $request_method $outstation_path $status $body_bytes_sent '
+    'node: $upstream_status';
 
 server {
     # Boards say whatever host name they were built with, or none: this is where they come.
@@ -149,8 +153,9 @@ server {
     # add_header Strict-Transport-Security "max-age=31536000" always;
 
     access_log %LOGS%/outstation.log outstation;
-    # From "error" down nginx writes whole URLs, and so keys.
-    error_log %LOGS%/outstation-error.log crit;
+    # A line about a request has its whole URL, and so its key, up to "alert", for too many connections. What went wrong
+    # is in the log above.
+    error_log /dev/null emerg;
     server_tokens off;
 
     # The node's own limits: the largest body that it takes anywhere, headers, a URL, and its patience.
@@ -209,6 +214,6 @@ server {
     error_page 403 @plain;
     error_page 413 @large;
     error_page 429 @often;
-    error_page 502 504 =503 @away;
+    error_page 500 502 504 =503 @away;
 %REFUSALS%}
 """

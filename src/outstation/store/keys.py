@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 import apsw
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from outstation import clock
 from outstation.core.readings import Millis
 from outstation.errors import RefusedError, StoreError, UnknownNameError
+from outstation.store import file
 from outstation.store.database import Store
 
 SCOPES = ("read", "write", "control", "admin")
@@ -119,6 +121,18 @@ class Keys:
                 (Key(number, name, frozenset(scopes.split()), *rest), digest)
                 for number, name, scopes, *rest, digest in connection.execute(_KEYS)
             ]
+
+
+def readers(path: Path, fixed: str) -> dict[str, str]:
+    """Return the SHA-256 of the secrets, in hexadecimal digits, of keys that may read, by their ids.
+
+    fixed: a key of the owner's own making, or ""; its id is empty. Of a file that cannot be read there are no others.
+    """
+    own = {"": hashlib.sha256(fixed.encode("utf-8", "replace")).hexdigest()} if fixed else {}
+    with contextlib.suppress(StoreError, apsw.Error), contextlib.closing(file.open_for_reading(path)) as connection:
+        rows = connection.execute("SELECT id, digest, scopes FROM keys WHERE revoked IS NULL")
+        return own | {number: digest.hex() for number, digest, scopes in rows if "read" in scopes.split()}
+    return own
 
 
 _KEYS = "SELECT id, name, scopes, device, last4, created, revoked, digest FROM keys ORDER BY rowid"

@@ -1,9 +1,9 @@
 """Where the supervisor begins: `outstation run` has loaded the config and become this, in the same process.
 
 Arguments: the numbers of the socket pair's end, of the lock, of the listening socket, of the log pipe's two ends, of
-the outputs in memory and of the servers' notebook; the first server's pid; the data folder; a folder to remove at the
-end, or nothing; the number of the boards' listening socket, or nothing; that of a pidfd of another process to end
-then, or nothing; the command for the next server.
+the outputs in memory, of the servers' notebook and of the reduced node's terms in memory; the first server's pid; the
+data folder; a folder to remove at the end, or nothing; the number of the boards' listening socket, or nothing; that of
+a pidfd of another process to end then, or nothing; the command for the next server.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _OBEYS_MS = 5_000
 
 def main(arguments: list[str]) -> int:
     """Supervise; return the exit status."""
-    given = [int(number) for number in arguments[:7]]
-    server, folder, temporary, boards, beside, *command = arguments[7:]
+    given = [int(number) for number in arguments[:8]]
+    server, folder, temporary, boards, beside, *command = arguments[8:]
     for descriptor in (*given, *map(int, filter(None, [boards, beside]))):
         os.set_inheritable(descriptor, False)
-    channel, lock, port, log, stderr, known, notebook = given
+    channel, lock, port, log, stderr, known, notebook, terms = given
     with open(known, encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
         pins = Pins(outputs.parsed(file.read()))
@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> int:
             lock=lock,
             stderr=stderr,
             notebook=notebook,
+            terms=terms,
         ),
     )
     try:

@@ -154,6 +154,8 @@ class Supervisor:
             self._give_line(message, answers[0])
         elif message.startswith(supervision.OUTPUTS) and len(answers) == 2 and not server.frozen:
             self._adopt(message, answers[0], answers[1])
+        elif message == supervision.TERMS and answers:
+            self._again.take_terms(answers[0])
 
     def _take_beat(self, server: Server) -> None:
         server.heard = time.monotonic()
@@ -348,10 +350,10 @@ class Again:
     """How the next server is started, and the reduced node: with what the first one was given."""
 
     def __init__(
-        self, command: list[str], folder: str, *, lock: int, ports: list[int], stderr: int, notebook: int
+        self, command: list[str], folder: str, *, lock: int, ports: list[int], stderr: int, notebook: int, terms: int
     ) -> None:
-        """ports: that for everybody, and that for boards alone if there is one."""
-        self._command, self._folder = command, folder
+        """ports: that for everybody, and that for boards alone if there is one. terms: as wire/terms.py has them."""
+        self._command, self._folder, self._terms = command, folder, terms
         self._lock, self._ports, self._stderr, self._notebook = lock, ports, stderr, notebook
 
     def server(self) -> tuple[int, socket.socket]:
@@ -370,13 +372,18 @@ class Again:
             environment = {**os.environ, supervision.KEEPER: f"{theirs.fileno()}\n{self._folder}"}
             return children.start(self._command, environment, [theirs.fileno()], self._stderr), mine
 
+    def take_terms(self, terms: int) -> None:
+        """Have the reduced node go by these from now on. Raises OSError."""
+        old, self._terms = self._terms, os.dup(terms)
+        os.close(old)
+
     def reduced(self, why: str, log: bytes) -> int:
         """Start the reduced node. Raises OSError."""
         kept = os.memfd_create("log", os.MFD_CLOEXEC)
         try:
             os.write(kept, log)
-            command = children.script("reduced.py", str(kept), why, *map(str, self._ports))
-            return children.start(command, dict(os.environ), [*self._ports, kept], self._stderr)
+            command = children.script("reduced.py", str(kept), str(self._terms), why, *map(str, self._ports))
+            return children.start(command, dict(os.environ), [*self._ports, kept, self._terms], self._stderr)
         finally:
             os.close(kept)
 

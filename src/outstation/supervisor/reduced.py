@@ -1,7 +1,9 @@
 """The reduced node: answers while the whole one cannot run. Says why, shows the last of its log, and no more.
 
 The law of this file: standard library alone, one request a connection, nothing is read beyond the head of a
-request. Its outputs are the supervisor's matter. Started as a script by the supervisor.
+request; and why is said to those alone who may read, by TLS where the whole node speaks it. Its outputs are the
+supervisor's matter. Started as a script by the supervisor: the numbers of the files in memory with the log and the
+terms, the reason, the numbers of the sockets.
 """
 
 from __future__ import annotations
@@ -12,6 +14,20 @@ import socket
 import sys
 import time
 
+if __name__ == "__main__":
+    # Without site-packages nobody else says where this package lies.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
+
+from outstation.supervisor.readers import Readers, is_here
+from outstation.wire import terms
+from outstation.wire.terms import CLOSED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+
+    from outstation.supervisor.secure import Secure
+
 _HEAD_BYTES = 8_192
 _PATIENCE_S = 5.0
 _MOST = 64
@@ -20,36 +36,37 @@ _MOST = 64
 _AGAIN_S = 30
 """What Retry-After says."""
 
-_LOCAL = ("127.", "::1", "::ffff:127.")
-_FORWARDED = ("forwarded", "x-forwarded", "x-real-ip", "via")
-"""As in web/peers.py: what a proxy adds."""
 
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+class Story:
+    """What is told at a port. why: the reason in words. log: the last that the whole node said."""
+
+    def __init__(self, why: str, log: bytes, readers: Readers) -> None:
+        self.why, self.log, self.readers = why, log, readers
 
 
 class Peer:
-    """One connection: what it has sent so far, and what is still to be sent to it."""
+    """One connection: what it has sent so far, and what is still to be sent to it. wants: what poll waits for."""
 
-    def __init__(self, connection: socket.socket, address: str) -> None:
-        self.connection, self.address = connection, address
+    def __init__(self, connection: socket.socket | Secure, address: str, story: Story) -> None:
+        self.connection, self.address, self.story = connection, address, story
         self.head, self.answer = b"", b""
+        self.wants = select.POLLIN
         self.until = time.monotonic() + _PATIENCE_S
-        connection.setblocking(False)
 
 
 class Reduced:
-    """The loop. why: the reason in words. log: the last that the whole node said.
+    """The loop. shown: a certificate, where people come by TLS.
 
-    ports: that for boards alone is among them, since a board that nobody answers waits, and does nothing else.
+    ports: the second one, if there is one, is for boards alone, and without TLS: a board that nobody answers waits, and
+    does nothing else; but the reason is for nobody there.
     """
 
-    def __init__(self, ports: list[socket.socket], log: bytes, why: str) -> None:
+    def __init__(self, ports: list[socket.socket], story: Story, shown: ssl.SSLContext | None = None) -> None:
         self._ports = {port.fileno(): port for port in ports}
-        self._log, self._why = log, why
+        self._people, self._story, self._shown = ports[0], story, shown
+        self._closed = Story(story.why, b"", Readers(None))
         self._peers: dict[int, Peer] = {}
         self._parent = os.getppid()
-        for port in ports:
-            port.setblocking(False)
 
     def run(self) -> None:
         """Serve until killed, or the supervisor is gone: an orphan would keep the port from the next node."""
@@ -59,7 +76,7 @@ class Reduced:
                 for fd in self._ports:
                     poll.register(fd, select.POLLIN)
             for fd, peer in self._peers.items():
-                poll.register(fd, select.POLLOUT if peer.answer else select.POLLIN)
+                poll.register(fd, peer.wants)
             for fd, _ in poll.poll(1_000):
                 if fd in self._ports:
                     self._welcome(self._ports[fd])
@@ -72,9 +89,18 @@ class Reduced:
     def _welcome(self, port: socket.socket) -> None:
         try:
             connection, address = port.accept()
+            connection.setblocking(False)
+            is_people = port is self._people
+            line = self._secured(connection) if is_people and self._shown else connection
         except OSError:  # gone again
             return
-        self._peers[connection.fileno()] = Peer(connection, str(address[0]))
+        self._peers[line.fileno()] = Peer(line, str(address[0]), self._story if is_people else self._closed)
+
+    def _secured(self, connection: socket.socket) -> Secure:
+        from outstation.supervisor.secure import Secure  # noqa: PLC0415 - ssl is some megabytes that most have no use for
+
+        assert self._shown is not None
+        return Secure(connection, self._shown)
 
     def _serve(self, peer: Peer) -> None:
         try:
@@ -85,40 +111,34 @@ class Reduced:
                 return
             found = peer.connection.recv(_HEAD_BYTES)
         except BlockingIOError:
+            peer.wants = getattr(peer.connection, "wants", peer.wants)
             return
-        except OSError:
-            found = b""
+        except OSError:  # gone, or no TLS
+            found, peer.answer = b"", b""
         peer.head += found
         if not found or len(peer.head) > _HEAD_BYTES:
             self._part(peer)
         elif b"\r\n\r\n" in peer.head:
-            peer.answer = answer(peer.head, peer.address, self._log, self._why)
+            peer.answer, peer.wants = answer(peer.head, peer.address, peer.story), select.POLLOUT
 
     def _part(self, peer: Peer) -> None:
         del self._peers[peer.connection.fileno()]
         peer.connection.close()
 
 
-def answer(head: bytes, address: str, log: bytes, why: str) -> bytes:
+def answer(head: bytes, address: str, story: Story) -> bytes:
     """Return the whole answer to a request."""
     request, *rows = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     method, _, target = request.partition(" ")
     path = target.partition(" ")[0].partition("?")[0]
     headers = {name.strip().lower(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
+    is_reader = story.readers.has(address, headers)
     if path == "/api/health":
-        return _written(method, 503, "application/json", _health(why))
-    if path == "/api/log" and _is_local(address, headers):
-        return _written(method, 200, "text/plain; charset=utf-8", log)
-    return _written(method, 503, "application/problem+json", _problem(why))
-
-
-def _is_local(address: str, headers: dict[str, str]) -> bool:
-    """Tell whether whoever asks sits at this machine: not a proxy's client, nor a page from elsewhere in a browser."""
-    host = headers.get("host", "")
-    name, _, port = host.rpartition(":")
-    host = name if port.isdecimal() and name else host
-    proxied = any(name.startswith(_FORWARDED) for name in headers)
-    return address.startswith(_LOCAL) and host in _LOCAL_HOSTS and "origin" not in headers and not proxied
+        return _written(method, 503, "application/json", _health(story.why if is_reader else CLOSED))
+    if path == "/api/log" and is_reader and is_here(address, headers):
+        return _written(method, 200, "text/plain; charset=utf-8", story.log)
+    more = f"{story.why} /api/log shows its last words to whoever asks on this machine."
+    return _written(method, 503, "application/problem+json", _problem(more if is_reader else CLOSED))
 
 
 def _health(why: str) -> bytes:
@@ -126,7 +146,7 @@ def _health(why: str) -> bytes:
 
 
 def _problem(why: str) -> bytes:
-    text = _quoted(f"{why} /api/log shows its last words to whoever asks on this machine.")
+    text = _quoted(why)
     return (
         f'{{"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": {text}, "error": {text}}}\n'
     ).encode()
@@ -153,16 +173,34 @@ def _written(method: str, status: int, kind: str, body: bytes) -> bytes:
     return head.encode("latin-1") + (b"" if method == "HEAD" else body)
 
 
+def begin(ports: list[socket.socket], log: bytes, why: str, known: terms.Terms) -> Reduced:
+    """Return the loop; without a certificate that can be used nobody is told more than that there is a fault."""
+    if not known.certificate:
+        return Reduced(ports, Story(why, log, Readers(known)))
+    from outstation.supervisor import secure  # noqa: PLC0415 - as above
+
+    try:
+        return Reduced(ports, Story(why, log, Readers(known)), secure.context(known.certificate, known.key))
+    except (OSError, ValueError) as error:
+        said = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        text = (
+            f"ERROR outstation.supervisor: the reduced node speaks no TLS, and so tells nobody why it is there: {said}:"
+        )
+        sys.stderr.write(f"{text} {known.certificate} with {known.key}\n")
+    return Reduced(ports, Story(why, b"", Readers(None)))
+
+
 def main(arguments: list[str]) -> None:
-    """Serve with the log in this file, for this reason, on the sockets with these numbers."""
-    log, why, *numbers = arguments
+    """Serve with the log and on the terms in these files, for this reason, on the sockets with these numbers."""
+    log, given, why, *numbers = arguments
     with open(int(log), "rb") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
         text = file.read()
     ports = [socket.socket(fileno=int(number)) for number in numbers]
     for port in ports:
         os.set_inheritable(port.fileno(), False)
-    Reduced(ports, text, why).run()
+        port.setblocking(False)
+    begin(ports, text, why, terms.read_from(int(given))).run()
 
 
 if __name__ == "__main__":

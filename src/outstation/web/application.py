@@ -27,6 +27,7 @@ from outstation.web.api.settings import Settings
 from outstation.web.api.status import Status
 from outstation.web.api.stream import Stream
 from outstation.web.api.traffic import Uplinks
+from outstation.web.api.way import Way
 from outstation.web.dashboard.door import Door
 from outstation.web.dashboard.files import Files
 from outstation.web.dashboard.page import Page
@@ -54,7 +55,8 @@ class Application:
         self._site = site
         dialects = list(dialects)
         metrics = Metrics(site, lambda: self.access.answered)
-        self.table = Table([*_own_routes(site, metrics), *_framework_routes(), *dialects])
+        self.way = Way()
+        self.table = Table([*_own_routes(site, metrics, self.way), *_framework_routes(), *dialects])
         self.access = Access(self.table, site.config.web.access_lines)
         self.gate = _gate(site, self.table, self.access)
         self.stream = Stream(site.feed, self.gate.admits)
@@ -75,6 +77,9 @@ class Application:
 
         if scope["path"] == "/api/stream":
             await self.stream(scope, receive, tell)
+            return
+        if scope["path"].startswith("/api/way/"):
+            await self.way(scope, receive, tell)
             return
         framework = self._framework or await self._load()
         if scope["method"] == "HEAD":
@@ -112,7 +117,7 @@ def _gate(site: Site, table: Table, access: Access) -> Gate:
     )
 
 
-def _own_routes(site: Site, metrics: Metrics) -> list[Route]:
+def _own_routes(site: Site, metrics: Metrics, way: Way) -> list[Route]:
     status, actuators, files, docs = Status(site), Actuators(site), Files(), Docs()
     settings, alerts, sensors = Settings(site), Alerts(site), Sensors(site)
     uplinks, session = Uplinks(site), SessionApi(site)
@@ -158,6 +163,7 @@ def _own_routes(site: Site, metrics: Metrics) -> list[Route]:
         Route("DELETE", "/api/devices/{name}", "admin", devices.remove),
         Route("GET", "/api/traffic", "read", uplinks.traffic),
         Route("POST", "/api/uplinks/{name}/resend", "control", uplinks.resend, body=SMALL, json=True),
+        Route("POST", "/api/way", "admin", way.start),
         Route("POST", "/api/backup", "admin", Backups(site).post, body=SMALL, json=True),
     ]
 
@@ -184,6 +190,7 @@ def _framework_routes() -> list[Route]:
         Route("GET", "/api/rules/{name}/explain", "read"),
         Route("GET", "/api/alerts", "read"),
         Route("GET", "/api/stream", "read", stream=True),
+        Route("GET", "/api/way/{ticket}", None),
         Route("GET", "/api/keys", "admin"),
         Route("POST", "/api/keys", "admin", body=SMALL, json=True),
         Route("DELETE", "/api/keys/{id}", "admin"),

@@ -53,7 +53,7 @@ class Protocol(HttpToolsProtocol):
 
     reading: the request whose body is still to come. answering: the one whose answer is due; waiting: those after it.
     is_control: it came in by the control socket. most_connections: past these, idle ones have to go. most_refused:
-    above them, who are told so. was_full_at: when none was idle, of this kind.
+    above them, who are told so. was_full_at: when none was idle, of this kind. reading_for: seconds, as unread.py says.
     deaf: the last request was read, what follows is thrown away; cut: that one was not read to its end.
     """
 
@@ -71,8 +71,7 @@ class Protocol(HttpToolsProtocol):
         self.answering: Pending | None = None
         self.framework: RequestResponseCycle | None = None
         self.deaf = self.cut = False
-        self._header_bytes = 0
-        self._unsent = 0
+        self._header_bytes = self._unsent = self.reading_for = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -216,6 +215,7 @@ class Protocol(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size()
         if unsent and unsent != self._unsent:
             self.patience = IDLE
+        self.reading_for = unread.reading_for(self.reading_for, before=self._unsent, unsent=unsent)
         self._unsent = unsent
         if self.answering is not None and not unsent:
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
+import logging
 import os
 import socket
 from pathlib import Path
@@ -12,25 +14,27 @@ from outstation.errors import OutstationError, OwnedError
 from outstation.owner import holder_of_port
 from outstation.web.hosts import addresses
 
+log = logging.getLogger(__name__)
+
 BACKLOG = 2_048
 
 
 _FIRST_HANDED = 3
 """The descriptor with which what systemd hands over begins (SD_LISTEN_FDS_START of sd_listen_fds(3))."""
 
-Handed = dict[int, socket.socket]
-"""Listening sockets by their ports."""
+Handed = list[socket.socket]
+"""Listening sockets: two may have one port, at different addresses."""
 
 
 def handed_over() -> Handed:
     """Return what systemd has opened for this process (sd_listen_fds(3)): ports that are root's to open."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return {}
+        return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
     sockets = [socket.socket(fileno=number) for number in range(_FIRST_HANDED, _FIRST_HANDED + count)]
     for each in sockets:
         os.set_inheritable(each.fileno(), False)
-    return {each.getsockname()[1]: each for each in sockets}
+    return sockets
 
 
 def open_port(host: str, port: int, setting: str = "--port N", *, handed: Handed | None = None) -> socket.socket:
@@ -39,12 +43,21 @@ def open_port(host: str, port: int, setting: str = "--port N", *, handed: Handed
     setting: by which another one is chosen. handed: what is open already; a port of these is taken out of them.
     Raises OwnedError that names who has the port, OutstationError for an address that cannot be had.
     """
-    if handed and port in handed:
-        return handed.pop(port)
+    if handed and any(each.getsockname()[1] == port for each in handed):
+        return _taken(handed, host, port)
     if not host:
         host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  the design: open to the local network
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return _bound(family, host, port, setting)
+
+
+def is_at(opened: socket.socket, host: str) -> bool:
+    """Tell whether a socket is at the address that a config names; by a name, which only a resolver knows, it is."""
+    address = ipaddress.ip_address(opened.getsockname()[0].partition("%")[0])
+    try:
+        return ipaddress.ip_address(host) == address if host else address.is_unspecified
+    except ValueError:
+        return True
 
 
 def open_boards(listen: tuple[str, int] | None, *, handed: Handed | None = None) -> socket.socket | None:
@@ -87,6 +100,17 @@ def others_urls(bound: socket.socket, scheme: str = "http") -> tuple[str, ...]:
 
 def _url(address: str, port: int, scheme: str) -> str:
     return f"{scheme}://[{address}]:{port}/" if ":" in address else f"{scheme}://{address}:{port}/"
+
+
+def _taken(handed: Handed, host: str, port: int) -> socket.socket:
+    """Take the socket with this port out of what is open already: the one at this address, if there is one."""
+    found = [each for each in handed if each.getsockname()[1] == port]
+    opened = next((each for each in found if is_at(each, host)), found[0])
+    if not is_at(opened, host):
+        wanted = f"{host or 'any address'}, port {port}"
+        log.warning("systemd has opened %s, not %s: sudo outstation service install", opened.getsockname(), wanted)
+    handed.remove(opened)
+    return opened
 
 
 def _bind_control(control: socket.socket, folder: Path) -> None:

@@ -12,6 +12,8 @@ It says:
                                          carries a socket for the answer and a file in memory, written as DATA/outputs
                                          is. DRIVERS stands for the options of those that are no pins: another one,
                                          and the keeper is started anew
+    terms                                the same servers, after that: on what terms the reduced node answers; carries a
+                                         file in memory, as wire/terms.py has it
 
 and is answered on that socket, so that any thread may ask at any time:
 
@@ -39,7 +41,7 @@ ENVIRONMENT = "OUTSTATION_SUPERVISED"
 
 KEEPER = "OUTSTATION_KEEPER"
 
-BEAT, REFUSED, LINE, OUTPUTS = b"beat", b"refused", b"line", b"outputs"
+BEAT, REFUSED, LINE, OUTPUTS, TERMS = b"beat", b"refused", b"line", b"outputs", b"terms"
 HEARD = b"heard"
 READY, SAFE, DONE = b"ready", b"safe", b"done"
 
@@ -91,6 +93,11 @@ def ask_to_adopt(channel: socket.socket, text: str, drivers: str) -> None:
             _raise_refusal(mine.recv(LONGEST))
     finally:
         os.close(memory)
+
+
+def hand_terms(channel: socket.socket, memory: int) -> None:
+    """Hand over on what terms the reduced node answers. Raises OSError."""
+    socket.send_fds(channel, [TERMS], [memory], socket.MSG_NOSIGNAL)
 
 
 def answer_adopted(answer_to: int) -> None:

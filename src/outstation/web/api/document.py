@@ -52,6 +52,8 @@ _PLAIN: dict[tuple[str, str], tuple[str, str, Any]] = {
     ("DELETE", "/api/devices/{name}"): ("boards", "Let a board report here no more; its history stays", None),
     ("GET", "/api/traffic"): ("uplinks", "What is sent elsewhere, what waits, and what it costs", None),
     ("POST", "/api/uplinks/{name}/resend"): ("uplinks", "Send again what an uplink refused", Nothing),
+    ("POST", "/api/way"): ("status", "A ticket for one request, valid for a minute", None),
+    ("GET", "/api/way/{ticket}"): ("status", "By which way this request came: an event, for three seconds", None),
     ("POST", "/api/backup"): ("keys", "Make a backup: through the control socket alone", Target),
     ("GET", "/api/retention"): ("status", "How much is kept, and what is deleted next", None),
     ("POST", "/api/retention"): ("status", "Delete now what is over the limits; dry_run: say what that is", Word),
@@ -106,7 +108,7 @@ _PROBLEM = {
     },
 }
 
-_MEDIA = {"/metrics": "text/plain"}
+_MEDIA = {"/metrics": "text/plain", "/api/way/{ticket}": "text/event-stream"}
 """What is answered by a path that speaks no JSON."""
 
 _DIALECT_MEDIA = ("text/plain", "application/json", "text/csv", "text/html")
@@ -187,6 +189,14 @@ def _operation(route: Route, tag: str, summary: str, body: Any, schemas: dict[st
             "202": {"description": "Taken; `pending` says what keeps it back and until when", "content": {media: {}}},
             "409": _refusal("Refused by what ranks higher, with the reason"),
         }
+    if route.scope is None and not route.summary:
+        said = {
+            "400": "Not readable",
+            "404": "No such ticket",
+            "413": "A body, where there is none",
+            "421": "Not our name",
+        }
+        operation["responses"] |= {status: _refusal(text) for status, text in said.items()}
     if route.summary and not route.takes:
         content: dict[str, Any] = {media: {} for media in _DIALECT_MEDIA}
         answers = {status: {"description": text, "content": content} for status, text in _DIALECT_ANSWERS.items()}

@@ -21,7 +21,7 @@ many; where the page is public, some addresses of one stranger would have them a
 _PATIENCE = 60.0
 """Seconds that a watcher has to read what was sent to it, before its stream ends and its place is another's."""
 
-_HEADERS = [
+HEADERS = [
     (b"Content-Type", b"text/event-stream; charset=utf-8"),
     (b"Cache-Control", b"no-store"),
     (b"X-Accel-Buffering", b"no"),
@@ -59,9 +59,9 @@ class Stream:
         request: Request = scope["outstation"]
         origin = _Origin(request.peer.address, is_stranger=request.principal is READER)
         if (refusal := self._refusal(request.peer, origin)) is not None:
-            await _send_whole(send, refusal)
+            await send_whole(send, refusal)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
@@ -97,20 +97,21 @@ class Stream:
 
     async def _tell(self, send: Send, request: Request) -> None:
         with self._feed.watch() as watcher:
-            await send(_chunk(b": live\nretry: 2000\n\n"))
+            await send(chunk(b": live\nretry: 2000\n\n"))
             while True:
                 happened = await watcher.next(_BEAT)
                 if not self._may_watch(request):
                     return
                 async with asyncio.timeout(_PATIENCE):
-                    await send(_chunk(b"".join(happened) or b": still here\n\n"))
+                    await send(chunk(b"".join(happened) or b": still here\n\n"))
 
 
 def _full(why: str) -> Response:
     return problem(503, f"{why}; close one, or try again.", headers=((b"Retry-After", b"30"),))
 
 
-async def _send_whole(send: Send, answer: Response) -> None:
+async def send_whole(send: Send, answer: Response) -> None:
+    """Send an answer that is none of the endless ones."""
     headers = [
         (b"Content-Type", answer.content_type),
         (b"Content-Length", b"%d" % len(answer.body)),
@@ -120,5 +121,6 @@ async def _send_whole(send: Send, answer: Response) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _chunk(body: bytes) -> dict[str, Any]:
+def chunk(body: bytes) -> dict[str, Any]:
+    """Return a part of an answer that goes on."""
     return {"type": "http.response.body", "body": body, "more_body": True}
