@@ -13,8 +13,8 @@ import click
 from outstation.cli.root import json_option, print_json, root
 
 if TYPE_CHECKING:
-    from outstation.ops.deploying import Site
     from outstation.ops.places import Places
+    from outstation.ops.site import Site
 
 
 @root.group()
@@ -66,6 +66,19 @@ def upgrade(wheel: Path) -> None:
     from outstation.cli import installing
 
     installing.upgrade(_site(Path("/")), wheel)
+
+
+@service.command()
+def finish() -> None:
+    """Bring an upgrade to its end that was begun: forward, or back. systemd calls this; a person hardly has to.
+
+    \b
+    Example:
+      sudo outstation service finish
+    """
+    from outstation.ops import finishing
+
+    finishing.finish(_site(Path("/")))
 
 
 @service.command()
@@ -154,8 +167,8 @@ def _places(image: Path) -> Places:
 
 def _site(image: Path) -> Site:
     from outstation.cli.installing import Asking
-    from outstation.ops.deploying import Site
     from outstation.ops.places import Systemd
+    from outstation.ops.site import Site
 
     places = _places(image)
     systemd = Systemd()
