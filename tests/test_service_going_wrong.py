@@ -6,10 +6,12 @@ import grp
 import os
 import pwd
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outstation.config import Config
@@ -184,6 +186,18 @@ def test_a_damaged_file_is_there_again_when_the_new_version_that_began_another_i
         deploying.deploy(site(places, machine, Well("The copy is damaged.")), version(places, "new"), Config())
     assert (places.data / file.NAME).read_bytes() == b"no data file"
     assert machine.done == ["stop", "start new", "stop", "start old"]
+
+
+def test_what_it_takes_until_it_is_ready_is_not_of_the_time_to_get_well(places: Places) -> None:
+    class Migrates(Machine):
+        def start(self) -> None:
+            time.sleep(0.2)
+            super().start()
+
+    machine = Migrates(places, active=True)
+    machine.site = msgspec.structs.replace(site(places, machine, Well()), within_s=0.1)
+    deploying.deploy(machine.site, version(places, "new"), Config())
+    assert places.version() == "new"
 
 
 def test_a_node_that_somebody_stopped_stays_stopped_and_is_told_of(places: Places) -> None:

@@ -148,15 +148,21 @@ def print_units(config: Path | None) -> None:
     Example:
       outstation service print
     """
+    from outstation import __version__
     from outstation.config import Config, load
     from outstation.ops import service as units
 
     path = config or Path(units.CONFIG)
     loaded = load(path, strangers=False) if config or path.exists() else Config()
     wanted = units.wishes(loaded, units.existing_groups())
-    for name, text in (("service", units.unit(wanted)), ("socket", units.socket_unit(wanted))):
+    written = {
+        "outstation.service": units.unit(wanted),
+        "outstation.socket": units.socket_unit(wanted),
+        "outstation-upgrade.service": units.finisher(__version__),
+    }
+    for name, text in written.items():
         if text:
-            click.echo(f"# /etc/systemd/system/outstation.{name}\n{text}", nl=False)
+            click.echo(f"# /etc/systemd/system/{name}\n{text}", nl=False)
 
 
 def _places(image: Path) -> Places:

@@ -8,9 +8,7 @@ the new one the old one runs; whatever happens afterwards, what ran before runs 
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,6 @@ from outstation.ops import environment, plan, safekeeping, service
 from outstation.ops.deploying import clear
 from outstation.ops.places import UNIT, Places, alone, give, give_to_node, put_all
 from outstation.ops.site import Site, waited
-
-log = logging.getLogger(__name__)
 
 _LOG = "All of its log: outstation service logs"
 
@@ -37,20 +33,21 @@ def finish(site: Site) -> None:
 class _Upgrade:
     def __init__(self, site: Site, begun: plan.Plan) -> None:
         self._plan, self._places, self._systemd = begun, site.places, site.systemd
-        self._site = msgspec.structs.replace(site, say=self._saying(site.say))
+        self._tell = site.say
+        self._site = msgspec.structs.replace(site, say=self._say)
 
     def finish(self) -> None:
-        done = self._plan
-        if not done.why:
+        new, old = self._plan.new, self._plan.old
+        if not self._plan.why:
             self._try()
         taken = not self._plan.why
         words = self._taken() if taken else self._not_taken()
-        plan.end(self._places, plan.Outcome(done.new, taken, words, self._plan.said))
-        log.info("%s", words)
         if taken:
-            clear(self._places, {done.new, done.old})
-        elif self._places.version() != done.new:  # where there was no way back, it is the only one
-            shutil.rmtree(self._places.program / "versions" / done.new, ignore_errors=True)
+            clear(self._places, {new, old})
+        plan.end(self._places, plan.Outcome(new, taken, words, self._plan.said))
+        self._tell(words)
+        if not taken and self._places.version() != new:  # where there was no way back, it is the only one
+            shutil.rmtree(self._places.program / "versions" / new, ignore_errors=True)
 
     def _try(self) -> None:
         try:
@@ -146,12 +143,10 @@ class _Upgrade:
         self._plan = msgspec.structs.replace(self._plan, **changed)
         plan.note(self._places, self._plan)
 
-    def _saying(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        def both(text: str) -> None:
-            say(text)
-            self._note(said=(*self._plan.said, text))
-
-        return both
+    def _say(self, text: str) -> None:
+        """Tell who reads the journal, and who follows the plan."""
+        self._tell(text)
+        self._note(said=(*self._plan.said, text))
 
 
 def _hand_over(places: Places) -> None:

@@ -79,7 +79,7 @@ def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> Path 
 
 def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
     """Take out of a file what the new program took in; return in words where it is, and how it comes in again."""
-    target = places.at(service.BACKUPS) / f"readings-of-{new}.csv.gz"
+    target = places.at(service.BACKUPS) / f"readings-of-{new}-{_timestamp()}.csv.gz"
     words = f"What came in while {new} ran is in {aside}, and no longer among the data"
     try:
         _export(places, places.program / "versions" / new, aside, begun, target)
