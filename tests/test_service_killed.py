@@ -167,6 +167,7 @@ def test_wherever_it_is_killed_something_starts_and_it_ends_as_it_would_have(
         systemd = site.systemd
         assert isinstance(systemd, Outliving)
         gone_on = killed(site, at)
+        assert systemd.known.runs or new == "bad", f"at call {at} nothing runs until somebody goes on"
         if power:
             systemd.cut_power()
             assert systemd.known.runs, f"at call {at} nothing starts at boot"

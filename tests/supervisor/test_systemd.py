@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from outstation.store import file
+from outstation.supervisor.notify import Notify, Progress
 from tests.running import Running, free_port
 from tests.system.waiting import until
 
@@ -84,9 +85,18 @@ def test_a_migration_is_given_the_time_that_it_takes(tmp_path: Path, ear: Ear) -
     with Running(tmp_path / "data", CONFIG, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}):
         until(lambda: "READY=1" in ear.listen())
     told = ear.heard[: ear.heard.index("READY=1")]
-    assert told.count("EXTEND_TIMEOUT_USEC=600000000") == 1, "and no more often than every few seconds"
+    assert "EXTEND_TIMEOUT_USEC=600000000" in told
     assert f"STATUS={tmp_path / 'data' / file.NAME} is brought up to date." in told
     assert "STATUS=" in ear.heard, "which is over when the node is ready"
+
+
+def test_it_tells_of_progress_every_few_seconds_at_most(tmp_path: Path, ear: Ear) -> None:
+    notify = Notify(str(tmp_path / "notify"))
+    progress = Progress(notify, "It is brought up to date.")
+    for _ in range(3):
+        progress()
+    notify.close()
+    assert ear.listen() == ["EXTEND_TIMEOUT_USEC=600000000", "STATUS=It is brought up to date."]
 
 
 SAYS = """

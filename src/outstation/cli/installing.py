@@ -180,7 +180,9 @@ def _last_upgrade(places: Places) -> str:
     if (begun := plan.unfinished(places)) is not None:
         return f"to {begun.new}, begun {begun.begun}, is under way. What it does: journalctl -u outstation-upgrade"
     done = plan.last(places)
-    return done.words.replace("\n", "\n" + 12 * " ") if done is not None else "none yet"
+    if done is None:
+        return "none yet"
+    return done.words.partition("\n")[0] if done.taken else done.words.replace("\n", "\n" + 12 * " ")
 
 
 def checked(site: Site, program: Path) -> Config:

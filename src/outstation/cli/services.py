@@ -58,6 +58,8 @@ def upgrade(wheel: Path) -> None:
     """Bring in another version: beside the one that runs, then in its place; and back when it does not get well.
 
     The data are copied first, while the node runs. What the wheel needs besides comes from its folder or the network.
+    systemd does the work: it goes on when this command is killed, and after a power cut. A node that was stopped stays
+    stopped.
 
     \b
     Example:
