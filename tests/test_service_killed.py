@@ -176,6 +176,9 @@ def test_wherever_it_is_killed_something_starts_and_it_ends_as_it_would_have(
         assert plan.unfinished(site.places) is None
         assert site.places.version() == ends_as
         assert _form(site.places) == (NEW if ends_as == "new" else OLD)
+        done = plan.last(site.places)
+        assert done is not None
+        assert ("outstation.db.before-restore-" in done.words) is (new == "bad"), f"at call {at}"
         shutil.rmtree(tmp_path / str(at))
         at += step
     assert at > 50, "so far it came"

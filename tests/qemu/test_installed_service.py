@@ -1,7 +1,6 @@
 """The installed service on a Debian that was booted: a reboot, kills, upgrades, a power cut, and the end of it.
 
-Without KVM everything is emulated and takes some thirty times as long. What a person waits for (60 s to get well) is as
-it is.
+Everything is emulated and takes some thirty times as long. What a person waits for (60 s to get well) is as it is.
 """
 
 from __future__ import annotations

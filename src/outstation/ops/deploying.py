@@ -125,6 +125,7 @@ def planned(site: Site, new: Path, config: Config, *, anyway: bool = False) -> P
         before=_as_it_is(wanted),
         ran=ran,
         run=ran or anyway,
+        aside=tuple(each.name for each in safekeeping.put_aside(places)),
     )
 
 

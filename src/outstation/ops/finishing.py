@@ -104,40 +104,46 @@ class _Upgrade:
 
     def _not_taken(self) -> str:
         try:
-            words = self._went_back(self._go_back())
-        except (OutstationError, OSError) as error:
-            words = f"What ran before does not run as it did: {error} {_LOG}; copy: {self._plan.copy or 'none'}"
-        return f"{self._plan.new} was not taken: {self._plan.why}\n{words}"
+            self._go_back()
+            how = self._runs_again()
+        except Exception as error:  # noqa: BLE001 - else it would be begun anew, and stop the node each time
+            how = f"What ran before does not run as it did: {error} {_LOG}; copy: {self._plan.copy or 'none'}"
+        rescued = [safekeeping.rescue(self._places, self._plan.new, each, self._plan.begun) for each in self._aside()]
+        return "\n".join([f"{self._plan.new} was not taken: {self._plan.why}", how, *rescued])
 
-    def _go_back(self) -> Path | None:
-        """Have everything as it was; return where the data file is if the new program has changed its form."""
-        before, aside = self._plan, None
+    def _go_back(self) -> None:
+        """Have everything as it was; also the data file if the new program has changed its form."""
+        before = self._plan
         if not before.copied:  # nothing was put in place
             if before.ran and not self._systemd.is_active():
                 self._systemd.start()
-            return None
+            return
         with contextlib.suppress(OutstationError):
             self._systemd.stop()
         try:
             if before.copy and safekeeping.data_version(self._places) != before.version:
                 copy = Path(before.copy)  # first: without it the old program would refuse to start
-                aside = safekeeping.restore(self._places, copy, before.version, damaged=before.damaged)
+                safekeeping.restore(self._places, copy, before.version, damaged=before.damaged)
             put_all(dict(reversed(before.before.items())))
         finally:
             self._systemd.reload()
             if before.ran:
                 self._systemd.start()
-        return aside
 
-    def _went_back(self, aside: Path | None) -> str:
-        """Return what is as it was, and what is not. aside: the data file of the new program."""
+    def _runs_again(self) -> str:
+        """Return what is as it was. Raises OutstationError where that does not run."""
         if self._plan.ran and (trouble := waited(self._site)):
             raise OutstationError(trouble)
-        now = f"{self._places.version()} runs again" if self._plan.ran else "nothing runs, as before"
-        if aside is None:
-            return f"Everything is as it was, and no reading is lost: {now}. {_LOG}"
-        rescued = safekeeping.rescue(self._places, self._plan.new, aside, self._plan.begun)
-        return f"Program and data are as they were: {now}. {_LOG}\n{rescued}"
+        what = (
+            "Program and data are as they were" if self._aside() else "Everything is as it was, and no reading is lost"
+        )
+        return (
+            f"{what}: {f'{self._places.version()} runs again' if self._plan.ran else 'nothing runs, as before'}. {_LOG}"
+        )
+
+    def _aside(self) -> list[Path]:
+        """Return what was put aside since the upgrade began, by whichever process: what the new program wrote."""
+        return [each for each in safekeeping.put_aside(self._places) if each.name not in self._plan.aside]
 
     def _note(self, **changed: Any) -> None:
         self._plan = msgspec.structs.replace(self._plan, **changed)

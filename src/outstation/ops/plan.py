@@ -16,9 +16,10 @@ class Plan(msgspec.Struct, frozen=True):
     """One version in the place of another. old: "" where there was none. begun: UTC, RFC 3339.
 
     wanted, before: what is to be at which paths, and what was there. ran: whether the node did; run: whether it is to.
-    copied, copy, damaged: that the data were looked after, where the copy of them is ("": there were
-    none), and whether it is one of a damaged file. version: of the data's form by then. invocation: of the node that is
-    to be replaced, once everything is in place for the next. why: it goes back, because of this. said: to people.
+    aside: data files that were put aside earlier. copied, copy, damaged: that the data were looked after, where the
+    copy of them is ("": there were none), and whether it is one of a damaged file. version: of the data's form by then.
+    invocation: of the node that is to be replaced, once everything is in place for the next. why: it goes back, because
+    of this. said: to people.
     """
 
     old: str
@@ -28,6 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
     before: dict[str, Content]
     ran: bool
     run: bool
+    aside: tuple[str, ...]
     copied: bool = False
     copy: str = ""
     damaged: bool = False

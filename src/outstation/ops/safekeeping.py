@@ -60,8 +60,14 @@ def data_version(places: Places) -> int:
         return 0
 
 
-def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> Path | None:
-    """Put the old file back; return what the new program made of it meanwhile. Raises OutstationError, OSError.
+def put_aside(places: Places) -> list[Path]:
+    """Return the data files that others were put in the place of, the oldest first."""
+    found = places.data.glob(f"{file.NAME}.before-restore-*")
+    return sorted(each for each in found if not each.name.endswith(("-wal", "-shm")))
+
+
+def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> None:
+    """Put the old file back; what the new program made of it is put aside. Raises OutstationError, OSError.
 
     It is that which the new program kept before it changed it, where that is whole; else the copy from before.
     """
@@ -69,12 +75,11 @@ def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> Path 
     source = next((path for path in kept if file.version(path) == version), copy)
     with Owner(places.data):
         if damaged and source == copy:
-            aside = _put_bytes_back(copy, places.data)
+            _put_bytes_back(copy, places.data)
         else:
-            aside = backup.restore(source, places.data).aside
+            backup.restore(source, places.data)
     for path in places.data.iterdir():
         give_to_node(path, places)
-    return Path(aside) if aside else None
 
 
 def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
@@ -124,12 +129,11 @@ def _copy_stopped(site: Site, target: Path) -> Kept:
     return Kept(target)
 
 
-def _put_bytes_back(copy: Path, data: Path) -> str:
+def _put_bytes_back(copy: Path, data: Path) -> None:
     path = data / file.NAME
-    if name := file.link_aside(path):
-        path.unlink(missing_ok=True)  # first: what the copy has for a log is none of that file's
+    file.link_aside(path)
+    path.unlink(missing_ok=True)  # first: what the copy has for a log is none of that file's
     _copy_bytes(copy, path)
-    return str(data / name) if name else ""
 
 
 def _copy_bytes(source: Path, target: Path) -> None:
