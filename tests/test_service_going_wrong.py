@@ -16,7 +16,7 @@ import pytest
 
 from outstation.config import Config
 from outstation.errors import OutstationError
-from outstation.ops import deploying, environment, finishing, service
+from outstation.ops import deploying, environment, finishing, plan, service
 from outstation.ops.places import UNIT, Places, Systemd, alone, give, put, put_all
 from outstation.ops.site import Node, Site
 from outstation.owner import Owner
@@ -186,6 +186,30 @@ def test_a_damaged_file_is_there_again_when_the_new_version_that_began_another_i
         deploying.deploy(site(places, machine, Well("The copy is damaged.")), version(places, "new"), Config())
     assert (places.data / file.NAME).read_bytes() == b"no data file"
     assert machine.done == ["stop", "start new", "stop", "start old"]
+
+
+def test_an_upgrade_that_was_cut_off_comes_first_to_its_end(places: Places) -> None:
+    machine, said = Machine(places, active=True), list[str]()
+    there = site(places, machine, Well(), said.append)
+    plan.note(places, deploying.planned(there, version(places, "new"), Config()))
+    deploying.finish_what_was_begun(there)
+    assert "The upgrade to new of" in said[0]
+    assert said[-1].startswith("new runs in the place of old, and is well.")
+    assert places.version() == "new"
+    deploying.finish_what_was_begun(there)
+    assert machine.done == ["stop", "start new"], "once"
+
+
+def test_who_interrupts_it_is_told_that_it_goes_on(places: Places) -> None:
+    def interrupted(text: str) -> None:
+        raise KeyboardInterrupt
+
+    there = site(places, Machine(places, active=True), Well(), interrupted)
+    begun = deploying.planned(there, version(places, "new"), Config())
+    plan.note(places, msgspec.structs.replace(begun, said=("Starting it ...",)))
+    with pytest.raises(OutstationError, match="It goes on without you"):
+        deploying.follow(there)
+    assert plan.unfinished(places) is not None
 
 
 def test_what_it_takes_until_it_is_ready_is_not_of_the_time_to_get_well(places: Places) -> None:

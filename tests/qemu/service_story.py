@@ -64,7 +64,7 @@ BOARDS = '\n[web]\ndialect_listen = "0.0.0.0:80"\n'
 """Only for the service: a person may not open that port."""
 
 STATE = Path("/rig/state.json")
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 UNIT = "outstation.service"
 FINISHER = "outstation-upgrade.service"
 COMMAND = "/usr/local/bin/outstation"
