@@ -200,15 +200,20 @@ def test_an_upgrade_that_was_cut_off_comes_first_to_its_end(places: Places) -> N
     assert machine.done == ["stop", "start new"], "once"
 
 
-def test_who_interrupts_it_is_told_that_it_goes_on(places: Places) -> None:
-    def interrupted(text: str) -> None:
-        raise KeyboardInterrupt
+def test_who_interrupts_it_is_told_that_it_goes_on_and_begins_nothing_else(places: Places) -> None:
+    class Busy(Machine):
+        def begin_finisher(self) -> None:
+            pass
 
-    there = site(places, Machine(places, active=True), Well(), interrupted)
+    def say(text: str) -> None:
+        if text == "Starting it ...":
+            raise KeyboardInterrupt
+
+    there = site(places, Busy(places, active=True), Well(), say)
     begun = deploying.planned(there, version(places, "new"), Config())
     plan.note(places, msgspec.structs.replace(begun, said=("Starting it ...",)))
     with pytest.raises(OutstationError, match="It goes on without you"):
-        deploying.follow(there)
+        deploying.finish_what_was_begun(there)
     assert plan.unfinished(places) is not None
 
 

@@ -98,6 +98,8 @@ def finish_what_was_begun(site: Site) -> None:
     try:
         site.say(follow(site))
     except OutstationError as error:
+        if plan.unfinished(site.places) is not None:  # somebody has no time for it: nor for what was to come then
+            raise
         site.say(str(error))
 
 

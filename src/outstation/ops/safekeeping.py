@@ -6,6 +6,7 @@ The law of this file: no data file is written over or removed; what cannot be re
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ from outstation.ops.places import Places, give_to_node
 from outstation.ops.site import Site, waited
 from outstation.owner import Owner
 from outstation.store import backup, file, sound
+from outstation.store.copying import sync_folder
 
 _LOOKED_AT_S = 3_600.0
 """For damage, once the node could not copy its data: a gigabyte on a slow card takes minutes."""
@@ -130,10 +132,14 @@ def _copy_stopped(site: Site, target: Path) -> Kept:
 
 
 def _put_bytes_back(copy: Path, data: Path) -> None:
-    path = data / file.NAME
+    path, beside = data / file.NAME, data / ".put-back.db"
+    _copy_bytes(copy, beside)
     file.link_aside(path)
     path.unlink(missing_ok=True)  # first: what the copy has for a log is none of that file's
-    _copy_bytes(copy, path)
+    for part, to in reversed(list(zip(_both(beside), _both(path), strict=True))):
+        if part.exists():
+            part.rename(to)
+    sync_folder(data)
 
 
 def _copy_bytes(source: Path, target: Path) -> None:
@@ -142,6 +148,8 @@ def _copy_bytes(source: Path, target: Path) -> None:
         if part.exists():
             shutil.copyfile(part, to)
             to.chmod(0o600)
+            with to.open("rb") as copied:
+                os.fsync(copied.fileno())
 
 
 def _both(path: Path) -> tuple[Path, Path]:
