@@ -57,7 +57,8 @@ ExecStart={command}
 ExecStopPost={safe}
 Restart=always
 RestartSec=2
-# A file of an older program is copied and brought up to date before the node is ready.
+# A file of an older program is copied and brought up to date before the node is ready: as long as that goes on, the
+# node asks for more time (EXTEND_TIMEOUT_USEC= of sd_notify(3)).
 TimeoutStartSec=900
 # Outputs are safe and readings on disk within 5 s; after 8 s the supervisor ends a server that hangs.
 TimeoutStopSec=20
