@@ -155,7 +155,7 @@ def killed(site: Site, at: int) -> bool:
         os._exit(0)
 
 
-@pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("power", [False, True])
 @pytest.mark.parametrize(("new", "ends_as"), [("new", "new"), ("bad", "old")])
 def test_wherever_it_is_killed_something_starts_and_it_ends_as_it_would_have(
