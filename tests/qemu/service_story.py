@@ -136,7 +136,7 @@ def after_reboot(known: dict[str, Any]) -> None:
         done = timed(run, COMMAND, "service", "upgrade", str(wheel))
         version = health()["version"]
         say(f"upgrade {wheel.name}", **done, version=version, before=before, stored=stored(), boards=board())
-        if named := re.search(r"sudo outstation (import \S+)", done["err"]):
+        if named := re.search(r"sudo outstation (import --skip-bad \S+)", done["err"]):
             say("brought in", **run(COMMAND, *named[1].split()), stored=stored())
     kill_all_that_upgrade(begin("0.1.2"))
     until(lambda: not PLAN.exists() and health().get("version") == "0.1.1")

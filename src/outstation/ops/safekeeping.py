@@ -93,8 +93,9 @@ def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
     except (OutstationError, OSError) as error:
         return f"{words}. Its readings could not be taken out: {error} Keep that file: {new} and later can read it."
     return (
-        f"{words}: readings, alerts, settings. The readings: sudo outstation import {target}\n"
-        "(it has those of the day before as well; what is there already stays as it is)."
+        f"{words}: readings, alerts, settings.\n"
+        f"To have the readings of boards back: sudo outstation import --skip-bad {target}\n"
+        "It leaves out those of the node's own sensors and outputs, which nobody can send: they stay there."
     )
 
 
