@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from outstation.config import Config
-from outstation.ops.service import GROUPS, Wishes, existing_groups, installed_program, quoted, socket_unit, unit, wishes
+from outstation.ops.service import (
+    GROUPS,
+    Wishes,
+    existing_groups,
+    finisher,
+    installed_program,
+    quoted,
+    socket_unit,
+    unit,
+    wishes,
+)
 
 ANALYZE = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
 
@@ -139,7 +149,10 @@ def verdict(folder: Path, text: str, socket: str) -> str:
     runs = Path(sys.executable).parent / "outstation"  # /opt/outstation is not on the machine of the tests
     (folder / "outstation.service").write_text(text.replace("/opt/outstation/current/bin/outstation", str(runs)))
     (folder / "outstation.socket").write_text(socket or "[Socket]\nListenStream=80\n")
-    units = [str(folder / f"outstation.{kind}") for kind in ("service", "socket")]
+    (folder / "outstation-upgrade.service").write_text(
+        finisher("1.0").replace("/opt/outstation/versions/1.0/bin/outstation", str(runs))
+    )
+    units = [str(folder / name) for name in ("outstation.service", "outstation.socket", "outstation-upgrade.service")]
     done = subprocess.run(["systemd-analyze", "verify", *units], check=False, capture_output=True, text=True)
     return "\n".join(line for line in done.stderr.splitlines() if "outstation" in line)
 

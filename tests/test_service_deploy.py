@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import time
 import venv
@@ -18,15 +20,16 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import outstation
 from outstation.cli.control import ask
 from outstation.config import load
 from outstation.errors import OutstationError
-from outstation.ops import deploying, environment, service
-from outstation.ops.deploying import Site
-from outstation.ops.places import UNIT, Change, Places, Systemd
+from outstation.ops import deploying, environment, finishing, service
+from outstation.ops.places import UNIT, Content, Places, Systemd, found, put_all
+from outstation.ops.site import Site
 from outstation.store import file
 from tests.running import free_port
 
@@ -39,6 +42,7 @@ class Desk(Systemd):
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self.site: Site | None = None
         self.node: subprocess.Popen[bytes] | None = None
         self.done: list[str] = []
 
@@ -48,8 +52,12 @@ class Desk(Systemd):
     def reload(self) -> None:
         self.done.append("reload")
 
-    def enable(self) -> None:
-        self.done.append("enable")
+    def invocation(self) -> str:
+        return str(self.node.pid) if self.node else ""
+
+    def begin_finisher(self) -> None:
+        assert self.site is not None
+        finishing.finish(self.site)
 
     def is_active(self) -> bool:
         return self.node is not None and self.node.poll() is None
@@ -87,6 +95,10 @@ class Desk(Systemd):
                     return
         raise OutstationError("The node ended before it was ready.")
 
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
     def stop(self) -> None:
         self.done.append("stop")
         if self.node is not None and self.node.poll() is None:
@@ -122,14 +134,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     places.data.mkdir(parents=True)
     shutil.copy(FIXTURE, places.data / file.NAME)
     desk = Desk(places)
-    yield Site(places, desk, Asked(places.data), lambda _: None, within_s=5)
+    desk.site = Site(places, desk, Asked(places.data), lambda _: None, within_s=5)
+    yield desk.site
     desk.stop()
 
 
-def version(site: Site, name: str, *, spoiled: bool = False) -> Path:
+def version(site: Site, name: str, *, form: bool = False, dies: bool = False) -> Path:
     """Build a version beside the others: this very program, with its packages lent by those who run the tests.
 
-    spoiled: it brings the data file to a form of its own, and dies.
+    form: it brings the data file to a form of its own. dies: after that.
     """
 
     def make(folder: Path) -> None:
@@ -139,8 +152,9 @@ def version(site: Site, name: str, *, spoiled: bool = False) -> Path:
         shutil.copytree(source, packages / "outstation", ignore=shutil.ignore_patterns("__pycache__", "assets"))
         (packages / "lent.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
         (packages / "outstation" / "__init__.py").write_text(f'"""A version."""\n\n__version__ = "{name}"\n')
-        if spoiled:
+        if form:
             (packages / "outstation/store/migrations/0099_next.sql").write_text("CREATE TABLE spoiled (x);")
+        if dies:
             with (packages / "outstation/launch.py").open("a") as launch:  # what comes after the file was brought up
                 launch.write("\n\ndef write_down(*_):\n    raise SystemExit('spoiled: this version dies')\n")
 
@@ -148,12 +162,22 @@ def version(site: Site, name: str, *, spoiled: bool = False) -> Path:
 
 
 def deploy(site: Site, new: Path) -> None:
-    deploying.deploy(site, new, load(site.places.config))
+    deploying.deploy(site, new, load(site.places.config), anyway=True)
 
 
 def running(site: Site) -> str:
     """Return which version answers, with how many readings."""
-    health = ask(site.places.data, "GET", "/api/health")
+    return running_on(site.places.data)
+
+
+def taken_in(site: Site) -> int:
+    """Return how many readings there are of those that `Doubted` has had taken."""
+    readings = ask(site.places.data, "GET", "/api/readings?sensor=porch/temperature&limit=50")["readings"]
+    return sum(each["value"] == Doubted.value for each in readings)
+
+
+def running_on(data: Path) -> str:
+    health = ask(data, "GET", "/api/health")
     return f"{health['version']}, {health['readings_stored']} readings"
 
 
@@ -162,21 +186,57 @@ def test_a_version_takes_the_place_of_another_and_goes_back_when_it_dies(site: S
     assert isinstance(desk, Desk)
     deploy(site, version(site, "1.0"))
     assert running(site) == "1.0, 4238 readings"
-    assert desk.done == ["user", "reload", "enable", "start 1.0"]
+    assert desk.done == ["user", "reload", "stop", "start 1.0"]
+    assert places.wants(UNIT).readlink() == Path("/etc/systemd/system/outstation.service")
     assert file.version(places.at(service.BACKUPS) / "before-upgrade.db") == 1, "as it was before anything was done"
     known = file.version(places.data / file.NAME)
     unit = places.unit(UNIT).read_text()
 
     with pytest.raises(OutstationError) as refusal:
-        deploy(site, version(site, "2.0", spoiled=True))
+        deploy(site, version(site, "2.0", form=True, dies=True))
     assert str(refusal.value).startswith("2.0 was not taken: The node ended before it was ready.")
     assert "spoiled: this version dies" in str(refusal.value)
-    assert "Everything is as it was: 1.0 runs again." in str(refusal.value)
-    assert desk.done[4:] == ["stop", "user", "reload", "enable", "start 2.0", "stop", "reload", "start 1.0"]
+    assert "Program and data are as they were: 1.0 runs again." in str(refusal.value)
+    assert desk.done[4:] == ["user", "reload", "stop", "start 2.0", "stop", "reload", "start 1.0"]
     assert running(site) == "1.0, 4238 readings"
     assert file.version(places.data / file.NAME) == known
     assert places.unit(UNIT).read_text() == unit
     assert sorted(path.name for path in (places.program / "versions").iterdir()) == ["1.0"]
+
+
+class Doubted(Asked):
+    """A node of which one version takes readings, and is not well."""
+
+    value = 21.53125
+    taken = 0
+
+    def trouble(self) -> str:
+        if super().trouble() or not running_on(self._data).startswith("2.1"):
+            return super().trouble()
+        ask(self._data, "POST", "/api/readings", {"sensor": "porch/temperature", "value": self.value})
+        self.taken += 1
+        return "It says that it is not."
+
+
+def test_what_a_version_took_in_that_was_not_well_comes_back_by_the_command_that_is_named(site: Site) -> None:
+    desk = site.systemd
+    assert isinstance(desk, Desk)
+    with site.places.config.open("a") as config:
+        config.write('[[sensors]]\nname = "load"\ndriver = "system"\nquantity = "cpu_load"\nevery = "1s"\n')
+    doubted = Doubted(site.places.data)
+    desk.site = msgspec.structs.replace(site, node=doubted, within_s=2)
+    with pytest.raises(OutstationError) as refusal:
+        deploy(site, version(site, "2.1", form=True))
+    desk.site = site
+    assert "not well within 2 s: It says that it is not." in str(refusal.value)
+    named = re.search(r"sudo outstation (import --skip-bad \S+)", str(refusal.value))
+    assert named
+    (aside,) = re.findall(r"is in (\S+before-restore-\S+), and no longer among the data", str(refusal.value))
+    assert Path(aside).exists()
+    words = [sys.executable, "-m", "outstation", *named[1].split(), "--data", str(site.places.data)]
+    assert taken_in(site) == 0
+    subprocess.run(words, check=True, capture_output=True)
+    assert taken_in(site) == doubted.taken > 0
 
 
 def test_a_file_of_a_newer_program_is_refused_before_anything_stops(site: Site) -> None:
@@ -238,18 +298,20 @@ def test_what_developers_need_stays_behind() -> None:
     assert {"pytest", "mypy", "ruff", "hypothesis", "httpx", "playwright"} & names == set()
 
 
-def test_a_change_that_is_undone_leaves_no_trace(tmp_path: Path) -> None:
+def test_what_was_found_is_put_back_without_a_trace(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("as it was")
     (tmp_path / "kept").chmod(0o600)
     (tmp_path / "link").symlink_to("one")
-    change = Change()
-    change.write(tmp_path / "kept", "other", 0o644)
-    change.write(tmp_path / "kept", "yet another", 0o644)
-    change.write(tmp_path / "new" / "file", "new", 0o644)
-    change.point(tmp_path / "link", "two")
-    change.remove(tmp_path / "absent")
+    wanted: dict[str, Content] = {
+        f"{tmp_path}/kept": (b"other", 0o644),
+        f"{tmp_path}/new/file": (b"new", 0o644),
+        f"{tmp_path}/link": "two",
+        f"{tmp_path}/absent": None,
+    }
+    before = {path: found(Path(path)) for path in wanted}
+    put_all(wanted)
     assert (tmp_path / "link").readlink() == Path("two")
-    change.undo()
+    put_all(before)
     assert (tmp_path / "kept").read_text() == "as it was"
     assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "link").readlink() == Path("one")

@@ -51,6 +51,10 @@ class DiskFullError(StoreError):
     """There is no space left for the data file."""
 
 
+class DamagedFileError(StoreError):
+    """What was read is not what was written: the data file, or a copy of it, cannot be trusted."""
+
+
 class NewerFileError(StoreError):
     """The data file was written by a newer program: this one must not touch it."""
 

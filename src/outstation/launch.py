@@ -24,6 +24,7 @@ from outstation.owner import Owner
 from outstation.plugins import ActuatorDriver
 from outstation.store import file, keys
 from outstation.supervised import Supervision
+from outstation.supervisor.notify import Notify, Progress
 from outstation.web.listen import handed_over, open_boards, open_port
 from outstation.web.peers import public_address
 from outstation.wire import outputs, terms
@@ -54,7 +55,7 @@ def supervise(
         signal.signal(signum, signal.SIG_IGN)
     owner = Owner(data).__enter__()
     try:
-        file.bring_up_to_date(data / file.NAME)
+        _bring_up_to_date(data / file.NAME)
         bound, boards = _opened(config, host, port)
         known = _outputs(config, data)
         write_down(known, data)
@@ -82,6 +83,15 @@ def supervise(
     words = [*map(str, given), str(child), str(data), *ends]
     again = [sys.executable, *sys.orig_argv[1:]]
     return _become([sys.executable, "-I", "-S", str(_SUPERVISOR), *words, *again])
+
+
+def _bring_up_to_date(path: Path) -> None:
+    """Migrate a file of an older program; systemd hears that it goes on, and gives it the time that it takes."""
+    notify = Notify(os.environ.get("NOTIFY_SOCKET", ""))
+    try:
+        file.bring_up_to_date(path, Progress(notify, f"{path} is brought up to date."))
+    finally:
+        notify.close()
 
 
 def _opened(config: Config, host: str | None, port: int | None) -> tuple[socket.socket, socket.socket | None]:

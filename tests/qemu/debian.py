@@ -107,8 +107,8 @@ def _fill(root: Path, folder: Path) -> None:
 
 
 def _next_versions(wheels: Path, folder: Path, pip: list[str]) -> None:
-    """Make a version that works, one that brings the data to a form of its own and dies, and one that is cut off."""
-    for version in ("0.1.1", "0.1.2"):
+    """Make two versions that work, one that brings the data to a form of its own and dies, and one that is cut off."""
+    for version in ("0.1.1", "0.1.2", "0.1.4"):
         source = folder / version
         _copy_clone(source)
         (source / "src/outstation/__init__.py").write_text(f'"""To come."""\n\n__version__ = "{version}"\n')

@@ -64,14 +64,18 @@ BOARDS = '\n[web]\ndialect_listen = "0.0.0.0:80"\n'
 """Only for the service: a person may not open that port."""
 
 STATE = Path("/rig/state.json")
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 UNIT = "outstation.service"
+FINISHER = "outstation-upgrade.service"
+COMMAND = "/usr/local/bin/outstation"
+PLAN = Path("/opt/outstation/upgrade.json")
 
 
 def main() -> None:
     """Go on where the boot before this one ended."""
     known = json.loads(STATE.read_text()) if STATE.exists() else {}
-    stories = (after_reboot, lambda _: run("systemctl", "poweroff")) if known else (first_boot,)
+    last = (after_power_cut, lambda _: run("systemctl", "poweroff"))
+    stories = last if "cut" in known else (after_reboot,) if known else (first_boot,)
     try:
         for story in stories:
             story(known)
@@ -103,7 +107,7 @@ def first_boot(known: dict[str, Any]) -> None:
         verify=run("systemd-analyze", "verify", f"/etc/systemd/system/{UNIT}")["err"],
         files={path: told(Path(path)) for path in FILES},
         unit=Path(f"/etc/systemd/system/{UNIT}").read_text(), stored=stored(), boards=board(),
-        environment=secret(), status=run("/usr/local/bin/outstation", "service", "status"),
+        environment=secret(), status=run(COMMAND, "service", "status"),
     )  # fmt: skip
     STATE.write_text(json.dumps({"stored": stored()}))
     say("rebooting")
@@ -127,20 +131,63 @@ def after_reboot(known: dict[str, Any]) -> None:
     os.kill(was[0], signal.SIGSTOP)
     until(lambda: supervisor() not in (0, was[0]) and stored() > 0)
     say("frozen supervisor", was=was, now=(supervisor(), server()), boards=board())
-    for wheel in sorted(NEXT.iterdir()):
+    for wheel in map(wheel_of, ("0.1.1", "0.1.2", "0.1.3")):
         before = stored()
-        done = timed(run, "/usr/local/bin/outstation", "service", "upgrade", str(wheel))
-        say(f"upgrade {wheel.name}", **done, version=health()["version"], before=before, stored=stored())
+        done = timed(run, COMMAND, "service", "upgrade", str(wheel))
+        version = health()["version"]
+        say(f"upgrade {wheel.name}", **done, version=version, before=before, stored=stored(), boards=board())
+        if named := re.search(r"sudo outstation (import --skip-bad \S+)", done["err"]):
+            say("brought in", **run(COMMAND, *named[1].split()), stored=stored())
+    kill_all_that_upgrade(begin("0.1.2"))
+    until(lambda: not PLAN.exists() and health().get("version") == "0.1.1")
+    say("killed upgrade", stored=stored(), status=run(COMMAND, "service", "status"))
+    begin("0.1.4")
+    STATE.write_text(json.dumps({"stored": stored(), "cut": True}))
+    say("cutting power")
+    os.sync()
+    Path("/proc/sysrq-trigger").write_text("b")
+    time.sleep(PATIENCE_S)
+
+
+def after_power_cut(known: dict[str, Any]) -> None:
+    """The upgrade that was under way is at its end by itself; then one of a node that is stopped, and the end."""
+    until(lambda: not PLAN.exists() and health().get("version") == "0.1.4")
+    told = run(COMMAND, "service", "status")
+    say("power cut", before=known["stored"], stored=stored(), status=told, errors=errors(), boards=board())
+    run("systemctl", "disable", "--now", UNIT)
+    say(
+        "upgrade of a stopped node",
+        **run(COMMAND, "service", "upgrade", str(wheel_of("0.1.1"))),
+        answers=bool(health()),
+    )
     say("once more", **installed("--fresh"), version=health()["version"], stored=stored())
     count = stored()
-    say("uninstall", **run("/usr/local/bin/outstation", "service", "uninstall"))
+    say("uninstall", **run(COMMAND, "service", "uninstall"))
     say(
         "uninstalled", count=count, answers=bool(health()), left={path: Path(path).exists() for path in (
-            "/opt/outstation", "/usr/local/bin/outstation", f"/etc/systemd/system/{UNIT}",
+            "/opt/outstation", COMMAND, f"/etc/systemd/system/{UNIT}", f"/etc/systemd/system/{FINISHER}",
             "/etc/outstation/outstation.toml", "/var/lib/outstation/outstation.db",
             "/var/lib/outstation-backup/before-upgrade.db")},
     )  # fmt: skip
     say("install again", **installed("--fresh"), stored=stored())
+
+
+def wheel_of(version: str) -> Path:
+    """Return a version to come."""
+    return NEXT / f"outstation-{version}-py3-none-any.whl"
+
+
+def begin(version: str) -> int:
+    """Begin an upgrade, and return its process when the order to start the new version is about to be given."""
+    upgrade = subprocess.Popen([COMMAND, "service", "upgrade", wheel_of(version)], stderr=subprocess.DEVNULL)
+    until(lambda: PLAN.exists() and "Starting it" in PLAN.read_text())
+    return upgrade.pid
+
+
+def kill_all_that_upgrade(pid: int) -> None:
+    """Kill who asked for it, and who does it."""
+    os.kill(pid, signal.SIGKILL)
+    os.kill(int(run("systemctl", "show", "--property=MainPID", "--value", FINISHER)["out"]), signal.SIGKILL)
 
 
 def as_pi(*words: str, env: dict[str, str]) -> dict[str, Any]:

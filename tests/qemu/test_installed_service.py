@@ -1,4 +1,4 @@
-"""The installed service on a Debian that was booted: a reboot, kills, upgrades, and the end of it.
+"""The installed service on a Debian that was booted: a reboot, kills, upgrades, a power cut, and the end of it.
 
 Everything is emulated and takes some thirty times as long. What a person waits for (60 s to get well) is as it is.
 """
@@ -17,7 +17,10 @@ import pytest
 from tests.qemu import debian, service_story
 from tests.qemu.packages import MissingError
 
-MACHINE_S = 2_400.0
+MACHINE_S = 2_700.0
+
+LOST_AT_MOST = 10
+"""Readings of its own, one a second, that a power cut may cost: `lose_at_most`."""
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(MACHINE_S + 900)]  # 200 MB to fetch first
 
@@ -86,7 +89,7 @@ def test_it_comes_back(story: Story, blow: str, supervisor_stays: bool) -> None:
 def test_an_upgrade_keeps_everything(story: Story) -> None:
     told = story["upgrade outstation-0.1.1-py3-none-any.whl"]
     assert told["code"] == 0, told["err"]
-    assert (told["version"], told["stored"] > told["before"]) == ("0.1.1", True)
+    assert (told["version"], told["stored"] > told["before"], told["boards"]) == ("0.1.1", True, 400)
     assert re.search(r"0\.1\.1 runs in the place of 0\.1\.0\S*, and is well\.", told["out"])
 
 
@@ -94,8 +97,30 @@ def test_a_version_that_dies_gives_way_to_the_old_one_on_the_old_file(story: Sto
     told = story["upgrade outstation-0.1.2-py3-none-any.whl"]
     assert told["code"] == 1
     assert "0.1.2 was not taken" in told["err"]
-    assert "Everything is as it was: 0.1.1 runs again." in told["err"]
-    assert (told["version"], told["stored"] >= told["before"]) == ("0.1.1", True)
+    assert "Program and data are as they were: 0.1.1 runs again." in told["err"]
+    assert (told["version"], told["stored"] >= told["before"], told["boards"]) == ("0.1.1", True, 400)
+    assert story["brought in"]["code"] == 0, story["brought in"]["err"]
+
+
+def test_an_upgrade_all_of_whose_processes_are_killed_ends_all_the_same(story: Story) -> None:
+    told = story["killed upgrade"]
+    assert told["stored"] >= story["brought in"]["stored"]
+    assert "0.1.2 was not taken" in told["status"]["out"]
+
+
+def test_an_upgrade_that_a_power_cut_meets_ends_all_the_same(story: Story) -> None:
+    told = story["power cut"]
+    assert told["stored"] >= told["before"] - LOST_AT_MOST
+    assert "0.1.4 runs in the place of 0.1.1, and is well." in told["status"]["out"]
+    assert (told["errors"], told["boards"]) == ("", 400)
+
+
+def test_a_node_that_is_stopped_is_upgraded_and_stays_stopped(story: Story) -> None:
+    told = story["upgrade of a stopped node"]
+    assert told["code"] == 0, told["err"]
+    assert "The node was stopped, and stays so" in told["out"]
+    assert "At each boot: sudo systemctl enable outstation" in told["out"]
+    assert not told["answers"]
 
 
 def test_a_wheel_that_is_cut_off_stops_nothing(story: Story) -> None:
@@ -110,7 +135,7 @@ def test_a_second_install_goes_on_with_what_is_there(story: Story) -> None:
     assert told["code"] == 0, told["err"]
     assert "Your key" not in told["out"]
     assert told["version"] == "0.1.0"
-    assert told["stored"] >= story["upgrade outstation-0.1.3-py3-none-any.whl"]["stored"]
+    assert told["stored"] >= story["power cut"]["stored"]
 
 
 def test_what_is_left_after_it_was_removed_are_the_data(story: Story) -> None:

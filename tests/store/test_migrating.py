@@ -122,6 +122,15 @@ def test_what_only_the_write_ahead_log_has_is_in_the_copy(old: Path) -> None:
         assert kept.execute("SELECT count(*) FROM sensors WHERE name = 'late'").get == 1
 
 
+def test_it_tells_all_the_time_that_it_goes_on(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT max(i) FROM n"
+    scripts = (*file._migrations(), f"CREATE TABLE long AS {long}")
+    monkeypatch.setattr(file, "_migrations", lambda: scripts)
+    told: list[None] = []
+    file.bring_up_to_date(old / file.NAME, lambda: told.append(None))
+    assert len(told) > 20, "also inside of a statement"
+
+
 def test_the_two_newest_copies_are_kept(old: Path) -> None:
     for number in (1, 2):
         (old / f"{file.NAME}.before-version-{number}").write_bytes(b"older")

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from outstation.store import file
+from outstation.supervisor.notify import Notify, Progress
 from tests.running import Running, free_port
 from tests.system.waiting import until
+
+OF_AN_OLDER_PROGRAM = Path(__file__).parents[1] / "store" / "fixtures" / "version-1.db"
 
 CONFIG = '[node]\nname = "bare"\n'
 
@@ -74,10 +79,30 @@ def test_a_server_whose_rules_hang_is_not_said_to_be_alive(tmp_path: Path, ear: 
         until(lambda: ear.listen().count("WATCHDOG=1") > beats)
 
 
+def test_a_migration_is_given_the_time_that_it_takes(tmp_path: Path, ear: Ear) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.copy(OF_AN_OLDER_PROGRAM, tmp_path / "data" / file.NAME)
+    with Running(tmp_path / "data", CONFIG, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}):
+        until(lambda: "READY=1" in ear.listen())
+    told = ear.heard[: ear.heard.index("READY=1")]
+    assert "EXTEND_TIMEOUT_USEC=600000000" in told
+    assert f"STATUS={tmp_path / 'data' / file.NAME} is brought up to date." in told
+    assert "STATUS=" in ear.heard, "which is over when the node is ready"
+
+
+def test_it_tells_of_progress_every_few_seconds_at_most(tmp_path: Path, ear: Ear) -> None:
+    notify = Notify(str(tmp_path / "notify"))
+    progress = Progress(notify, "It is brought up to date.")
+    for _ in range(3):
+        progress()
+    notify.close()
+    assert ear.listen() == ["EXTEND_TIMEOUT_USEC=600000000", "STATUS=It is brought up to date."]
+
+
 SAYS = """
-import sys
+import os, sys
 from outstation.supervisor.notify import Notify
-notify = Notify()
+notify = Notify(os.environ.pop("NOTIFY_SOCKET"))
 for states in sys.stdin:
     notify.say(*states.split())
     print("said", flush=True)

@@ -17,9 +17,9 @@ import outstation
 from outstation.cli.control import ask
 from outstation.config import Config, find, load
 from outstation.errors import OutstationError
-from outstation.ops import deploying, environment, first_config, service, taking_over
-from outstation.ops.deploying import STEADY_S, Site
-from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd, alone
+from outstation.ops import deploying, environment, first_config, plan, service, taking_over
+from outstation.ops.places import FINISHER, SOCKET, UNIT, Places, Systemd, alone, write
+from outstation.ops.site import STEADY_S, Site
 from outstation.owner import Owner
 from outstation.store import file
 from outstation.store.keys import SCOPES
@@ -69,6 +69,7 @@ class Asking:
 def install(site: Site, asked: Asked) -> None:
     """Install the program that runs this."""
     with alone(site.places):
+        deploying.finish_what_was_begun(site)
         _install(site, asked)
 
 
@@ -91,7 +92,7 @@ def _install(site: Site, asked: Asked) -> None:
     except BaseException:
         shutil.rmtree(new)
         raise
-    deploying.deploy(site, new, config)
+    deploying.deploy(site, new, config, anyway=True)
     _greet(site, config, data)
 
 
@@ -103,6 +104,7 @@ def upgrade(site: Site, wheel: Path) -> None:
     if not places.version():
         raise OutstationError("Nothing is installed yet.", cure="First: sudo .venv/bin/outstation service install")
     with alone(places):
+        deploying.finish_what_was_begun(site)
         _upgrade(site, wheel, version)
 
 
@@ -116,14 +118,11 @@ def _upgrade(site: Site, wheel: Path, version: str) -> None:
     before = places.version()
     new = deploying.build(site, version, make)
     try:
-        deploying.refuse_newer_data(site, new)
         config = checked(site, new)
     except BaseException:
         shutil.rmtree(new)
         raise
-    deploying.deploy(site, new, config)
-    click.echo(f"{new.name} runs in the place of {before}, and is well.")
-    click.echo(f"The data as they were before: {service.BACKUPS}/before-upgrade.db")
+    click.echo(deploying.deploy(site, new, config, judge=before))
 
 
 def uninstall(site: Site) -> None:
@@ -137,7 +136,8 @@ def _uninstall(site: Site) -> None:
     if places.unit(UNIT).exists():
         site.say("Stopping it ...")
         site.systemd.disable()
-    for path in (places.unit(UNIT), places.unit(SOCKET), places.command, places.at("/etc/sysusers.d/outstation.conf")):
+    units = [places.unit(name) for name in (UNIT, SOCKET, FINISHER)]
+    for path in (*units, places.command, places.at("/etc/sysusers.d/outstation.conf")):
         path.unlink(missing_ok=True)
     site.systemd.reload()
     click.echo(f"The service is gone. The data stay: {service.DATA}, copies of them in {service.BACKUPS}.")
@@ -162,6 +162,7 @@ def status(places: Places) -> dict[str, Any]:
         health, problems = "unhealthy", [str(error)]
     return {
         "version": places.version(),
+        "upgrade": _last_upgrade(places),
         "state": f"{shown['ActiveState']} ({shown['SubState']})",
         "since": shown["ActiveEnterTimestamp"],
         "at_boot": shown["UnitFileState"],
@@ -172,6 +173,16 @@ def status(places: Places) -> dict[str, Any]:
         "config": service.CONFIG,
         "data": service.DATA,
     }
+
+
+def _last_upgrade(places: Places) -> str:
+    """Return how the last one ended, or that there is one under way."""
+    if (begun := plan.unfinished(places)) is not None:
+        return f"to {begun.new}, begun {begun.begun}, is under way. What it does: journalctl -u outstation-upgrade"
+    done = plan.last(places)
+    if done is None:
+        return "none yet"
+    return done.words.partition("\n")[0] if done.taken else done.words.replace("\n", "\n" + 12 * " ")
 
 
 def checked(site: Site, program: Path) -> Config:
@@ -237,7 +248,7 @@ def _agreed(asked: Asked, question: str) -> bool:
 def _make_user(site: Site) -> None:
     for path, text in site.places.fixed_files().items():
         if path != site.places.command:
-            Change().write(path, text, 0o644)
+            write(path, text, 0o644)
     site.systemd.make_user()
 
 
@@ -248,7 +259,7 @@ def _set_up(places: Places, luggage: taking_over.Luggage | None) -> None:
     elif not places.config.exists():
         from outstation.cli.machine import found_here
 
-        Change().write(places.config, first_config.text(found_here(())), 0o640)
+        write(places.config, first_config.text(found_here(())), 0o640)
     taking_over.add_secrets({}, places)
     places.data.mkdir(mode=0o750, parents=True, exist_ok=True)
 

@@ -13,8 +13,8 @@ import click
 from outstation.cli.root import json_option, print_json, root
 
 if TYPE_CHECKING:
-    from outstation.ops.deploying import Site
     from outstation.ops.places import Places
+    from outstation.ops.site import Site
 
 
 @root.group()
@@ -58,6 +58,8 @@ def upgrade(wheel: Path) -> None:
     """Bring in another version: beside the one that runs, then in its place; and back when it does not get well.
 
     The data are copied first, while the node runs. What the wheel needs besides comes from its folder or the network.
+    systemd does the work: it goes on when this command is killed, and after a power cut. A node that was stopped stays
+    stopped.
 
     \b
     Example:
@@ -66,6 +68,19 @@ def upgrade(wheel: Path) -> None:
     from outstation.cli import installing
 
     installing.upgrade(_site(Path("/")), wheel)
+
+
+@service.command()
+def finish() -> None:
+    """Bring an upgrade to its end that was begun: forward, or back. systemd calls this; a person hardly has to.
+
+    \b
+    Example:
+      sudo outstation service finish
+    """
+    from outstation.ops import finishing
+
+    finishing.finish(_site(Path("/")))
 
 
 @service.command()
@@ -135,15 +150,21 @@ def print_units(config: Path | None) -> None:
     Example:
       outstation service print
     """
+    from outstation import __version__
     from outstation.config import Config, load
     from outstation.ops import service as units
 
     path = config or Path(units.CONFIG)
     loaded = load(path, strangers=False) if config or path.exists() else Config()
     wanted = units.wishes(loaded, units.existing_groups())
-    for name, text in (("service", units.unit(wanted)), ("socket", units.socket_unit(wanted))):
+    written = {
+        "outstation.service": units.unit(wanted),
+        "outstation.socket": units.socket_unit(wanted),
+        "outstation-upgrade.service": units.finisher(__version__),
+    }
+    for name, text in written.items():
         if text:
-            click.echo(f"# /etc/systemd/system/outstation.{name}\n{text}", nl=False)
+            click.echo(f"# /etc/systemd/system/{name}\n{text}", nl=False)
 
 
 def _places(image: Path) -> Places:
@@ -154,8 +175,8 @@ def _places(image: Path) -> Places:
 
 def _site(image: Path) -> Site:
     from outstation.cli.installing import Asking
-    from outstation.ops.deploying import Site
     from outstation.ops.places import Systemd
+    from outstation.ops.site import Site
 
     places = _places(image)
     systemd = Systemd()

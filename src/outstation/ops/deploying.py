@@ -1,56 +1,32 @@
-"""Puts a version of the program in the place of another, and goes back when the new one does not get well.
+"""Makes a version of the program beside the one that runs, and has systemd put it in the place of that.
 
-The law of this file: whatever can be wrong with the new version is looked for before the old one is stopped; and
-whatever happens afterwards, what ran before runs again, on the data that it left.
+The law of this file: whatever can be wrong with the new version is looked for before anything is touched; and what has
+to be done then is written down, and done by a unit of systemd's, so that nobody's end, and no power cut, is in its way.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
-
-import msgspec
 
 from outstation.config import Config
 from outstation.errors import NewerFileError, OutstationError
-from outstation.ops import environment, service
-from outstation.ops.places import SOCKET, UNIT, Change, Places, Systemd, give, give_to_node
-from outstation.owner import Owner
-from outstation.store import backup, file
+from outstation.ops import environment, plan, safekeeping, service
+from outstation.ops.places import FINISHER, SOCKET, UNIT, Content, Places, found, put, put_all, write
+from outstation.ops.plan import Plan
+from outstation.ops.site import Site
+from outstation.store import file
 
-HEALTHY_WITHIN_S = 60.0
-STEADY_S = 5.0
-"""A server that answers and dies at once begins again and again: well is one that has been up for as long."""
+_LOOKS_S = 0.5
 
 Build = Callable[[Path], None]
 """Makes an environment in a folder."""
-
-
-class Node(Protocol):
-    """The node that runs, asked from outside."""
-
-    def trouble(self) -> str:
-        """Return what keeps it from being well, in words; "" when nothing does."""
-
-    def back_up(self, target: Path) -> None:
-        """Have it copy its data to a file, which is replaced. Raises OutstationError."""
-
-
-class Site(msgspec.Struct, frozen=True):
-    """Where it is done, and by whom. say: prints a line. within_s: what a new version has to get well."""
-
-    places: Places
-    systemd: Systemd
-    node: Node
-    say: Callable[[str], None]
-    within_s: float = HEALTHY_WITHIN_S
 
 
 def build(site: Site, version: str, make: Build) -> Path:
@@ -69,51 +45,138 @@ def build(site: Site, version: str, make: Build) -> Path:
     return folder
 
 
-def deploy(site: Site, new: Path, config: Config) -> None:
-    """Have a version that was built run, in the place of the old one. Raises OutstationError: then the old one runs."""
-    with _deaf_to_hangups():
-        _deploy(site, new, config)
+def deploy(site: Site, new: Path, config: Config, *, judge: str = "", anyway: bool = False) -> str:
+    """Have a version that was built take the place of the old one; return in words what became of it.
 
-
-def _deploy(site: Site, new: Path, config: Config) -> None:
+    judge: the version whose program decides, "": the new one. anyway: a node that does not run is started as well, and
+    at each boot. Raises OutstationError: then what ran before runs.
+    """
     places = site.places
-    was_active, before = places.live and site.systemd.is_active(), places.version()
     try:
         refuse_newer_data(site, new)
-        copy = _back_up(site)
-    except BaseException:
-        shutil.rmtree(new)
-        if was_active and not site.systemd.is_active():
-            site.systemd.start()
-        raise
-    change, version = Change(), _data_version(places)
-    try:
-        if was_active:
-            site.systemd.stop()
         with _words(places.current):
-            _keep_hand_made(site, change)
-            _write(change, places, new, config)
-        _begin(site)
-    except BaseException as error:
-        said = site.systemd.last_words() if places.live else ""
-        left = _put_back(site, change, version, copy, run=was_active)
-        if places.version() != new.name:  # where there was no way back, it is the only one
-            shutil.rmtree(new, ignore_errors=True)
-        if not isinstance(error, OutstationError | OSError):
+            if not places.live:
+                return _into_image(places, new, config)
+            write(places.unit(FINISHER), service.finisher(judge or new.name), 0o644)
+            put(places.wants(FINISHER), f"/etc/systemd/system/{FINISHER}")
+            plan.note(places, planned(site, new, config, anyway=anyway))
+            site.systemd.begin_finisher()
+    except (OSError, OutstationError):
+        plan.drop(places)
+        shutil.rmtree(new)
+        raise
+    return follow(site)
+
+
+def follow(site: Site) -> str:
+    """Wait until an upgrade is at its end, and return in words what became of it. Raises OutstationError."""
+    told = 0
+    try:
+        while (now := plan.unfinished(site.places)) is not None:
+            for line in now.said[told:]:
+                site.say(line)
+            told = len(now.said)
+            time.sleep(_LOOKS_S)
+    except KeyboardInterrupt:
+        raise OutstationError("It goes on without you.", cure="How it ends: outstation service status") from None
+    done = plan.last(site.places)
+    if done is None:
+        raise OutstationError("How it ended could not be written down.", cure="outstation service status")
+    for line in done.said[told:]:
+        site.say(line)
+    if not done.taken:
+        raise OutstationError(done.words)
+    return done.words
+
+
+def finish_what_was_begun(site: Site) -> None:
+    """Have an upgrade that was cut off brought to its end first, whichever that is."""
+    if (cut_off := plan.unfinished(site.places)) is None:
+        return
+    site.say(f"The upgrade to {cut_off.new} of {cut_off.begun} was not at its end: that comes first.")
+    site.systemd.begin_finisher()
+    try:
+        site.say(follow(site))
+    except OutstationError as error:
+        if plan.unfinished(site.places) is not None:  # somebody has no time for it: nor for what was to come then
             raise
-        raise OutstationError(f"{new.name} was not taken: {error}\n{said}".rstrip(), cure=f"\n{left}") from error
-    _clear(places, {new.name, before})
+        site.say(str(error))
 
 
 def refuse_newer_data(site: Site, program: Path) -> None:
     """Raise NewerFileError where the data are of a newer program than this one."""
-    known, there = environment.knows_version(program), _data_version(site.places)
+    known, there = environment.knows_version(program), safekeeping.data_version(site.places)
     if there > known:
         raise NewerFileError(
             f"{site.places.data / file.NAME} is of version {there}, and {program.name} knows {known}: "
             "it would not open it.",
             cure="Install the newer program again, or restore a backup of the older one's time. Nothing was changed.",
         )
+
+
+def planned(site: Site, new: Path, config: Config, *, anyway: bool = False) -> Plan:
+    """Return what is to be done, from what there is now. Nothing is done."""
+    places = site.places
+    wanted = {**_kept_unit(site), **_wanted(places, new, config, at_boot=anyway)}
+    ran = site.systemd.is_active()
+    return Plan(
+        old=places.version(),
+        new=new.name,
+        begun=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        wanted=wanted,
+        before=_as_it_is(wanted),
+        ran=ran,
+        run=ran or anyway,
+        aside=tuple(each.name for each in safekeeping.put_aside(places)),
+    )
+
+
+def _wanted(places: Places, new: Path, config: Config, *, at_boot: bool) -> dict[str, Content]:
+    """Return what is to be where. The link first: a new program runs by an old unit, not the other way round."""
+    wishes = service.wishes(config, service.existing_groups())
+    wanted: dict[Path, Content] = {places.current: f"versions/{new.name}"}
+    for path, text in places.fixed_files().items():
+        wanted[path] = (text.encode(), 0o755 if path == places.command else 0o644)
+    wanted[places.unit(UNIT)] = (service.unit(wishes).encode(), 0o644)
+    socket = service.socket_unit(wishes)
+    wanted[places.unit(SOCKET)] = (socket.encode(), 0o644) if socket else None
+    if at_boot:
+        wanted[places.wants(UNIT)] = f"/etc/systemd/system/{UNIT}"
+    return {str(path): content for path, content in wanted.items()}
+
+
+def _kept_unit(site: Site) -> dict[str, Content]:
+    """Give a unit that somebody has written by hand another name: systemd knows none that ends so."""
+    path = site.places.unit(UNIT)
+    text = path.read_text() if path.exists() else ""
+    if not text or text.startswith(service.HEAD):
+        return {}
+    kept = path.with_name(f"{UNIT}.before-install")
+    site.say(f"{path} was not ours: it is kept as {kept}.")
+    return {str(kept): (text.encode(), 0o644)}
+
+
+def _as_it_is(wanted: Mapping[str, Content]) -> dict[str, Content]:
+    return {path: found(Path(path)) for path in wanted}
+
+
+def _into_image(places: Places, new: Path, config: Config) -> str:
+    before, wanted = places.version(), _wanted(places, new, config, at_boot=True)
+    there = _as_it_is(wanted)
+    try:
+        put_all(wanted)
+    except OSError:
+        put_all(there)
+        raise
+    clear(places, {new.name, before})
+    return f"{new.name} is in {places.root}."
+
+
+def clear(places: Places, kept: Collection[str]) -> None:
+    """Remove versions but these, and what is left of those that were never whole."""
+    for old in (places.program / "versions").iterdir():
+        if old.name not in kept:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _free(versions: Path, version: str) -> Path:
@@ -129,168 +192,6 @@ def _try_out(folder: Path) -> None:
     if done.returncode:
         said = " ".join(done.stderr.split()[-40:])
         raise OutstationError(f"The new program does not start: {said}", cure="Nothing that runs was touched.")
-
-
-def _back_up(site: Site) -> Path | None:
-    """Copy the data to where the newest copy before a change is; return that."""
-    source = site.places.data / file.NAME
-    if not source.exists():
-        return None
-    folder = site.places.at(service.BACKUPS)
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    give_to_node(folder, site.places)
-    target = folder / "before-upgrade.db"
-    site.say(f"Copying the data to {target} ...")
-    if site.places.live and site.systemd.is_active():
-        try:
-            site.node.back_up(target)
-        except OutstationError as error:
-            trouble = site.node.trouble()
-            if not trouble:
-                raise
-            # It may be what the new version is to cure: a server that ends again and again copies nothing.
-            site.say(f"The node does not copy them: {error} It is stopped first, since it is not well: {trouble}")
-            site.systemd.stop()
-        else:
-            return target
-    with Owner(site.places.data):
-        backup.back_up_stopped(site.places.data, target, replace=True)
-    give_to_node(target, site.places)
-    return target
-
-
-def _keep_hand_made(site: Site, change: Change) -> None:
-    """Give a unit that somebody has written by hand another name: systemd knows none that ends so."""
-    path = site.places.unit(UNIT)
-    text = path.read_text() if path.exists() else ""
-    if text and not text.startswith(service.HEAD):
-        kept = path.with_name(f"{UNIT}.before-install")
-        change.write(kept, text, 0o644)
-        site.say(f"{path} was not ours: it is kept as {kept}.")
-
-
-def _write(change: Change, places: Places, new: Path, config: Config) -> None:
-    wanted = service.wishes(config, service.existing_groups())
-    for path, text in places.fixed_files().items():
-        change.write(path, text, 0o755 if path == places.command else 0o644)
-    change.write(places.unit(UNIT), service.unit(wanted), 0o644)
-    if text := service.socket_unit(wanted):
-        change.write(places.unit(SOCKET), text, 0o644)
-    else:
-        change.remove(places.unit(SOCKET))
-    change.point(places.current, f"versions/{new.name}")
-
-
-def _begin(site: Site) -> None:
-    if not site.places.live:
-        wants = _wants(site.places)
-        wants.parent.mkdir(parents=True, exist_ok=True)
-        wants.unlink(missing_ok=True)
-        wants.symlink_to(f"/etc/systemd/system/{UNIT}")
-        return
-    site.systemd.make_user()
-    _hand_over(site.places)
-    site.systemd.reload()
-    site.systemd.enable()
-    site.say("Starting it ...")
-    site.systemd.start()
-    _wait(site)
-
-
-def _wants(places: Places) -> Path:
-    """Return the link by which systemd starts the node at boot."""
-    return places.unit("multi-user.target.wants") / UNIT
-
-
-def _hand_over(places: Places) -> None:
-    """Give the node what is its own, and let it read its config."""
-    if not places.is_here:
-        return
-    for folder in (places.data, places.at(service.BACKUPS)):
-        if folder.exists():
-            for path in (folder, *folder.iterdir()):
-                give_to_node(path, places)
-    for path in places.config.parent.rglob("*"):
-        if path != places.at(service.SECRETS):
-            give(path, "root", "outstation")
-
-
-def _wait(site: Site) -> None:
-    until = time.monotonic() + site.within_s
-    while trouble := site.node.trouble():
-        if time.monotonic() > until:
-            raise OutstationError(f"The node was not well within {site.within_s:g} s: {trouble}")
-        time.sleep(0.5)
-
-
-def _go_back(site: Site, change: Change, version: int, copy: Path | None, *, run: bool) -> None:
-    """Have everything as it was: the program, the units, and the data file if the new program has changed its form."""
-    places = site.places
-    if not places.live:
-        change.undo()
-        return
-    with contextlib.suppress(OutstationError):
-        site.systemd.stop()
-    try:
-        if copy is not None and _data_version(places) != version:
-            _restore(places, copy, version)  # first: without it the old program would refuse to start
-        change.undo()
-    finally:
-        if not places.version():
-            _wants(places).unlink(missing_ok=True)
-        site.systemd.reload()
-        if run:
-            site.systemd.start()
-
-
-def _restore(places: Places, copy: Path, version: int) -> None:
-    """Put the old file back: that which the new program kept before it changed it, else the copy from before."""
-    kept = [path for path in places.data.glob(f"{file.NAME}.before-version-*") if _is_newer(path, copy)]
-    source = next((path for path in kept if file.version(path) == version), copy)
-    with Owner(places.data):
-        backup.restore(source, places.data)
-    for path in places.data.iterdir():
-        give_to_node(path, places)
-
-
-def _is_newer(path: Path, than: Path) -> bool:
-    return path.stat().st_mtime >= than.stat().st_mtime
-
-
-def _put_back(site: Site, change: Change, version: int, copy: Path | None, *, run: bool) -> str:
-    """Go back, and return in words where that has led."""
-    try:
-        _go_back(site, change, version, copy, run=run)
-        if not run:
-            return "Everything is as it was: nothing runs, as before. All of its log: outstation service logs"
-        _wait(site)
-    except (OutstationError, OSError) as error:
-        return f"What ran before does not run as it did: {error} Its log: outstation service logs; copy: {copy}"
-    return f"Everything is as it was: {site.places.version()} runs again. All of its log: outstation service logs"
-
-
-def _clear(places: Places, kept: Collection[str]) -> None:
-    """Remove versions but the one that runs and the one before, and what is left of those that were never whole."""
-    for old in (places.program / "versions").iterdir():
-        if old.name not in kept:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _data_version(places: Places) -> int:
-    try:
-        return file.version(places.data / file.NAME)
-    except OSError:
-        return 0
-
-
-@contextlib.contextmanager
-def _deaf_to_hangups() -> Iterator[None]:
-    """Go on when the terminal goes: a network that fails must not leave a node that is stopped and not started."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import grp
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from outstation.store.copying import sync_folder
 
 UNIT = "outstation.service"
 SOCKET = "outstation.socket"
+FINISHER = "outstation-upgrade.service"
 
 _COMMAND = f"""\
 #!/bin/sh
@@ -30,8 +32,8 @@ export OUTSTATION_DATA="${{OUTSTATION_DATA-{service.DATA}}}"
 exec {service.PROGRAM} "$@"
 """
 
-_PATIENCE_S = 1_000
-"""Longer than TimeoutStartSec of the unit."""
+_SETTLES_S = 30.0
+"""What a node that is ending has for it: TimeoutStopSec of the unit, and what comes after it."""
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -73,6 +75,10 @@ class Places(msgspec.Struct, frozen=True):
         """Return where one of its units lies."""
         return self.at(f"/etc/systemd/system/{name}")
 
+    def wants(self, name: str) -> Path:
+        """Return the link by which systemd starts one of its units at boot."""
+        return self.unit("multi-user.target.wants") / name
+
     def version(self) -> str:
         """Return the name of the version that counts; "" where none is installed."""
         return self.current.readlink().name if self.current.is_symlink() else ""
@@ -105,31 +111,48 @@ class Systemd:
         self._run("systemd-sysusers", "/etc/sysusers.d/outstation.conf")
 
     def is_active(self) -> bool:
-        """Tell whether the node runs, or is about to."""
-        return self.shown("ActiveState")["ActiveState"] in ("active", "activating", "reloading")
+        """Tell whether the node runs, or is about to. One that ends is waited for: it may be about to begin anew."""
+        until = time.monotonic() + _SETTLES_S
+        while (state := self.shown("ActiveState")["ActiveState"]) == "deactivating" and time.monotonic() < until:
+            time.sleep(0.5)
+        return state in ("active", "activating", "reloading")
 
-    def shown(self, *properties: str) -> dict[str, str]:
+    def shown(self, *properties: str, unit: str = UNIT) -> dict[str, str]:
         """Return properties of the unit."""
         asked = [f"--property={each}" for each in properties]
-        found = dict.fromkeys(properties, "")
-        text = self._run("systemctl", "show", *asked, UNIT)
-        return found | {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
+        known = dict.fromkeys(properties, "")
+        text = self._run("systemctl", "show", *asked, unit)
+        return known | {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
+
+    def invocation(self) -> str:
+        """Return what is another one each time that the node was started: INVOCATION_ID of systemd.exec(5)."""
+        return self.shown("InvocationID")["InvocationID"]
 
     def reload(self) -> None:
         """Have it read the units anew."""
         self._run("systemctl", "daemon-reload")
 
-    def enable(self) -> None:
-        """Have the node started at each boot."""
-        self._run("systemctl", "enable", "--quiet", UNIT)
-
     def disable(self) -> None:
-        """Stop the node, for good."""
-        self._run("systemctl", "disable", "--quiet", "--now", UNIT)
+        """Stop the node, for good, and who would bring an upgrade to its end."""
+        for unit in (FINISHER, UNIT):
+            if Path(f"/etc/systemd/system/{unit}").exists():
+                self._run("systemctl", "disable", "--quiet", "--now", unit)
+
+    def begin_finisher(self) -> None:
+        """Have an upgrade brought to its end, whatever becomes of who asks. Raises OutstationError."""
+        self.reload()
+        self._run("systemctl", "start", "--no-block", FINISHER)
 
     def start(self) -> None:
         """Start the node, and wait until it says that it is ready. Raises OutstationError."""
         self._run("systemctl", "start", UNIT)
+
+    def restart(self) -> None:
+        """Stop the node and start it, by one order: whoever gave it may die. Raises OutstationError as start does."""
+        written = Path(f"/etc/systemd/system/{SOCKET}").exists()
+        if not written and self.shown("ActiveState", unit=SOCKET)["ActiveState"] == "active":
+            self._run("systemctl", "stop", SOCKET)  # of a config before; one that is written is PartOf= the node
+        self._run("systemctl", "restart", UNIT)
 
     def stop(self) -> None:
         """Stop the node and what listens for it."""
@@ -143,8 +166,9 @@ class Systemd:
         return done.stdout.strip()
 
     def _run(self, *command: str) -> str:
+        """Run a command. None has a time: systemd ends what makes no progress, and a big file may take hours."""
         try:
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE_S)
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
         except FileNotFoundError:
             raise OutstationError(f"There is no {command[0]} here.", cure="Debian has it in systemd.") from None
         if done.returncode:
@@ -153,55 +177,55 @@ class Systemd:
         return done.stdout
 
 
-_Before = tuple[bytes, int] | Path | None
-"""What was at a path: a file with its rights, a link, nothing."""
+Content = tuple[bytes, int] | str | None
+"""What is at a path: a file with its rights, a link with where it leads, nothing."""
 
 
-class Change:
-    """Files that are written, and can be given back as they were."""
+def found(path: Path) -> Content:
+    """Return what is at a path. Raises OSError."""
+    if path.is_symlink():
+        return str(path.readlink())
+    return (path.read_bytes(), path.stat().st_mode & 0o777) if path.exists() else None
 
-    def __init__(self) -> None:
-        self._before: dict[Path, _Before] = {}
 
-    def write(self, path: Path, content: str | bytes, mode: int) -> None:
-        """Put a text in a file, in one go. Raises OSError."""
-        self._remember(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _put(path, content.encode() if isinstance(content, str) else content, mode)
-
-    def point(self, link: Path, target: str) -> None:
-        """Have a link lead elsewhere, in one go."""
-        self._remember(link)
-        _link(link, target)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file, if there is one."""
-        self._remember(path)
+def put(path: Path, content: Content) -> None:
+    """Have this at a path, in one go: whoever looks meanwhile sees either. Raises OSError."""
+    if found(path) == content:  # what is as it was needs no room
+        return
+    if content is None:
         path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        _link(path, content)
+    else:
+        _write(path, *content)
 
-    def undo(self) -> None:
-        """Give back what was there, the last change first. What cannot be given back keeps no other: raises OSError."""
-        failed: list[OSError] = []
-        for path, before in reversed(self._before.items()):
-            try:
-                _give_back(path, before)
-            except OSError as error:
-                failed.append(error)
-        if failed:
-            raise failed[0]
 
-    def _remember(self, path: Path) -> None:
-        if path not in self._before:
-            self._before[path] = _found(path)
+def write(path: Path, text: str | bytes, mode: int) -> None:
+    """Put a text in a file, in one go. Raises OSError."""
+    put(path, (text.encode() if isinstance(text, str) else text, mode))
+
+
+def put_all(contents: Mapping[str, Content]) -> None:
+    """Put all of these, in this order. What cannot be put keeps no other: raises OSError afterwards."""
+    failed: list[OSError] = []
+    for path, content in contents.items():
+        try:
+            put(Path(path), content)
+        except OSError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 @contextlib.contextmanager
-def alone(places: Places) -> Iterator[None]:
+def alone(places: Places, lock: str = "lock") -> Iterator[None]:
     """Change what is installed. Raises OutstationError while another one does: it would remove what this one makes."""
     places.program.mkdir(parents=True, exist_ok=True)
-    with (places.program / "lock").open("w") as lock:
+    with (places.program / lock).open("w") as opened:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OutstationError(
                 f"Another `outstation service` is at work in {places.program}.", cure="Try again when it has ended."
@@ -220,22 +244,7 @@ def give(path: Path, user: str, group: str) -> None:
     os.chown(path, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid, follow_symlinks=False)
 
 
-def _give_back(path: Path, before: _Before) -> None:
-    if before is None:
-        path.unlink(missing_ok=True)
-    elif isinstance(before, Path):
-        _link(path, str(before))
-    elif _found(path) != before:  # what is as it was needs no room
-        _put(path, *before)
-
-
-def _found(path: Path) -> _Before:
-    if path.is_symlink():
-        return path.readlink()
-    return (path.read_bytes(), path.stat().st_mode & 0o777) if path.exists() else None
-
-
-def _put(path: Path, content: bytes, mode: int) -> None:
+def _write(path: Path, content: bytes, mode: int) -> None:
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

@@ -18,6 +18,8 @@ import msgspec
 from outstation.config import Config
 
 PROGRAM = "/opt/outstation/current/bin/outstation"
+VERSIONS = "/opt/outstation/versions"
+PLAN = "/opt/outstation/upgrade.json"
 CONFIG = "/etc/outstation/outstation.toml"
 SECRETS = "/etc/outstation/environment"
 DATA = "/var/lib/outstation"
@@ -55,7 +57,8 @@ ExecStart={command}
 ExecStopPost={safe}
 Restart=always
 RestartSec=2
-# A file of an older program is copied and brought up to date before the node is ready.
+# A file of an older program is copied and brought up to date before the node is ready: as long as that goes on, the
+# node asks for more time (EXTEND_TIMEOUT_USEC= of sd_notify(3)).
 TimeoutStartSec=900
 # Outputs are safe and readings on disk within 5 s; after 8 s the supervisor ends a server that hangs.
 TimeoutStopSec=20
@@ -144,6 +147,30 @@ Backlog=2048
 """
 )
 
+_FINISHER = (
+    HEAD
+    + """\
+# sudo systemctl edit outstation-upgrade
+[Unit]
+Description=Brings an upgrade of Outstation to its end, forward or back, whatever became of who began it
+ConditionPathExists={plan}
+# At a boot the node comes first, whichever version it is.
+After=outstation.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+# By the version that was there before: it is known to work.
+ExecStart={command}
+# When the upgrade is at its end the condition is no longer met.
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+"""
+)
+
 USERS = f"""\
 # The user that Outstation runs as: sysusers.d(5).
 u outstation - "Outstation" {DATA}
@@ -200,6 +227,12 @@ def socket_unit(wanted: Wishes) -> str:
         return ""
     both = "# An empty address is every one, IPv4 and IPv6.\n" if any(not host for host, _ in wanted.ports) else ""
     return _SOCKET.format(ports=both + "".join(f"ListenStream={_stream(*each)}\n" for each in wanted.ports))
+
+
+def finisher(judge: str) -> str:
+    """Return outstation-upgrade.service. judge: the name of the version whose program it is that decides."""
+    command = f"{VERSIONS}/{judge}/bin/outstation service finish"
+    return _FINISHER.format(plan=PLAN, command=command)
 
 
 def installed_program() -> list[str]:

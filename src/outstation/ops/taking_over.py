@@ -16,7 +16,7 @@ import msgspec
 
 from outstation.errors import OutstationError
 from outstation.ops import service
-from outstation.ops.places import Change, Places, give_to_node
+from outstation.ops.places import Places, give_to_node, write
 from outstation.owner import Owner
 from outstation.store import backup, file
 
@@ -67,7 +67,7 @@ def take_config(luggage: Luggage, places: Places) -> None:
         if target.exists():
             continue
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        Change().write(target, source.read_bytes(), 0o640)
+        write(target, source.read_bytes(), 0o640)
     add_secrets(luggage.secrets, places)
 
 
@@ -77,7 +77,7 @@ def add_secrets(secrets: Mapping[str, str], places: Places) -> None:
     there = read_secrets(places)
     text = path.read_text("utf-8") if path.exists() else _SECRETS_HEAD
     text += "".join(f"{name}={_quoted(value)}\n" for name, value in secrets.items() if name not in there)
-    Change().write(path, text, 0o600)
+    write(path, text, 0o600)
 
 
 def read_secrets(places: Places) -> dict[str, str]:

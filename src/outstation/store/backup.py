@@ -19,7 +19,7 @@ import msgspec
 
 from outstation import clock
 from outstation.core.readings import Millis
-from outstation.errors import DiskFullError, RefusedError, StoreError
+from outstation.errors import DamagedFileError, DiskFullError, RefusedError, StoreError
 from outstation.store import damaged, entry_log, file, sessions, unsent
 from outstation.store.copying import MANY_PAGES, STEP_PAGES, Copy, frozen
 from outstation.store.database import Store
@@ -134,13 +134,13 @@ def _copy_all(source: Path, copy: Copy) -> None:
     if not source.is_file():
         raise StoreError(f"There is no file {source}.", cure="Name another one.")
     if not file.is_data_file(source):
-        raise StoreError(f"{source} is no data file of Outstation.", cure="Name another file or folder.")
+        raise DamagedFileError(f"{source} is no data file of Outstation.", cure="Name another file or folder.")
     try:
         with contextlib.closing(_opened(source)) as opened:
             while not copy.step(opened, MANY_PAGES):
                 pass
     except file.DAMAGE as error:
-        raise StoreError(f"{source} is damaged: {error}.", cure="Use another one.") from error
+        raise DamagedFileError(f"{source} is damaged: {error}.", cure="Use another one.") from error
 
 
 def _numbers(path: Path) -> dict[int, int]:

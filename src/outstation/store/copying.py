@@ -19,7 +19,7 @@ import apsw
 
 from outstation import clock
 from outstation.core.readings import Millis
-from outstation.errors import StoreError
+from outstation.errors import DamagedFileError, StoreError
 from outstation.store.left_out import Connection
 
 STEP_PAGES = 256
@@ -32,7 +32,7 @@ _BEFORE = ".before-version-"
 _COPIES_KEPT = 2
 
 _COPIED_WITHIN: Millis = 60_000
-"""What a copy before a migration may take: systemd gives a whole start 90 s (DefaultTimeoutStartSec)."""
+"""What a copy before a migration may take: nobody reads sensors meanwhile."""
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def partial(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
 
 
-def keep_as_it_was(connection: apsw.Connection, path: Path, version: int) -> None:
+def keep_as_it_was(connection: apsw.Connection, path: Path, version: int, alive: Callable[[], None] | None) -> None:
     """Keep a copy of a file that is about to become this version: for whoever goes back to the older program.
 
     Nothing is lost without it: a migration is one transaction. So what keeps it from being made keeps no node from
@@ -160,7 +160,7 @@ def keep_as_it_was(connection: apsw.Connection, path: Path, version: int) -> Non
     """
     target = path.with_name(f"{path.name}{_BEFORE}{version}")
     try:
-        _copy_within(connection, target, clock.now() + _COPIED_WITHIN)
+        _copy_within(connection, target, clock.now() + _COPIED_WITHIN, alive)
     except (apsw.Error, OSError, StoreError) as error:
         _log.warning("%s is brought to version %d, and not kept as it was: %s", path, version, error)
         return
@@ -169,7 +169,7 @@ def keep_as_it_was(connection: apsw.Connection, path: Path, version: int) -> Non
         old.unlink()
 
 
-def _copy_within(connection: apsw.Connection, target: Path, until: Millis) -> None:
+def _copy_within(connection: apsw.Connection, target: Path, until: Millis, alive: Callable[[], None] | None) -> None:
     if partial(target).exists():
         partial(target).unlink()
         raise StoreError("the start before this one was ended while it copied")
@@ -177,6 +177,8 @@ def _copy_within(connection: apsw.Connection, target: Path, until: Millis) -> No
         copy.begin()
         while not copy.step(connection, MANY_PAGES):
             copy.flush()
+            if alive:
+                alive()
             if clock.now() > until:
                 raise StoreError(f"it cannot be copied within {_COPIED_WITHIN // 1000} s")
         copy.complete()
@@ -217,4 +219,4 @@ def _look_through(copy: apsw.Connection, *, whole: bool) -> None:
     except apsw.Error as error:
         found = error
     if found != "ok":
-        raise StoreError(f"The copy is damaged: {found}.", cure="What it was copied from may be, too.")
+        raise DamagedFileError(f"The copy is damaged: {found}.", cure="What it was copied from may be, too.")

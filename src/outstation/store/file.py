@@ -10,7 +10,8 @@ import contextlib
 import datetime
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -28,6 +29,9 @@ DAMAGE = (apsw.CorruptError, apsw.NotADBError)
 
 BAD_DATA = (*DAMAGE, msgspec.DecodeError)
 """The same, and what unpacking says of a row whose page SQLite had no doubts about."""
+
+Alive = Callable[[], None]
+"""Called now and then by work that takes its time, as long as it goes on."""
 
 Parts = tuple[tuple[int, int] | None, ...]
 """Device and inode of the file and of its write-ahead log; None: it is not there."""
@@ -50,6 +54,9 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 
 _MAGIC = b"SQLite format 3\0"
 _BUSY_TIMEOUT = 5_000
+_STEPS = 10_000
+"""Of SQLite's machine, some milliseconds, between two signs of life (sqlite.org/c3ref/progress_handler.html)."""
+
 _CHECKED_WHOLE = 32 << 20
 """Bytes: up to here a start checks every page (about 50 ms here); above, all but the history."""
 
@@ -71,14 +78,17 @@ def open_for_writing(
         raise as_store_error(path, error) from error
 
 
-def bring_up_to_date(path: Path) -> None:
+def bring_up_to_date(path: Path, alive: Alive | None = None) -> None:
     """Migrate a file of an older program. A start does it before anything waits for it: the copy takes its time.
 
+    alive: called as long as there is progress.
     What is wrong with the file is found, and told, by whoever opens it next.
     """
     with contextlib.suppress(apsw.Error, OSError, StoreError):
         if 0 < _version(path) < len(_migrations()):
-            _connect(path).close()
+            if alive:
+                alive()
+            _connect(path, alive).close()
 
 
 def is_data_file(path: Path) -> bool:
@@ -291,10 +301,10 @@ def _migrations() -> tuple[str, ...]:
     return tuple(found.read_text("utf-8") for found in sorted(_MIGRATIONS.glob("*.sql")))
 
 
-def _connect(path: Path) -> apsw.Connection:
+def _connect(path: Path, alive: Alive | None = None) -> apsw.Connection:
     connection = Connection(str(path))
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, alive)
     except DAMAGE:
         shut(connection)
         raise
@@ -305,8 +315,9 @@ def _connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: Path) -> None:
+def _prepare(connection: apsw.Connection, path: Path, alive: Alive | None) -> None:
     connection.set_busy_timeout(_BUSY_TIMEOUT)
+    connection.set_progress_handler(partial(_goes_on, alive) if alive else None, _STEPS)
     version = connection.pragma("user_version")
     _refuse_newer(path, version)
     if version == 0:
@@ -320,11 +331,17 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
     if 0 < version < len(scripts):
         from outstation.store import copying  # noqa: PLC0415  who only reads needs none of it
 
-        copying.keep_as_it_was(connection, path, len(scripts))
+        copying.keep_as_it_was(connection, path, len(scripts), alive)
     for number, script in enumerate(scripts[version:], version + 1):
         with transaction(connection):
             connection.execute(script)
             connection.pragma("user_version", number)
+
+
+def _goes_on(alive: Alive) -> bool:
+    """Tell of it, and have SQLite go on."""
+    alive()
+    return False
 
 
 def _settle(connection: apsw.Connection, path: Path) -> None:

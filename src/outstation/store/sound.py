@@ -25,9 +25,9 @@ class Sound(msgspec.Struct, frozen=True):
     keys: int = 0
 
 
-def look(path: Path, within: float) -> Sound:
-    """Look for so many seconds. Raises StoreError when the file cannot be opened."""
-    connection = file.open_for_reading(path)
+def look(path: Path, within: float, *, old: bool = False) -> Sound:
+    """Look for so many seconds. old: also at a file of an older program. Raises StoreError: it cannot be opened."""
+    connection = file.open_for_reading(path, old=old)
     keys: int = 0
     try:
         keys = len(connection.execute("SELECT id FROM keys WHERE revoked IS NULL").fetchall())

@@ -56,7 +56,7 @@ class Supervisor:
     def __init__(self, first: Server, *, pins: Pins, passage: Passage, times: Times, again: Again) -> None:
         self._server: Server | None = first
         self._pins, self._passage, self._times, self._again = pins, passage, times, again
-        self._notify = Notify()
+        self._notify = Notify(os.environ.pop("NOTIFY_SOCKET", ""))  # no child is to speak there
         self._keeper = Keeper(again.keeper if pins.others else None)
         self._drivers = b""
         self._substitute = Substitute(again.reduced)

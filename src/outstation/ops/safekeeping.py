@@ -1,0 +1,184 @@
+"""The data of a node that is upgraded: copied before, put back after an upgrade that failed, and nothing of it lost.
+
+The law of this file: no data file is written over or removed; what cannot be read as one is copied byte by byte.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from outstation.errors import DamagedFileError, OutstationError
+from outstation.ops import service
+from outstation.ops.places import Places, give_to_node
+from outstation.ops.site import Site, waited
+from outstation.owner import Owner
+from outstation.store import backup, file, sound
+from outstation.store.copying import sync_folder
+
+_LOOKED_AT_S = 3_600.0
+"""For damage, once the node could not copy its data: a gigabyte on a slow card takes minutes."""
+
+_EARLIER = datetime.timedelta(days=1)
+"""Readings are taken along from so long before: a board that was cut off sends what it kept, with its own times."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A copy of the data. path: None where there are no data. damaged: byte by byte, of a file that is."""
+
+    path: Path | None = None
+    damaged: bool = False
+
+
+def keep(site: Site) -> Kept:
+    """Copy the data to where the newest copy before a change is. Raises OutstationError, OSError."""
+    places = site.places
+    if not (places.data / file.NAME).exists():
+        return Kept()
+    folder = places.at(service.BACKUPS)
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    give_to_node(folder, places)
+    target = folder / "before-upgrade.db"
+    site.say(f"Copying the data to {target} ...")
+    if site.systemd.is_active():
+        if not (why := _ask_for_copy(site, target)):
+            return Kept(target)
+        site.say(f"{why} It is stopped, to copy them then.")
+        site.systemd.stop()
+    with Owner(places.data):
+        return _copy_stopped(site, target)
+
+
+def data_version(places: Places) -> int:
+    """Return which version of our form the data file has; 0: there is none."""
+    try:
+        return file.version(places.data / file.NAME)
+    except OSError:
+        return 0
+
+
+def put_aside(places: Places) -> list[Path]:
+    """Return the data files that others were put in the place of, the oldest first."""
+    found = places.data.glob(f"{file.NAME}.before-restore-*")
+    return sorted(each for each in found if not each.name.endswith(("-wal", "-shm")))
+
+
+def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> None:
+    """Put the old file back; what the new program made of it is put aside. Raises OutstationError, OSError.
+
+    It is that which the new program kept before it changed it, where that is whole; else the copy from before.
+    """
+    kept = [path for path in places.data.glob(f"{file.NAME}.before-version-*") if _is_newer(path, copy)]
+    source = next((path for path in kept if file.version(path) == version), copy)
+    with Owner(places.data):
+        if damaged and source == copy:
+            _put_bytes_back(copy, places.data)
+        else:
+            backup.restore(source, places.data)
+    for path in places.data.iterdir():
+        give_to_node(path, places)
+
+
+def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
+    """Take out of a file what the new program took in; return in words where it is, and how it comes in again."""
+    target = places.at(service.BACKUPS) / f"readings-of-{new}-{_timestamp()}.csv.gz"
+    words = f"What came in while {new} ran is in {aside}, and no longer among the data"
+    try:
+        _export(places, places.program / "versions" / new, aside, begun, target)
+    except (OutstationError, OSError) as error:
+        return f"{words}. Its readings could not be taken out: {error} Keep that file: {new} and later can read it."
+    return (
+        f"{words}: readings, alerts, settings.\n"
+        f"To have the readings of boards back: sudo outstation import --skip-bad {target}\n"
+        "It leaves out those of the node's own sensors and outputs, which nobody can send: they stay there."
+    )
+
+
+def _ask_for_copy(site: Site, target: Path) -> str:
+    """Have the node copy its data; return "", or why they are to be copied without it. Raises OutstationError."""
+    refusal = OutstationError("")
+    for _ in range(2):
+        try:
+            site.node.back_up(target)
+        except OutstationError as error:
+            refusal = error
+        else:
+            return ""
+        if trouble := waited(site):  # it may only have begun: then its next word counts
+            # It may be what the new version is to cure: a server that ends again and again copies nothing.
+            return f"The node does not copy them: {refusal} And it is not well: {trouble}"
+    if damage := sound.look(site.places.data / file.NAME, _LOOKED_AT_S, old=True).damage:
+        return f"The data file is damaged: {damage}."
+    raise refusal
+
+
+def _copy_stopped(site: Site, target: Path) -> Kept:
+    places = site.places
+    try:
+        backup.back_up_stopped(places.data, target, replace=True)
+    except DamagedFileError as error:
+        target = target.with_name(f"damaged-{_timestamp()}.db")
+        site.say(f"{error.message} It is copied as it is: {target}. A node that finds the damage sets its file aside.")
+        _copy_bytes(places.data / file.NAME, target)
+        for path in filter(Path.exists, _both(target)):
+            give_to_node(path, places)
+        return Kept(target, damaged=True)
+    give_to_node(target, places)
+    return Kept(target)
+
+
+def _put_bytes_back(copy: Path, data: Path) -> None:
+    path, beside = data / file.NAME, data / ".put-back.db"
+    _copy_bytes(copy, beside)
+    file.link_aside(path)
+    path.unlink(missing_ok=True)  # first: what the copy has for a log is none of that file's
+    for part, to in reversed(list(zip(_both(beside), _both(path), strict=True))):
+        if part.exists():
+            part.rename(to)
+    sync_folder(data)
+
+
+def _copy_bytes(source: Path, target: Path) -> None:
+    """Copy a data file and what its log has."""
+    for part, to in zip(_both(source), _both(target), strict=True):
+        if part.exists():
+            shutil.copyfile(part, to)
+            to.chmod(0o600)
+            with to.open("rb") as copied:
+                os.fsync(copied.fileno())
+
+
+def _both(path: Path) -> tuple[Path, Path]:
+    return path, path.with_name(f"{path.name}-wal")
+
+
+def _export(places: Places, program: Path, aside: Path, begun: str, target: Path) -> None:
+    """Have the new program read what it wrote: the old one does not know the form."""
+    since = datetime.datetime.fromisoformat(begun) - _EARLIER
+    folder = places.data / ".rescue"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        for part, link in zip(_both(aside), _both(folder / file.NAME), strict=True):
+            if part.exists():
+                link.hardlink_to(part)
+        words = ["-I", "-m", "outstation", "export", "--long", "--start", since.isoformat(), "--data", str(folder)]
+        command = [str(program / "bin" / "python"), *words, str(target)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if done.returncode:
+        raise OutstationError(" ".join(done.stderr.split()[-40:]))
+
+
+def _is_newer(path: Path, than: Path) -> bool:
+    return path.stat().st_mtime >= than.stat().st_mtime
+
+
+def _timestamp() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
