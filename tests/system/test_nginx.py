@@ -13,7 +13,7 @@ import pytest
 
 from outstation.cli import control
 from outstation.ops import doctor_node
-from outstation.ops.doctor_way import judged, way
+from outstation.ops.doctor_way import Seen, judged, way
 from outstation.ops.nginx import DIALECTS
 from outstation.routes import BATCH
 from tests.running import KEY, Running
@@ -233,7 +233,8 @@ BROKEN = {
     ),
     "does not say who asks": ("X-Forwarded-For $remote_addr", 'X-Forwarded-For ""'),
     "holds events back": ("proxy_redirect off;", "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;"),
-    "something that is not this node": ("proxy_pass http://outstation;", "return 404;"),
+    "something that is not this node (404)": ("proxy_pass http://outstation;", "return 404;"),
+    "something that is not this node (200)": ("proxy_pass http://outstation;", "return 200 '[]';"),
 }
 
 
@@ -251,7 +252,7 @@ def test_a_site_that_was_changed_for_the_worse_is_reported_with_the_cure(tmp_pat
 
 
 def test_a_proxy_that_the_node_does_not_trust_is_named() -> None:
-    found = judged("proxy", {"address": "10.0.0.2", "secure": False, "proxied": False})
+    found = judged("proxy", Seen("10.0.0.2", secure=False, proxied=False))
     assert (found.state, found.cure) == ("mend", 'If that is your proxy: [web] trusted_proxies = ["10.0.0.2"]')
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import http
 import http.client
 import ipaddress
-import json
 import ssl
-from typing import Any
+
+import msgspec
 
 from outstation.ops.doctor import Finding
 
@@ -29,7 +29,18 @@ _LIES = {
     "Forwarded": f"for={_FORGED};proto=http",
 }
 
+_LONGEST = 512
+"""Bytes of the event that are read: it has an address, and two words."""
+
 _SITE = "outstation proxy nginx prints a right site"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What the node saw of a request: who asked, whether by TLS, and whether a proxy that it trusts said so."""
+
+    address: str
+    secure: bool
+    proxied: bool
 
 
 def way(host: str, port: int, ticket: str, trusted: ssl.SSLContext | None = None) -> Finding:
@@ -50,35 +61,35 @@ def _seen(topic: str, connection: http.client.HTTPSConnection) -> Finding:
     connection.sock.settimeout(_ARRIVES_WITHIN_S)
     try:
         answer = connection.getresponse()
-        event = answer.readline() if answer.status == http.HTTPStatus.OK else b""
+        event = answer.readline(_LONGEST) if answer.status == http.HTTPStatus.OK else b""
     except TimeoutError:
         text = (
             f"It holds events back: the first one did not arrive within {_ARRIVES_WITHIN_S:g} s; the page stands still."
         )
         return Finding(topic, text, "mend", f"proxy_buffering off, and X-Accel-Buffering not ignored; {_SITE}.")
     try:
-        said = json.loads(event.removeprefix(b"data: "))
-    except ValueError:
+        seen = msgspec.json.decode(event.removeprefix(b"data: "), type=Seen)
+    except (msgspec.DecodeError, RecursionError):
         text = f"It leads to something that is not this node ({answer.status})."
         return Finding(topic, text, "mend", "Look where the proxy looks for the node, and where the name leads.")
-    return judged(topic, said)
+    return judged(topic, seen)
 
 
-def judged(topic: str, said: dict[str, Any]) -> Finding:
+def judged(topic: str, seen: Seen) -> Finding:
     """Tell by what the node saw of a request that came through a proxy, by TLS and with lies."""
-    if said["address"] == _FORGED:
+    if seen.address == _FORGED:
         text = "It passes on what a sender says of himself: whoever asks may be whom he likes."
         return Finding(topic, text, "mend", f"proxy_set_header X-Forwarded-For $remote_addr; {_SITE}.")
-    if not said["proxied"]:
-        text = f"The node does not trust it: it comes from {said['address']}, and so does everybody."
-        return Finding(topic, text, "mend", f'If that is your proxy: [web] trusted_proxies = ["{said["address"]}"]')
-    if not _is_address(said["address"]):
+    if not _is_address(seen.address):
         text = "It does not say who asks: all who come by it are one, and need a key for everything."
         return Finding(topic, text, "mend", f"proxy_set_header X-Forwarded-For $remote_addr; {_SITE}.")
-    if not said["secure"]:
+    if not seen.proxied:
+        text = f"The node does not trust it: it comes from {seen.address}, and so does everybody."
+        return Finding(topic, text, "mend", f'If that is your proxy: [web] trusted_proxies = ["{seen.address}"]')
+    if not seen.secure:
         text = "It does not say that it was asked by TLS."
         return Finding(topic, text, "mend", f"proxy_set_header X-Forwarded-Proto $scheme; {_SITE}.")
-    return Finding(topic, f"It says who asks ({said['address']}) and how, a lie is not passed on, events come at once")
+    return Finding(topic, f"It says who asks ({seen.address}) and how, a lie is not passed on, events come at once")
 
 
 def _is_address(text: str) -> bool:
