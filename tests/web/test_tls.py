@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import socket
 import ssl
@@ -172,3 +173,33 @@ def test_a_certificate_and_its_key_are_named_together(tmp_path: Path) -> None:
     file.write_text('[web]\ntls_cert = "here.pem"\ntls_key = "/etc/key.pem"\n')
     with pytest.raises(OutstationError, match="by its whole path"):
         load(file)
+
+
+LOADED = """
+import sys
+from outstation.supervisor.secure import context
+from outstation.web.tls import Certificate, Files
+for load in (lambda: Certificate(Files(*sys.argv[1:])), lambda: context(*sys.argv[1:])):
+    try:
+        load()
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
+    """A node at a terminal would wait for it for ever, and so would the reduced one: outputs safe, and nobody there."""
+    certificate, key = certify(tmp_path, "any")
+    locked = tmp_path / "locked.pem"
+    command = ["openssl", "pkey", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
+    subprocess.run(command, check=True)
+    words = shlex.join([sys.executable, "-c", LOADED, str(certificate), str(locked)])
+    with subprocess.Popen(
+        ["script", "-qec", words, "/dev/null"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as terminal:
+        try:
+            said = terminal.communicate(timeout=20)[0]
+        except subprocess.TimeoutExpired:
+            terminal.kill()
+            raise
+    assert said.split() == ["OutstationError", "SSLError"]

@@ -41,44 +41,49 @@ def test_what_nobody_reads_is_bounded_and_who_waits_for_little_is_not_cut(node: 
 class Waiting:
     """A connection with so many bytes that its client has not read, nor the kernel taken."""
 
-    def __init__(self, transport: asyncio.Transport, size: int) -> None:
-        self.transport, self.reading_for = transport, 0
+    def __init__(self, transport: asyncio.Transport, size: int, address: str, reading_for: int = 0) -> None:
+        self.transport, self.client, self.reading_for = transport, (address, 1), reading_for
         transport.write(bytes(size))
 
-    def look(self, before: int) -> None:
-        """A second is over."""
-        unsent = self.transport.get_write_buffer_size()
-        self.reading_for = unread.reading_for(self.reading_for, before=before, unsent=unsent)
 
+def gone_of(*crowd: tuple[str, int, int]) -> list[int]:
+    """Relieve connections of such addresses, with so many sixteenths of the room unsent, that read; who is cut?"""
 
-def test_who_takes_some_of_a_large_answer_goes_after_all_who_take_nothing() -> None:
-    async def story() -> None:
-        loop, ends = asyncio.get_running_loop(), [socket.socketpair() for _ in range(9)]
+    async def story() -> list[int]:
+        loop, ends = asyncio.get_running_loop(), [socket.socketpair() for _ in crowd]
         with contextlib.ExitStack() as opened:
             for pair in ends:
                 opened.enter_context(contextlib.closing(pair[1]))
             transports = [(await loop.create_connection(asyncio.Protocol, sock=near))[0] for near, _ in ends]
-            honest, *crowd = [Waiting(each, unread.ROOM // 6) for each in transports]
-            before = honest.transport.get_write_buffer_size()
-            await loop.run_in_executor(None, ends[0][1].recv, 1_000_000, socket.MSG_WAITALL)
-            honest.transport.write(bytes(1_000_000))
-            for each in (honest, *crowd):
-                each.look(before)
-            assert (honest.reading_for > 0, crowd[0].reading_for) == (True, 0)
-            unread.relieve({honest, *crowd})
-            assert not honest.transport.is_closing(), "though most waits for him"
-            gone = [each for each in crowd if each.transport.is_closing()]
-            assert len(gone) == 3
+            waiting = [
+                Waiting(transport, size * unread.ROOM // 16, address, reading)
+                for transport, (address, size, reading) in zip(transports, crowd, strict=True)
+            ]
+            unread.relieve(set(waiting))
+            gone = [number for number, transport in enumerate(transports) if transport.is_closing()]
             for transport in transports:
                 transport.abort()
+            return gone
 
-    asyncio.run(story())
+    return asyncio.run(story())
+
+
+def test_an_address_that_has_most_of_it_loses_first_though_it_takes_a_little_now_and_then() -> None:
+    assert gone_of(("honest", 3, 0), *[("crowd", 2, 5)] * 8)[0] > 0
+
+
+def test_who_takes_some_of_a_large_answer_goes_after_all_of_his_address_who_take_nothing() -> None:
+    assert set(gone_of(("home", 4, 3), *[("home", 2, 0)] * 8)).isdisjoint({0})
+
+
+def test_of_strangers_those_with_most_go_first_and_no_more_than_must() -> None:
+    assert gone_of(("a", 3, 5), ("b", 5, 5), ("c", 6, 5), ("d", 4, 5), ("e", 2, 5)) == [2]
+    assert gone_of(("a", 20, 0)) == []
 
 
 def test_who_took_something_counts_as_a_reader_for_some_seconds_and_no_longer() -> None:
-    left = unread.reading_for(0, before=0, unsent=100)
-    assert left == 0, "it has only begun"
-    left = unread.reading_for(left, before=100, unsent=60)
+    assert unread.reading_for(0, before=0, unsent=100) > 0, "it has only begun"
+    left = unread.reading_for(0, before=100, unsent=60)
     for _ in range(4):
         left = unread.reading_for(left, before=60, unsent=60)
         assert left > 0

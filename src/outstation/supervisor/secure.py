@@ -11,7 +11,7 @@ def context(certificate: str, key: str) -> ssl.SSLContext:
     """Return what is shown to whoever connects, as in web/tls.py. Raises OSError, ValueError: it cannot be used."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.set_alpn_protocols(["http/1.1"])
-    made.load_cert_chain(certificate, key)
+    made.load_cert_chain(certificate, key, password="")
     return made
 
 

@@ -38,7 +38,7 @@ class Certificate:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # TLS 1.2 at least, by Python's default
         self.context.set_alpn_protocols(["http/1.1"])
         try:
-            self.context.load_cert_chain(*files)
+            _load(self.context, files)
         except (OSError, ValueError) as error:  # an SSLError is an OSError
             raise _unusable(files, error) from error
 
@@ -49,12 +49,17 @@ class Certificate:
             return
         self._seen = seen
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
-            self.context.load_cert_chain(*self._files)
+            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._files)
+            _load(self.context, self._files)
         except (OSError, ValueError) as error:
             log.warning("the certificate stays as it was. %s", _unusable(self._files, error))
         else:
             log.info("the certificate was renewed: %s", self._files.certificate)
+
+
+def _load(context: ssl.SSLContext, files: Files) -> None:
+    """Have a context show a certificate. Raises OSError, ValueError: it cannot be used."""
+    context.load_cert_chain(*files, password="")  # a key that has one is refused: nobody is asked at the terminal
 
 
 def _seen(files: Files) -> tuple[int, ...]:
