@@ -26,8 +26,13 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("lock", "taken", "said"),
-    [("probe==1.0\n", "1.0", 0), (None, "2.0", 0), ("probe==3.0\n", "2.0", 1)],
-    ids=["as tested", "no word of it", "not to be had"],
+    [
+        ("probe==1.0\n", "1.0", 0),
+        (None, "2.0", 0),
+        ("probe==3.0\n", "2.0", 1),
+        ("-r /etc/shadow\n--index-url http://127.0.0.1:9/\nprobe @ file:///etc\nprobe==1.0\n", "1.0", 0),
+    ],
+    ids=["as tested", "no word of it", "not to be had", "nothing but versions counts"],
 )
 def test_packages_are_those_of_the_tests(target: Path, tmp_path: Path, lock: str | None, taken: str, said: int) -> None:
     for version in ("1.0", "2.0"):

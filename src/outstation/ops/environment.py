@@ -33,6 +33,8 @@ _LEFT_HERE = "dev"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 _LOCK = re.compile(r"[^/]+\.dist-info/extra_metadata/requirements\.lock")
+_LOCKED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9A-Za-z.!+_-]+")
+_LOCK_BYTES = 256 * 1024
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 _SCRIPT = """\
 #!{python}
@@ -94,13 +96,18 @@ def add_wheel(target: Path, wheel: Path, say: Callable[[str], None]) -> None:
 
 
 def _locked(wheel: Path, folder: Path) -> list[str]:
-    """Return how pip is told of the versions that a wheel was tested with, if it has them in it."""
+    """Return how pip is told of the versions that a wheel was tested with, if it has them in it.
+
+    Names and versions, and nothing else that pip would do there, such as asking another index.
+    """
     with zipfile.ZipFile(wheel) as opened:
         locks = [name for name in opened.namelist() if _LOCK.fullmatch(name)]
         if not locks:
             return []
-        constraint = folder / "requirements.lock"
-        constraint.write_bytes(opened.read(locks[0]))
+        with opened.open(locks[0]) as lock:
+            lines = lock.read(_LOCK_BYTES).decode("utf-8", "replace").splitlines()
+    constraint = folder / "requirements.lock"
+    constraint.write_text("".join(f"{line}\n" for line in lines if _LOCKED.fullmatch(line)))
     return ["--constraint", str(constraint)]
 
 
