@@ -55,11 +55,14 @@ def test_what_nginx_refuses_by_itself_has_no_key_in_its_logs(tmp_path: Path) -> 
         assert board(site, KEYED, "Content-Length: 9999999") == 413
         assert board(site, f"/update%3Fapi_key={WRITE_KEY}") == 301, "a ? that is none"
         assert board(site, f"/channels/api_key={WRITE_KEY}") == 503
+        for odd in ("/Update/", "/s/update/", "/update%23", "/write/"):
+            assert board(site, f"{odd}{WRITE_KEY}") == 301
+        assert board(site, "/channels/9/feeds.json") == 503
         with site.plain() as flood:
             flood.send(request("GET", KEYED, host="Host: x") * 300)
             assert 429 in {flood.answer().status for _ in range(300)}
         until(lambda: " 429 " in site.said())
-    assert {"/update 413", "/update... 301", "/channels/api_key... 503"} <= {
+    assert {"/update 413", "/update... 301", "/channels/api_key... 503", "/s... 301", "/channels/9/feeds.json 503"} <= {
         line.partition("GET ")[2].partition(" node")[0].rpartition(" ")[0] for line in site.said().splitlines()
     }
     assert WRITE_KEY not in site.said()

@@ -119,12 +119,13 @@ upstream outstation {
 limit_req_zone $binary_remote_addr zone=outstation_requests:4m rate=100r/s;
 limit_conn_zone $binary_remote_addr zone=outstation_connections:4m;
 
-# Keys travel in URLs: the log has the path without what stands behind the ?, also where a sender wrote that as %3F, and
-# weather stations' paths cut.
+# Keys travel in URLs: the log has a path that can have none in it, without what stands behind the ?, also where a
+# sender wrote that as %3F; of any other its beginning.
 map $uri $outstation_path {
-    ~^/update/                           /update/...;
-    ~^(?<outstation_before>[^?&=]*)[?&=] $outstation_before...;
-    default                              $uri;
+    ~^(?<outstation_known>/(api|channels|docs)/[^?&=#]*|/s/update(\.json)?)$ $outstation_known;
+    ~^(?<outstation_before>/(api|channels|docs)/[^?&=#]*)[?&=#]              $outstation_before...;
+    ~^(?<outstation_first>/[^/?&=#]*)[/?&=#]                                 $outstation_first...;
+    default                                                                  $uri;
 }
 
 # Who comes without TLS is shown the other door; not with a body in hand, since a key came with it for all to read.
