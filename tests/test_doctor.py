@@ -228,13 +228,14 @@ def test_a_port_that_somebody_else_has_is_named_with_who(hub: Running, tmp_path:
 
 def test_a_node_that_crashes_again_and_again_is_no_stranger_on_its_port(tmp_path: Path) -> None:
     port, log = free_port(), os.memfd_create("log")
+    os.write(log, b"The node ended 5 times.\0")
     certificate, key = certify(tmp_path, "crashing")
     web = f'port = {port}\ntls_cert = "{certificate}"\ntls_key = "{key}"\n'
     config = write(tmp_path / "crashing.toml", f"{CONFIG}\n[web]\n{web}")
     told = terms.in_memory(terms.Terms("near", (), str(certificate), str(key), keys={}))
     with socket.create_server(("127.0.0.1", port)) as door:
         given = (log, told, door.fileno())
-        command = [sys.executable, reduced.__file__, str(log), str(told), "The node ended 5 times.", str(door.fileno())]
+        command = [sys.executable, reduced.__file__, str(log), str(told), str(door.fileno())]
         answering = subprocess.Popen(command, pass_fds=given)
     try:
         said = ask(tmp_path, "--config", str(config))["port"]

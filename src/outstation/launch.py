@@ -133,7 +133,7 @@ def join(config: Config) -> Supervision | None:
 def _terms(config: Config, data: Path) -> terms.Terms:
     """Return on what terms the reduced node answers: it has no config, and opens no data file."""
     web = config.web
-    known = keys.readers(data / file.NAME, os.environ.get("OUTSTATION_API_KEY", "").strip())
+    known = keys.readers(data / file.NAME)
     return terms.Terms(_readers(web), web.hosts, web.tls_cert or "", web.tls_key or "", keys=known)
 
 

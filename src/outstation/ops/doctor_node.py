@@ -63,7 +63,7 @@ def node(
     if config is None:
         return
     told = _told(ask)
-    yield _port(data, config, ask, told)
+    yield from all_at_once({"port": partial(_port, data, config, ask, told)}, _WAITED_FOR_S)
     ways: dict[str, Callable[[], Finding]] = {
         f"uplink {table.name}": partial(_uplink, table, base, (told or {}).get(table.name, {}))
         for table in config.uplinks
@@ -221,7 +221,8 @@ def _said_by_reduced(connection: http.client.HTTPConnection) -> str:
         return ""
     finally:
         connection.close()
-    return str(said["problems"][0]) if said.get("reduced") and said.get("problems") else ""
+    problems = said.get("problems") if said.get("reduced") else None
+    return str(problems[0]) if isinstance(problems, list) and problems else ""
 
 
 def _near(host: str) -> str:
@@ -358,7 +359,7 @@ def _document(body: bytes) -> dict[str, Any]:
     """Return what a JSON document says; nothing where it is none."""
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -123,16 +123,15 @@ class Keys:
             ]
 
 
-def readers(path: Path, fixed: str) -> dict[str, str]:
+def readers(path: Path) -> dict[str, str]:
     """Return the SHA-256 of the secrets, in hexadecimal digits, of keys that may read, by their ids.
 
-    fixed: a key of the owner's own making, or ""; its id is empty. Of a file that cannot be read there are no others.
+    Of a file that cannot be read there are none; nor is there a fixed key: an owner's own words could be guessed.
     """
-    own = {"": hashlib.sha256(fixed.encode("utf-8", "replace")).hexdigest()} if fixed else {}
     with contextlib.suppress(StoreError, apsw.Error), contextlib.closing(file.open_for_reading(path)) as connection:
         rows = connection.execute("SELECT id, digest, scopes FROM keys WHERE revoked IS NULL")
-        return own | {number: digest.hex() for number, digest, scopes in rows if "read" in scopes.split()}
-    return own
+        return {number: digest.hex() for number, digest, scopes in rows if "read" in scopes.split()}
+    return {}
 
 
 _KEYS = "SELECT id, name, scopes, device, last4, created, revoked, digest FROM keys ORDER BY rowid"

@@ -373,16 +373,19 @@ class Again:
             return children.start(self._command, environment, [theirs.fileno()], self._stderr), mine
 
     def take_terms(self, terms: int) -> None:
-        """Have the reduced node go by these from now on. Raises OSError."""
-        old, self._terms = self._terms, os.dup(terms)
+        """Have the reduced node go by these from now on."""
+        try:
+            old, self._terms = self._terms, os.dup(terms)
+        except OSError:  # no descriptor is left: then it goes by those that it has
+            return
         os.close(old)
 
     def reduced(self, why: str, log: bytes) -> int:
         """Start the reduced node. Raises OSError."""
         kept = os.memfd_create("log", os.MFD_CLOEXEC)
         try:
-            os.write(kept, log)
-            command = children.script("reduced.py", str(kept), str(self._terms), why, *map(str, self._ports))
+            os.write(kept, why.encode() + b"\0" + log)
+            command = children.script("reduced.py", str(kept), str(self._terms), *map(str, self._ports))
             return children.start(command, dict(os.environ), [*self._ports, kept, self._terms], self._stderr)
         finally:
             os.close(kept)

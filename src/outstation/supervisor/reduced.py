@@ -2,8 +2,8 @@
 
 The law of this file: standard library alone, one request a connection, nothing is read beyond the head of a
 request; and why is said to those alone who may read, by TLS where the whole node speaks it. Its outputs are the
-supervisor's matter. Started as a script by the supervisor: the numbers of the files in memory with the log and the
-terms, the reason, the numbers of the sockets.
+supervisor's matter. Started as a script by the supervisor: the numbers of two files in memory, one with the reason, a
+NUL and the log, one with the terms, and those of the sockets. Everybody on a machine may read what arguments say.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 8_192
 _PATIENCE_S = 5.0
 _MOST = 64
-"""Connections at once; one more waits in the kernel's queue."""
+"""Connections at once; for one more the oldest goes that has said nothing, else it waits in the kernel's queue."""
 
 _AGAIN_S = 30
 """What Retry-After says."""
@@ -72,7 +72,7 @@ class Reduced:
         """Serve until killed, or the supervisor is gone: an orphan would keep the port from the next node."""
         while os.getppid() == self._parent:
             poll = select.poll()
-            if len(self._peers) < _MOST:
+            if len(self._peers) < _MOST or self._silent() is not None:
                 for fd in self._ports:
                     poll.register(fd, select.POLLIN)
             for fd, peer in self._peers.items():
@@ -80,13 +80,19 @@ class Reduced:
             for fd, _ in poll.poll(1_000):
                 if fd in self._ports:
                     self._welcome(self._ports[fd])
-                else:
+                elif fd in self._peers:  # it may have made room for another
                     self._serve(self._peers[fd])
             now = time.monotonic()
             for peer in [peer for peer in self._peers.values() if peer.until < now]:
                 self._part(peer)
 
+    def _silent(self) -> Peer | None:
+        """Return who has been here for longest of those that have said nothing."""
+        return next((peer for peer in self._peers.values() if not peer.head and not peer.answer), None)
+
     def _welcome(self, port: socket.socket) -> None:
+        if len(self._peers) >= _MOST and (silent := self._silent()):
+            self._part(silent)
         try:
             connection, address = port.accept()
             connection.setblocking(False)
@@ -191,16 +197,16 @@ def begin(ports: list[socket.socket], log: bytes, why: str, known: terms.Terms) 
 
 
 def main(arguments: list[str]) -> None:
-    """Serve with the log and on the terms in these files, for this reason, on the sockets with these numbers."""
-    log, given, why, *numbers = arguments
-    with open(int(log), "rb") as file:  # noqa: PTH123 - a descriptor
+    """Serve with the story and on the terms in these files, on the sockets with these numbers."""
+    told, given, *numbers = arguments
+    with open(int(told), "rb") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
-        text = file.read()
+        why, _, log = file.read().partition(b"\0")
     ports = [socket.socket(fileno=int(number)) for number in numbers]
     for port in ports:
         os.set_inheritable(port.fileno(), False)
         port.setblocking(False)
-    begin(ports, text, why, terms.read_from(int(given))).run()
+    begin(ports, log, why.decode(), terms.read_from(int(given))).run()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Its lines: who may know why a node cannot run without a key ("all", "near": the local network, "here": this machine,
 "key": nobody); the host names of [web] hosts, with spaces between them; a certificate and its key, or nothing; then
-keys that may read, one a line: the id, a space, and the SHA-256 of the secret. An id that is empty: of the whole key.
+keys that may read, one a line: the id, a space, and the SHA-256 of the secret.
 """
 
 from __future__ import annotations

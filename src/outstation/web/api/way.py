@@ -23,11 +23,15 @@ _OPEN_FOR_S = 3.0
 """What is held back on its way arrives when the answer ends: later than the doctor waits for it."""
 
 
+_MOST = 16
+"""Streams at once: an asker for each of [web] hosts, and no crowd, whoever has got hold of a ticket."""
+
+
 class Way:
     """The ticket, and what is told for it."""
 
     def __init__(self) -> None:
-        self._ticket, self._until = "", 0
+        self._ticket, self._until, self._open = "", 0, 0
 
     def start(self, _: Request) -> Answer:
         """Handle POST /api/way: a ticket."""
@@ -37,13 +41,20 @@ class Way:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer GET /api/way/{ticket} as an ASGI application: one event at once, and then nothing for a while."""
         request: Request = scope["outstation"]
-        if not self._is_valid(request.params["ticket"]):
+        if self._open >= _MOST or not self._is_valid(request.params["ticket"]):
             await send_whole(send, problem(404, "There is no such ticket; POST /api/way gives one, for a minute."))
             return
+        self._open += 1
+        try:
+            await self._tell(request, scope["method"], receive, send)
+        finally:
+            self._open -= 1
+
+    async def _tell(self, request: Request, method: str, receive: Receive, send: Send) -> None:
         peer = request.peer
         told = {"address": peer.address, "secure": peer.is_secure, "proxied": peer.is_proxied}
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        if scope["method"] != "HEAD":
+        if method != "HEAD":
             await send(chunk(b"data: " + msgspec.json.encode(told) + b"\n\n"))
             await receive()
             await asyncio.wait({leaving := asyncio.create_task(receive())}, timeout=_OPEN_FOR_S)
