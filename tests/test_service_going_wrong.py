@@ -170,7 +170,7 @@ def test_a_damaged_file_keeps_no_upgrade_away_and_is_copied_as_it_is(places: Pla
     assert machine.done == ["stop", "start new"]
     (kept,) = places.at(service.BACKUPS).glob("damaged-*.db")
     assert kept.read_bytes() == content
-    assert any("is copied as it is" in line and str(kept) in line for line in said)
+    assert any("copied as it is" in line and str(kept) in line for line in said)
     assert words == f"new runs in the place of old, and is well.\nThe data as they were before: {kept}"
 
 

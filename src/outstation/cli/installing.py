@@ -177,7 +177,11 @@ def status(places: Places) -> dict[str, Any]:
 
 def _last_upgrade(places: Places) -> str:
     """Return how the last one ended, or that there is one under way."""
-    if (begun := plan.unfinished(places)) is not None:
+    try:
+        begun = plan.unfinished(places)
+    except OutstationError as error:
+        return f"{error.message} {error.cure}"
+    if begun is not None:
         return f"to {begun.new}, begun {begun.begun}, is under way. What it does: journalctl -u outstation-upgrade"
     done = plan.last(places)
     if done is None:

@@ -187,7 +187,12 @@ def _free(versions: Path, version: str) -> Path:
 def _try_out(folder: Path) -> None:
     python = str(folder / "bin" / "python")
     done = subprocess.run(
-        [python, "-I", "-m", "outstation", "--version"], check=False, capture_output=True, text=True, cwd="/"
+        [python, "-I", "-m", "outstation", "--version"],
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd="/",
     )
     if done.returncode:
         said = " ".join(done.stderr.split()[-40:])

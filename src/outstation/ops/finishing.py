@@ -26,8 +26,21 @@ _LOG = "All of its log: outstation service logs"
 def finish(site: Site) -> None:
     """Bring the upgrade that was begun to its end, if there is one."""
     with alone(site.places, "finishing"):
-        if (begun := plan.unfinished(site.places)) is not None:
+        try:
+            begun = plan.unfinished(site.places)
+        except OutstationError as error:
+            _give_up(site, error)
+            return
+        if begun is not None:
             _Upgrade(site, begun).finish()
+
+
+def _give_up(site: Site, error: OutstationError) -> None:
+    """Leave what there is, and have it run: nothing else can be known."""
+    aside = plan.put_aside(site.places)
+    site.say(f"{error.message} It is called {aside} now, and what is installed stays as it is.")
+    if site.places.wants(UNIT).is_symlink():
+        site.systemd.start()
 
 
 class _Upgrade:
@@ -57,12 +70,12 @@ class _Upgrade:
             if self._plan.run:
                 self._start()
         except Exception as error:  # noqa: BLE001 - whatever it was, what ran before is to run again
-            self._plan = msgspec.structs.replace(self._plan, why=f"{error}\n{self._systemd.last_words()}".rstrip())
+            self._plan = msgspec.structs.replace(self._plan, why=f"{error}\n{self._last_words()}".rstrip())
             with contextlib.suppress(OSError):  # there may be no room, and no reason not to go back
                 plan.note(self._places, self._plan)
 
     def _keep_data(self) -> None:
-        kept = safekeeping.keep(self._site)
+        kept = safekeeping.keep(self._site, lambda: self._note(stopped=True))
         version = safekeeping.data_version(self._places)
         self._note(copied=True, copy=str(kept.path or ""), damaged=kept.damaged, version=version)
 
@@ -74,6 +87,9 @@ class _Upgrade:
 
     def _start(self) -> None:
         if self._plan.invocation is None:
+            if self._plan.ran and not self._plan.stopped and not self._systemd.is_active():
+                self._note(run=False)  # somebody has stopped it meanwhile
+                return
             self._note(invocation=self._systemd.invocation())
         self._site.say(self._starting())
         if self._systemd.invocation() == self._plan.invocation:
@@ -81,7 +97,16 @@ class _Upgrade:
         else:  # the order was given before this process began, or the machine has started anew
             self._systemd.start()
         if trouble := waited(self._site):
+            if not self._systemd.is_active():  # systemd starts again what ends by itself
+                self._note(ran=False)
+                raise OutstationError("Somebody has stopped the node before it was known to be well.")
             raise OutstationError(f"The node was not well within {self._site.within_s:g} s: {trouble}")
+
+    def _last_words(self) -> str:
+        try:
+            return self._systemd.last_words()
+        except OutstationError:
+            return ""
 
     def _starting(self) -> str:
         known = environment.knows_version(self._places.program / "versions" / self._plan.new)
@@ -137,9 +162,7 @@ class _Upgrade:
         what = (
             "Program and data are as they were" if self._aside() else "Everything is as it was, and no reading is lost"
         )
-        return (
-            f"{what}: {f'{self._places.version()} runs again' if self._plan.ran else 'nothing runs, as before'}. {_LOG}"
-        )
+        return f"{what}: {f'{self._places.version()} runs again' if self._plan.ran else 'nothing runs'}. {_LOG}"
 
     def _aside(self) -> list[Path]:
         """Return what was put aside since the upgrade began, by whichever process: what the new program wrote."""

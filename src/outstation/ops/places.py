@@ -162,13 +162,14 @@ class Systemd:
     def last_words(self) -> str:
         """Return the last that the node wrote, for a message."""
         asked = ["journalctl", "--unit", UNIT, "--lines=5", "--output=cat", "--no-pager"]
-        done = subprocess.run(asked, check=False, capture_output=True, text=True)
+        done = subprocess.run(asked, check=False, capture_output=True, text=True, errors="replace")
         return done.stdout.strip()
 
     def _run(self, *command: str) -> str:
         """Run a command. None has a time: systemd ends what makes no progress, and a big file may take hours."""
         try:
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            # A log may hold any bytes.
+            done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
         except FileNotFoundError:
             raise OutstationError(f"There is no {command[0]} here.", cure="Debian has it in systemd.") from None
         if done.returncode:

@@ -5,8 +5,11 @@ The law of this file: what is to be done, and what was there before, is on the d
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
+from outstation.errors import OutstationError
 from outstation.ops.places import Content, Places, write
 
 _PLAN, _OUTCOME = "upgrade.json", "upgraded.json"
@@ -17,9 +20,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     wanted, before: what is to be at which paths, and what was there. ran: whether the node did; run: whether it is to.
     aside: data files that were put aside earlier. copied, copy, damaged: that the data were looked after, where the
-    copy of them is ("": there were none), and whether it is one of a damaged file. version: of the data's form by then.
-    invocation: of the node that is to be replaced, once everything is in place for the next. why: it goes back, because
-    of this. said: to people.
+    copy of them is ("": there were none), and whether it is one of a damaged file. stopped: that the node was stopped
+    for it. version: of the data's form by then. invocation: of the node that is to be replaced, once everything is in
+    place for the next. why: it goes back, because of this. said: to people.
     """
 
     old: str
@@ -34,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
     copy: str = ""
     damaged: bool = False
     version: int = 0
+    stopped: bool = False
     invocation: str | None = None
     why: str = ""
     said: tuple[str, ...] = ()
@@ -49,18 +53,22 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def unfinished(places: Places) -> Plan | None:
-    """Return the upgrade that is not at its end. Raises OSError."""
+    """Return the upgrade that is not at its end. Raises OSError; OutstationError where it cannot be understood."""
+    path = places.program / _PLAN
     try:
-        return msgspec.json.decode((places.program / _PLAN).read_bytes(), type=Plan)
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
     except FileNotFoundError:
         return None
+    except msgspec.DecodeError as error:
+        cure = f"To have none under way: sudo rm {path}; then look at: outstation service status"
+        raise OutstationError(f"The upgrade that {path} tells of cannot be understood: {error}.", cure=cure) from error
 
 
 def last(places: Places) -> Outcome | None:
-    """Return how the last one ended. Raises OSError."""
+    """Return how the last one ended, None where nobody knows. Raises OSError."""
     try:
         return msgspec.json.decode((places.program / _OUTCOME).read_bytes(), type=Outcome)
-    except FileNotFoundError:
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 
@@ -76,6 +84,11 @@ def end(places: Places, outcome: Outcome) -> None:
     except OSError:  # there is no room: to do it all once more would make none
         (places.program / _OUTCOME).unlink(missing_ok=True)
     drop(places)
+
+
+def put_aside(places: Places) -> Path:
+    """Have a plan that cannot be understood called otherwise; return that. Raises OSError."""
+    return (places.program / _PLAN).replace(places.program / f"{_PLAN}.not-understood")
 
 
 def drop(places: Places) -> None:

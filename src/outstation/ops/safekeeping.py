@@ -1,6 +1,7 @@
 """The data of a node that is upgraded: copied before, put back after an upgrade that failed, and nothing of it lost.
 
-The law of this file: no data file is written over or removed; what cannot be read as one is copied byte by byte.
+The law of this file: no data file is written over or removed; what cannot be read as one is copied byte by byte. Root
+opens nothing in the folders of the service's user.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ import datetime
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from outstation.errors import DamagedFileError, OutstationError
+from outstation.errors import DamagedFileError, OutstationError, StoreError
 from outstation.ops import service
+from outstation.ops.as_node import as_node
 from outstation.ops.places import Places, give_to_node
 from outstation.ops.site import Site, waited
 from outstation.owner import Owner
@@ -29,14 +33,17 @@ _EARLIER = datetime.timedelta(days=1)
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A copy of the data. path: None where there are no data. damaged: byte by byte, of a file that is."""
+    """A copy of the data. path: None where there are no data. damaged: byte by byte, of a file that is damaged."""
 
     path: Path | None = None
     damaged: bool = False
 
 
-def keep(site: Site) -> Kept:
-    """Copy the data to where the newest copy before a change is. Raises OutstationError, OSError."""
+def keep(site: Site, stopping: Callable[[], None]) -> Kept:
+    """Copy the data to where the newest copy before a change is. Raises OutstationError, OSError.
+
+    stopping: called before the node is stopped for it.
+    """
     places = site.places
     if not (places.data / file.NAME).exists():
         return Kept()
@@ -49,17 +56,18 @@ def keep(site: Site) -> Kept:
         if not (why := _ask_for_copy(site, target)):
             return Kept(target)
         site.say(f"{why} It is stopped, to copy them then.")
+        stopping()
         site.systemd.stop()
-    with Owner(places.data):
-        return _copy_stopped(site, target)
+    raw = target.with_name(f"damaged-{_timestamp()}.db")
+    if damage := as_node(places, partial(_copy_stopped, places.data, target, raw)):
+        site.say(f"{damage} It was copied as it is: {raw}. A node that finds the damage sets its file aside.")
+        return Kept(raw, damaged=True)
+    return Kept(target)
 
 
 def data_version(places: Places) -> int:
-    """Return which version of our form the data file has; 0: there is none."""
-    try:
-        return file.version(places.data / file.NAME)
-    except OSError:
-        return 0
+    """Return which version of our form the data file has; 0: there is none that can be read."""
+    return int(as_node(places, lambda: str(_version(places.data / file.NAME))))
 
 
 def put_aside(places: Places) -> list[Path]:
@@ -73,15 +81,18 @@ def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> None:
 
     It is that which the new program kept before it changed it, where that is whole; else the copy from before.
     """
-    kept = [path for path in places.data.glob(f"{file.NAME}.before-version-*") if _is_newer(path, copy)]
-    source = next((path for path in kept if file.version(path) == version), copy)
-    with Owner(places.data):
+    as_node(places, partial(_restore, places.data, copy, version, damaged=damaged))
+
+
+def _restore(data: Path, copy: Path, version: int, *, damaged: bool) -> str:
+    kept = [path for path in data.glob(f"{file.NAME}.before-version-*") if _is_newer(path, copy)]
+    source = next((path for path in kept if _version(path) == version), copy)
+    with Owner(data):
         if damaged and source == copy:
-            _put_bytes_back(copy, places.data)
+            _put_bytes_back(copy, data)
         else:
-            backup.restore(source, places.data)
-    for path in places.data.iterdir():
-        give_to_node(path, places)
+            backup.restore(source, data)
+    return ""
 
 
 def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
@@ -89,7 +100,8 @@ def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
     target = places.at(service.BACKUPS) / f"readings-of-{new}-{_timestamp()}.csv.gz"
     words = f"What came in while {new} ran is in {aside}, and no longer among the data"
     try:
-        _export(places, places.program / "versions" / new, aside, begun, target)
+        program = places.program / "versions" / new
+        as_node(places, partial(_export, places.data, program, aside, begun, target))
     except (OutstationError, OSError) as error:
         return f"{words}. Its readings could not be taken out: {error} Keep that file: {new} and later can read it."
     return (
@@ -112,24 +124,28 @@ def _ask_for_copy(site: Site, target: Path) -> str:
         if trouble := waited(site):  # it may only have begun: then its next word counts
             # It may be what the new version is to cure: a server that ends again and again copies nothing.
             return f"The node does not copy them: {refusal} And it is not well: {trouble}"
-    if damage := sound.look(site.places.data / file.NAME, _LOOKED_AT_S, old=True).damage:
+    path = site.places.data / file.NAME
+    if damage := as_node(site.places, lambda: sound.look(path, _LOOKED_AT_S, old=True).damage or ""):
         return f"The data file is damaged: {damage}."
     raise refusal
 
 
-def _copy_stopped(site: Site, target: Path) -> Kept:
-    places = site.places
+def _copy_stopped(data: Path, target: Path, raw: Path) -> str:
+    """Copy the data of a node that is stopped; return "", or the damage because of which it was done byte by byte."""
+    with Owner(data):
+        try:
+            backup.back_up_stopped(data, target, replace=True)
+        except DamagedFileError as error:
+            _copy_bytes(data / file.NAME, raw)
+            return error.message
+    return ""
+
+
+def _version(path: Path) -> int:
     try:
-        backup.back_up_stopped(places.data, target, replace=True)
-    except DamagedFileError as error:
-        target = target.with_name(f"damaged-{_timestamp()}.db")
-        site.say(f"{error.message} It is copied as it is: {target}. A node that finds the damage sets its file aside.")
-        _copy_bytes(places.data / file.NAME, target)
-        for path in filter(Path.exists, _both(target)):
-            give_to_node(path, places)
-        return Kept(target, damaged=True)
-    give_to_node(target, places)
-    return Kept(target)
+        return file.version(path)
+    except (OSError, StoreError):
+        return 0
 
 
 def _put_bytes_back(copy: Path, data: Path) -> None:
@@ -157,10 +173,10 @@ def _both(path: Path) -> tuple[Path, Path]:
     return path, path.with_name(f"{path.name}-wal")
 
 
-def _export(places: Places, program: Path, aside: Path, begun: str, target: Path) -> None:
+def _export(data: Path, program: Path, aside: Path, begun: str, target: Path) -> str:
     """Have the new program read what it wrote: the old one does not know the form."""
     since = datetime.datetime.fromisoformat(begun) - _EARLIER
-    folder = places.data / ".rescue"
+    folder = data / ".rescue"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
@@ -169,11 +185,12 @@ def _export(places: Places, program: Path, aside: Path, begun: str, target: Path
                 link.hardlink_to(part)
         words = ["-I", "-m", "outstation", "export", "--long", "--start", since.isoformat(), "--data", str(folder)]
         command = [str(program / "bin" / "python"), *words, str(target)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")
+        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", cwd="/")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if done.returncode:
         raise OutstationError(" ".join(done.stderr.split()[-40:]))
+    return ""
 
 
 def _is_newer(path: Path, than: Path) -> bool:
