@@ -186,7 +186,7 @@ def test_a_version_takes_the_place_of_another_and_goes_back_when_it_dies(site: S
     assert isinstance(desk, Desk)
     deploy(site, version(site, "1.0"))
     assert running(site) == "1.0, 4238 readings"
-    assert desk.done == ["user", "reload", "stop", "start 1.0"]
+    assert desk.done == ["reload", "user", "reload", "stop", "start 1.0"]
     assert places.wants(UNIT).readlink() == Path("/etc/systemd/system/outstation.service")
     assert file.version(places.at(service.BACKUPS) / "before-upgrade.db") == 1, "as it was before anything was done"
     known = file.version(places.data / file.NAME)
@@ -197,7 +197,7 @@ def test_a_version_takes_the_place_of_another_and_goes_back_when_it_dies(site: S
     assert str(refusal.value).startswith("2.0 was not taken: The node ended before it was ready.")
     assert "spoiled: this version dies" in str(refusal.value)
     assert "Program and data are as they were: 1.0 runs again." in str(refusal.value)
-    assert desk.done[4:] == ["user", "reload", "stop", "start 2.0", "stop", "reload", "start 1.0"]
+    assert desk.done[5:] == ["reload", "user", "reload", "stop", "start 2.0", "stop", "reload", "start 1.0"]
     assert running(site) == "1.0, 4238 readings"
     assert file.version(places.data / file.NAME) == known
     assert places.unit(UNIT).read_text() == unit

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,35 @@ def test_a_file_of_nonsense_is_replaced_on_the_way_back(places: Places) -> None:
         deploying.deploy(here, version(places, "new"), Config(), anyway=True)
     assert places.version() == "old"
     assert file.version(places.data / file.NAME) == before
+
+
+def test_a_file_that_was_kept_long_ago_is_not_taken_for_the_new_ones_though_it_is_of_a_later_hour(
+    places: Places,
+) -> None:
+    stale = places.data / f"{file.NAME}.before-version-2"
+    shutil.copy(places.data / file.NAME, stale)
+    with contextlib.closing(sqlite3.connect(places.data / file.NAME)) as data:
+        data.execute("CREATE TABLE since (x)")
+    os.utime(stale, (2e9, 2e9))
+
+    class Changing(Machine):
+        def spoil(self) -> None:
+            with contextlib.closing(sqlite3.connect(self.places.data / file.NAME)) as data:
+                data.execute("PRAGMA user_version = 2")
+
+    machine = Changing(places, active=False)
+    machine.starts = {"old"}
+    with pytest.raises(OutstationError, match="new was not taken"):
+        deploying.deploy(site(places, machine, Well()), version(places, "new"), Config(), anyway=True)
+    with contextlib.closing(sqlite3.connect(places.data / file.NAME)) as data:
+        assert data.execute("SELECT count(*) FROM since").fetchone() == (0,)
+
+
+def test_a_service_that_somebody_has_masked_is_not_unmasked(places: Places) -> None:
+    put(places.unit(UNIT), "/dev/null")
+    with pytest.raises(OutstationError, match="masked"):
+        deploying.deploy(site(places, Machine(places, active=False), Well()), version(places, "new"), Config())
+    assert (places.version(), plan.unfinished(places)) == ("old", None)
 
 
 def test_a_log_of_any_bytes_keeps_nobody_from_going_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,8 @@ def _last_upgrade(places: Places) -> str:
     except OutstationError as error:
         return f"{error.message} {error.cure}"
     if begun is not None:
-        return f"to {begun.new}, begun {begun.begun}, is under way. What it does: journalctl -u outstation-upgrade"
+        look = "What it does: journalctl -u outstation-upgrade; if nothing: sudo outstation service finish"
+        return f"to {begun.new}, begun {begun.begun}, is under way. {look}"
     done = plan.last(places)
     if done is None:
         return "none yet"

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -24,6 +25,7 @@ from outstation.ops.site import Site
 from outstation.store import file
 
 _LOOKS_S = 0.5
+_DISTURBING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 Build = Callable[[Path], None]
 """Makes an environment in a folder."""
@@ -59,8 +61,10 @@ def deploy(site: Site, new: Path, config: Config, *, judge: str = "", anyway: bo
                 return _into_image(places, new, config)
             write(places.unit(FINISHER), service.finisher(judge or new.name), 0o644)
             put(places.wants(FINISHER), f"/etc/systemd/system/{FINISHER}")
-            plan.note(places, planned(site, new, config, anyway=anyway))
-            site.systemd.begin_finisher()
+            site.systemd.reload()
+            with _undisturbed():
+                plan.note(places, planned(site, new, config, anyway=anyway))
+                site.systemd.begin_finisher()
     except (OSError, OutstationError):
         plan.drop(places)
         shutil.rmtree(new)
@@ -117,6 +121,9 @@ def refuse_newer_data(site: Site, program: Path) -> None:
 def planned(site: Site, new: Path, config: Config, *, anyway: bool = False) -> Plan:
     """Return what is to be done, from what there is now. Nothing is done."""
     places = site.places
+    if places.unit(UNIT).is_symlink():
+        cure = "sudo systemctl unmask outstation; what it leads to is not replaced."
+        raise OutstationError(f"{places.unit(UNIT)} is a link: somebody has masked the service.", cure=cure)
     wanted = {**_kept_unit(site), **_wanted(places, new, config, at_boot=anyway)}
     ran = site.systemd.is_active()
     return Plan(
@@ -128,6 +135,7 @@ def planned(site: Site, new: Path, config: Config, *, anyway: bool = False) -> P
         ran=ran,
         run=ran or anyway,
         aside=tuple(each.name for each in safekeeping.put_aside(places)),
+        older=safekeeping.kept_by_programs(places.data),
     )
 
 
@@ -197,6 +205,20 @@ def _try_out(folder: Path) -> None:
     if done.returncode:
         said = " ".join(done.stderr.split()[-40:])
         raise OutstationError(f"The new program does not start: {said}", cure="Nothing that runs was touched.")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a terminal that goes, or a person's Ctrl-C, wait: a plan that is written and not begun comes by surprise."""
+    came: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in _DISTURBING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 @contextlib.contextmanager

@@ -148,12 +148,13 @@ class _Upgrade:
         try:
             if before.copy and safekeeping.data_version(self._places) != before.version:
                 copy = Path(before.copy)  # first: without it the old program would refuse to start
-                safekeeping.restore(self._places, copy, before.version, damaged=before.damaged)
+                safekeeping.restore(self._places, copy, before.version, older=before.older, damaged=before.damaged)
             put_all(dict(reversed(before.before.items())))
         finally:
             self._systemd.reload()
             if before.ran:
-                self._systemd.start()
+                with contextlib.suppress(OutstationError):  # what is wrong is seen by asking it, and says less
+                    self._systemd.start()
 
     def _runs_again(self) -> str:
         """Return what is as it was. Raises OutstationError where that does not run."""

@@ -140,7 +140,6 @@ class Systemd:
 
     def begin_finisher(self) -> None:
         """Have an upgrade brought to its end, whatever becomes of who asks. Raises OutstationError."""
-        self.reload()
         self._run("systemctl", "start", "--no-block", FINISHER)
 
     def start(self) -> None:

@@ -19,10 +19,11 @@ class Plan(msgspec.Struct, frozen=True):
     """One version in the place of another. old: "" where there was none. begun: UTC, RFC 3339.
 
     wanted, before: what is to be at which paths, and what was there. ran: whether the node did; run: whether it is to.
-    aside: data files that were put aside earlier. copied, copy, damaged: that the data were looked after, where the
-    copy of them is ("": there were none), and whether it is one of a damaged file. stopped: that the node was stopped
-    for it. version: of the data's form by then. invocation: of the node that is to be replaced, once everything is in
-    place for the next. why: it goes back, because of this. said: to people.
+    aside: data files that were put aside earlier; older: that programs had kept before they changed them. copied, copy,
+    damaged: that the data were looked after, where the copy of them is ("": there were none), and whether it is one of
+    a damaged file. stopped: that the node was stopped for it. version: of the data's form by then. invocation: of the
+    node that is to be replaced, once everything is in place for the next. why: it goes back, because of this. said: to
+    people.
     """
 
     old: str
@@ -33,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
     ran: bool
     run: bool
     aside: tuple[str, ...]
+    older: dict[str, int]
     copied: bool = False
     copy: str = ""
     damaged: bool = False

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from outstation.errors import DamagedFileError, OutstationError, StoreError
+from outstation.errors import DamagedFileError, DiskFullError, OutstationError, StoreError
 from outstation.ops import service
 from outstation.ops.as_node import as_node
 from outstation.ops.places import Places, give_to_node
@@ -27,6 +27,8 @@ from outstation.store.copying import sync_folder
 
 _LOOKED_AT_S = 3_600.0
 """For damage, once the node could not copy its data: a gigabyte on a slow card takes minutes."""
+
+_TAKEN_OUT_WITHIN_S = 1_800.0
 
 _EARLIER = datetime.timedelta(days=1)
 """Readings are taken along from so long before: a board that was cut off sends what it kept, with its own times."""
@@ -51,6 +53,7 @@ def keep(site: Site, stopping: Callable[[], None]) -> Kept:
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     give_to_node(folder, places)
     target = folder / "before-upgrade.db"
+    as_node(places, partial(_make_way, target, places.data / file.NAME))
     site.say(f"Copying the data to {target} ...")
     if site.systemd.is_active():
         if not (why := _ask_for_copy(site, target)):
@@ -73,26 +76,43 @@ def data_version(places: Places) -> int:
 def put_aside(places: Places) -> list[Path]:
     """Return the data files that others were put in the place of, the oldest first."""
     found = places.data.glob(f"{file.NAME}.before-restore-*")
-    return sorted(each for each in found if not each.name.endswith(("-wal", "-shm")))
+    return sorted(each for each in found if each.is_file() and not each.name.endswith(("-wal", "-shm")))
 
 
-def restore(places: Places, copy: Path, version: int, *, damaged: bool) -> None:
+def kept_by_programs(data: Path) -> dict[str, int]:
+    """Return the files that programs have kept before they changed them, with what is another one for another file."""
+    return {path.name: path.lstat().st_ino for path in data.glob(f"{file.NAME}.before-version-*")}
+
+
+def restore(places: Places, copy: Path, version: int, *, older: dict[str, int], damaged: bool) -> None:
     """Put the old file back; what the new program made of it is put aside. Raises OutstationError, OSError.
 
     It is that which the new program kept before it changed it, where that is whole; else the copy from before.
+    older: what programs had kept before.
     """
-    as_node(places, partial(_restore, places.data, copy, version, damaged=damaged))
+    as_node(places, partial(_restore, places.data, copy, version, older=older, damaged=damaged))
 
 
-def _restore(data: Path, copy: Path, version: int, *, damaged: bool) -> str:
-    kept = [path for path in data.glob(f"{file.NAME}.before-version-*") if _is_newer(path, copy)]
+def _restore(data: Path, copy: Path, version: int, *, older: dict[str, int], damaged: bool) -> str:
+    kept = [data / name for name, inode in kept_by_programs(data).items() if older.get(name) != inode]
     source = next((path for path in kept if _version(path) == version), copy)
     with Owner(data):
         if damaged and source == copy:
             _put_bytes_back(copy, data)
         else:
-            backup.restore(source, data)
+            _put_back(source, data)
     return ""
+
+
+def _put_back(source: Path, data: Path) -> None:
+    try:
+        backup.restore(source, data)
+    except DiskFullError:
+        if source.parent != data:
+            raise
+        file.link_aside(data / file.NAME)
+        source.replace(data / file.NAME)  # a name takes no room
+        sync_folder(data)
 
 
 def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
@@ -109,6 +129,13 @@ def rescue(places: Places, new: str, aside: Path, begun: str) -> str:
         f"To have the readings of boards back: sudo outstation import --skip-bad {target}\n"
         "It leaves out those of the node's own sensors and outputs, which nobody can send: they stay there."
     )
+
+
+def _make_way(target: Path, source: Path) -> str:
+    """Call a copy of a newer form otherwise: no program replaces one that it does not know."""
+    if _version(target) > max(_version(source), 0):
+        target.rename(target.with_name(f"before-upgrade-{_timestamp()}.db"))
+    return ""
 
 
 def _ask_for_copy(site: Site, target: Path) -> str:
@@ -185,16 +212,16 @@ def _export(data: Path, program: Path, aside: Path, begun: str, target: Path) ->
                 link.hardlink_to(part)
         words = ["-I", "-m", "outstation", "export", "--long", "--start", since.isoformat(), "--data", str(folder)]
         command = [str(program / "bin" / "python"), *words, str(target)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", cwd="/")
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, errors="replace", cwd="/", timeout=_TAKEN_OUT_WITHIN_S
+        )
+    except subprocess.TimeoutExpired:
+        raise OutstationError(f"it took more than {_TAKEN_OUT_WITHIN_S / 60:g} minutes.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if done.returncode:
         raise OutstationError(" ".join(done.stderr.split()[-40:]))
     return ""
-
-
-def _is_newer(path: Path, than: Path) -> bool:
-    return path.stat().st_mtime >= than.stat().st_mtime
 
 
 def _timestamp() -> str:

@@ -132,9 +132,10 @@ def link_aside(path: Path) -> str:
 def give_to_owner(path: Path, *, of: Path) -> None:
     """Give a file to whom a folder belongs, and its group: the node is to open it, whoever put it there."""
     owner = of.stat()
-    path.chmod(0o640)
-    if os.geteuid() == 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as opened:  # no link put there
+        os.fchmod(opened.fileno(), 0o640)
+        if os.geteuid() == 0:
+            os.fchown(opened.fileno(), owner.st_uid, owner.st_gid)
 
 
 def in_memory() -> apsw.Connection:
