@@ -129,7 +129,10 @@ class _Upgrade:
 
     def _not_taken(self) -> str:
         try:
-            self._go_back()
+            if not self._plan.back:
+                self._go_back()
+                with contextlib.suppress(OSError):
+                    self._note(back=True)
             how = self._runs_again()
         except Exception as error:  # noqa: BLE001 - else it would be begun anew, and stop the node each time
             how = f"What ran before does not run as it did: {error} {_LOG}; copy: {self._plan.copy or 'none'}"

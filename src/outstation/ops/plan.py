@@ -22,8 +22,8 @@ class Plan(msgspec.Struct, frozen=True):
     aside: data files that were put aside earlier; older: that programs had kept before they changed them. copied, copy,
     damaged: that the data were looked after, where the copy of them is ("": there were none), and whether it is one of
     a damaged file. stopped: that the node was stopped for it. version: of the data's form by then. invocation: of the
-    node that is to be replaced, once everything is in place for the next. why: it goes back, because of this. said: to
-    people.
+    node that is to be replaced, once everything is in place for the next. why: it goes back, because of this; back: it
+    has. said: to people.
     """
 
     old: str
@@ -42,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
     stopped: bool = False
     invocation: str | None = None
     why: str = ""
+    back: bool = False
     said: tuple[str, ...] = ()
 
 

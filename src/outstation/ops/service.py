@@ -165,6 +165,8 @@ ExecStart={command}
 # When the upgrade is at its end the condition is no longer met.
 Restart=always
 RestartSec=5
+# When the kernel ends the export of what came in, for want of memory, that alone is left out.
+OOMPolicy=continue
 
 [Install]
 WantedBy=multi-user.target
