@@ -75,6 +75,7 @@ class _Upgrade:
                 plan.note(self._places, self._plan)
 
     def _keep_data(self) -> None:
+        _hand_over(self._places)  # root may have been at work there
         kept = safekeeping.keep(self._site, lambda: self._note(stopped=True))
         version = safekeeping.data_version(self._places)
         self._note(copied=True, copy=str(kept.path or ""), damaged=kept.damaged, version=version)
