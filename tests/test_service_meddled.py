@@ -9,13 +9,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from outstation.__main__ import root
 from outstation.cli import installing
-from outstation.config import Config
+from outstation.config import Config, WebTable
 from outstation.errors import OutstationError
-from outstation.ops import as_node, deploying, finishing, plan
+from outstation.ops import as_node, deploying, finishing, plan, service
 from outstation.ops.as_node import as_node as done_as_node
-from outstation.ops.places import UNIT, Places, Systemd, put
+from outstation.ops.places import FINISHER, SOCKET, UNIT, Places, Systemd, put
 from outstation.store import file
 from tests.test_service_going_wrong import Machine, Well, places, site, version
 
@@ -120,6 +122,26 @@ def test_a_service_that_somebody_has_masked_is_not_unmasked(places: Places) -> N
     with pytest.raises(OutstationError, match="masked"):
         deploying.deploy(site(places, Machine(places, active=False), Well()), version(places, "new"), Config())
     assert (places.version(), plan.unfinished(places)) == ("old", None)
+
+
+def test_the_units_are_those_that_the_new_version_asks_for(places: Places) -> None:
+    text = service.HEAD + "# sudo systemctl edit outstation\n[Service]\nWatchdogSec=33\n"
+    python = version(places, "new") / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\nprintf '%s' '# /etc/systemd/system/{UNIT}\n{text}'\n".replace("`", ""))
+    python.chmod(0o755)
+    new = places.program / "versions" / "new"
+    deploying.deploy(site(places, Machine(places, active=True), Well()), new, Config())
+    assert places.unit(UNIT).read_text() == text.replace("`", "")
+
+
+def test_what_is_printed_is_read_as_the_same_units() -> None:
+    config = Config(web=WebTable(port=80))
+    said = CliRunner().invoke(root, ["service", "print"]).output
+    assert set(service.printed(said)) == {UNIT, FINISHER}
+    text = "".join(f"# /etc/systemd/system/{name}\n{unit}" for name, unit in service.units(config).items())
+    assert service.printed(text) == service.units(config)
+    assert set(service.units(config)) == {UNIT, SOCKET}
 
 
 def test_a_log_of_any_bytes_keeps_nobody_from_going_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,15 +156,8 @@ def print_units(config: Path | None) -> None:
 
     path = config or Path(units.CONFIG)
     loaded = load(path, strangers=False) if config or path.exists() else Config()
-    wanted = units.wishes(loaded, units.existing_groups())
-    written = {
-        "outstation.service": units.unit(wanted),
-        "outstation.socket": units.socket_unit(wanted),
-        "outstation-upgrade.service": units.finisher(__version__),
-    }
-    for name, text in written.items():
-        if text:
-            click.echo(f"# /etc/systemd/system/{name}\n{text}", nl=False)
+    for name, text in (units.units(loaded) | {"outstation-upgrade.service": units.finisher(__version__)}).items():
+        click.echo(f"# /etc/systemd/system/{name}\n{text}", nl=False)
 
 
 def _places(image: Path) -> Places:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from outstation.ops.site import Site
 from outstation.store import file
 
 _LOOKS_S = 0.5
+_LOOKS_FOR_WORKER = 20
 _DISTURBING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 Build = Callable[[Path], None]
@@ -74,13 +76,16 @@ def deploy(site: Site, new: Path, config: Config, *, judge: str = "", anyway: bo
 
 def follow(site: Site) -> str:
     """Wait until an upgrade is at its end, and return in words what became of it. Raises OutstationError."""
-    told = 0
+    told, looks = 0, itertools.count(1)
     try:
         while (now := plan.unfinished(site.places)) is not None:
             for line in now.said[told:]:
                 site.say(line)
             told = len(now.said)
             time.sleep(_LOOKS_S)
+            if next(looks) % _LOOKS_FOR_WORKER == 0 and site.systemd.finisher_cannot():
+                cure = "Its log: journalctl -u outstation-upgrade; to have it done: sudo outstation service finish"
+                raise OutstationError("Nothing works on it: outstation-upgrade.service does not run.", cure=cure)
     except KeyboardInterrupt:
         raise OutstationError("It goes on without you.", cure="How it ends: outstation service status") from None
     done = plan.last(site.places)
@@ -141,16 +146,25 @@ def planned(site: Site, new: Path, config: Config, *, anyway: bool = False) -> P
 
 def _wanted(places: Places, new: Path, config: Config, *, at_boot: bool) -> dict[str, Content]:
     """Return what is to be where. The link first: a new program runs by an old unit, not the other way round."""
-    wishes = service.wishes(config, service.existing_groups())
+    units = _units_of(places, new) or service.units(config)
     wanted: dict[Path, Content] = {places.current: f"versions/{new.name}"}
     for path, text in places.fixed_files().items():
         wanted[path] = (text.encode(), 0o755 if path == places.command else 0o644)
-    wanted[places.unit(UNIT)] = (service.unit(wishes).encode(), 0o644)
-    socket = service.socket_unit(wishes)
-    wanted[places.unit(SOCKET)] = (socket.encode(), 0o644) if socket else None
+    for name in (UNIT, SOCKET):
+        wanted[places.unit(name)] = (units[name].encode(), 0o644) if name in units else None
     if at_boot:
         wanted[places.wants(UNIT)] = f"/etc/systemd/system/{UNIT}"
     return {str(path): content for path, content in wanted.items()}
+
+
+def _units_of(places: Places, new: Path) -> dict[str, str]:
+    """Return the units that a version says it needs, by their names; none where it says nothing."""
+    words = ["-I", "-m", "outstation", "service", "print", "--config", str(places.config)]
+    python = new / "bin" / "python"
+    if not python.exists():
+        return {}
+    done = subprocess.run([python, *words], check=False, capture_output=True, text=True, errors="replace", cwd="/")
+    return service.printed(done.stdout) if done.returncode == 0 else {}
 
 
 def _kept_unit(site: Site) -> dict[str, Content]:

@@ -36,6 +36,10 @@ _SETTLES_S = 30.0
 """What a node that is ending has for it: TimeoutStopSec of the unit, and what comes after it."""
 
 
+_OFTEN = 4
+"""Restarts of the unit that brings an upgrade to its end: a power cut, a kill or two are none of its own."""
+
+
 class Places(msgspec.Struct, frozen=True):
     """The files of an installed node below a root. live: whether systemd starts it here, and now."""
 
@@ -141,6 +145,11 @@ class Systemd:
     def begin_finisher(self) -> None:
         """Have an upgrade brought to its end, whatever becomes of who asks. Raises OutstationError."""
         self._run("systemctl", "start", "--no-block", FINISHER)
+
+    def finisher_cannot(self) -> bool:
+        """Tell whether an upgrade waits for a unit that was stopped, or that ends again and again."""
+        shown = self.shown("ActiveState", "NRestarts", unit=FINISHER)
+        return shown["ActiveState"] in ("inactive", "failed") or int(shown["NRestarts"] or 0) >= _OFTEN
 
     def start(self) -> None:
         """Start the node, and wait until it says that it is ready. Raises OutstationError."""

@@ -231,6 +231,19 @@ def socket_unit(wanted: Wishes) -> str:
     return _SOCKET.format(ports=both + "".join(f"ListenStream={_stream(*each)}\n" for each in wanted.ports))
 
 
+def units(config: Config) -> dict[str, str]:
+    """Return the units of a node with this config, by their names."""
+    wanted = wishes(config, existing_groups())
+    socket = socket_unit(wanted)
+    return {"outstation.service": unit(wanted)} | ({"outstation.socket": socket} if socket else {})
+
+
+def printed(text: str) -> dict[str, str]:
+    """Return the units in what `outstation service print` says, by their names."""
+    parts = re.split(r"^# /etc/systemd/system/([a-z.-]+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 def finisher(judge: str) -> str:
     """Return outstation-upgrade.service. judge: the name of the version whose program it is that decides."""
     command = f"{VERSIONS}/{judge}/bin/outstation service finish"
