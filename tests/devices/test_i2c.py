@@ -224,6 +224,15 @@ def test_every_mistake_of_a_config_is_told_in_its_own_words(tmp_path: Path) -> N
     assert told[7].startswith('8 "h": expected a chip that can be simulated, as these: mcp9808, bmp280')
 
 
+@pytest.mark.parametrize("chip", ['chip = "mcp9809"', 'chipp = "mcp9808"', 'module = "adafruit_x"\nclass = "X"'])
+def test_a_misspelt_simulated_chip_that_a_rule_looks_at_is_a_mistake_of_the_config(tmp_path: Path, chip: str) -> None:
+    file = tmp_path / "outstation.toml"
+    rule = '[[rules]]\nname = "warm"\nwhen = "air > 3"\nalert = { message = "warm" }\n'
+    file.write_text(f'[[sensors]]\nname = "air"\ndriver = "i2c"\nsimulate = true\naddress = 0x18\n{chip}\n{rule}')
+    with pytest.raises(ConfigError, match=r'\[\[sensors\]\] 1 "air"'):
+        load(file)
+
+
 def test_blinka_is_never_imported_and_its_stand_ins_are_gone(tmp_path: Path) -> None:
     story = """
 import sys

@@ -12,6 +12,8 @@ from outstation.cli.root import config_option, data_option, json_option, port_op
 from outstation.errors import ConfigError, OutstationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from outstation.config import Config
     from outstation.supervised import Supervision
 
@@ -89,20 +91,33 @@ def check(file: Path | None, data: Path, *, hardware: bool, as_json: bool) -> No
             "There is no config to check.", cure="Write one: outstation init. Name one: outstation check FILE."
         )
     try:
-        mistakes, config = [], load(path)
+        config = load(path)
+        mistakes = list(_unusable(config))
     except ConfigError as error:
         mistakes, config = error.mistakes, None
     rows, how = looked_at(path, data) if hardware and config is not None else ([], "")
     if as_json:
         found = {"hardware": rows} if hardware else {}
         print_json({"file": str(path), "valid": not mistakes, "mistakes": mistakes, **found})
-    elif config is None:
+    elif config is None or mistakes:
         click.echo("\n".join([*mistakes, f"{path}: {_count(len(mistakes), 'mistake')}."]), err=True)
     else:
         click.echo(f"{path} is right: {_told(config)}.")
         for line in [*lines(rows), *filter(None, [how])]:
             click.echo(line)
     click.get_current_context().exit(1 if mistakes or any(row["error"] for row in rows) else 0)
+
+
+def _unusable(config: Config) -> Iterator[str]:
+    """Tell what keeps a node from starting though each key is right."""
+    from outstation.web.tls import Certificate, tls_files
+
+    if files := tls_files(config):
+        try:
+            Certificate(files)
+        except OutstationError as error:
+            if not isinstance(error.__cause__, PermissionError):  # the node's user may have the right
+                yield str(error)
 
 
 def _told(config: Config) -> str:

@@ -28,6 +28,7 @@ from outstation.ops.doctor import Finding
 from outstation.ops.doctor_way import way
 from outstation.owner import holder_of_port, ports_of_owner
 from outstation.store import file, sound
+from outstation.web.tls import Certificate, Files, tls_files
 from outstation.wire.terms import CLOSED
 
 _LOOKED_FOR_S = 10.0
@@ -69,6 +70,8 @@ def node(
         for table in config.uplinks
     }
     ways |= _through_proxies(config, ask, beyond)
+    if files := tls_files(config):
+        yield _certificate(files)
     found = all_at_once(ways, _WAITED_FOR_S)
     yield _proxy(config)
     yield from found
@@ -133,6 +136,9 @@ def _file(data: Path, ask: Ask | None) -> Iterator[Finding]:
     if closed := next((each for each in (data, path) if _is_closed(each)), None):
         yield Finding("data file", f"{closed} may not be read by this user.", "mend", "Try the same with sudo.")
         return
+    if not path.exists() and not os.access(data, os.W_OK) and data.exists():
+        yield Finding("data file", f"{data} may not be written to by this user.", "mend", "Give it to the node's user.")
+        return
     if not path.exists():
         state: Any = "note" if ask is None else "mend"
         yield Finding("data file", f"There is none in {data.absolute()}.", state, "`outstation run` makes one.")
@@ -194,6 +200,14 @@ def _port(data: Path, config: Config, ask: Ask | None, told: dict[str, Any] | No
         cure = "Stop that, or choose another: [web] port."
         return Finding(topic, f"Port {port} is in use by {holder_of_port(port)}.", "mend", cure)
     return Finding(topic, f"{port} is free")
+
+
+def _certificate(files: Files) -> Finding:
+    try:
+        Certificate(files)
+    except OutstationError as error:
+        return Finding("certificate", error.message, "mend", error.cure)
+    return Finding("certificate", f"{files.certificate} can be used")
 
 
 def _port_of_node(wanted: int, ports: frozenset[int]) -> Finding:

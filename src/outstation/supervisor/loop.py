@@ -272,7 +272,7 @@ class Supervisor:
             self._status = 0 if code == -signal.SIGTERM else 1 if code < 0 else code
             self._stop_until = time.monotonic()
             return
-        self._plan(server, _words(code))
+        self._plan(server, children.how_it_ended(code))
 
     def _plan(self, server: Server, how: str) -> None:
         """Decide what comes after a crash: the next server soon, or the reduced node for longer."""
@@ -373,10 +373,10 @@ class Again:
             return children.start(self._command, environment, [theirs.fileno()], self._stderr), mine
 
     def take_terms(self, terms: int) -> None:
-        """Have the reduced node go by these from now on."""
+        """Have the reduced node go by these from now on; where there is no descriptor left, by those that it has."""
         try:
             old, self._terms = self._terms, os.dup(terms)
-        except OSError:  # no descriptor is left: then it goes by those that it has
+        except OSError:
             return
         os.close(old)
 
@@ -389,13 +389,3 @@ class Again:
             return children.start(command, dict(os.environ), [*self._ports, kept, self._terms], self._stderr)
         finally:
             os.close(kept)
-
-
-def _words(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit status {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}"

@@ -81,7 +81,9 @@ def _unusable(files: Files, error: Exception) -> OutstationError:
         cure = "Let the node's user read both; certbot's are root's: copy them with a --deploy-hook."
         return OutstationError(f"The certificate {named} may not be read by this user.", cure=cure)
     if isinstance(error, FileNotFoundError):
-        return OutstationError(f"There is no certificate {named}.", cure="See --tls-cert and --tls-key.")
+        return OutstationError(
+            f"There is no certificate {named}.", cure="See tls_cert and tls_key of [web], or --tls-cert and --tls-key."
+        )
     reason = getattr(error, "reason", None) or str(error)
     cure = "Both are PEM, the key without a password, and belong together."
     return OutstationError(f"The certificate {named} cannot be used: {reason}.", cure=cure)

@@ -104,7 +104,7 @@ class ChipSensor(SensorDriver):
         # A chip that takes seconds until it has a value has a thread of its own.
         self.bus = f"{bus}, {options.wired_to}" if options.row.settles else bus
         self._chip: SharedChip | None = None
-        if self.simulated:
+        if self.simulated and options.row.model:  # a config with mistakes is looked at, too, and may name no chip
             self.model()
 
     @abc.abstractmethod
