@@ -392,6 +392,6 @@ def test_a_file_of_a_node_that_was_killed_is_read_and_left_as_it_is(hub: Running
 def test_a_certificate_that_is_not_there_is_told_before_a_start(tmp_path: Path) -> None:
     config = write(tmp_path / "outstation.toml", f'{CONFIG}\n[web]\ntls_cert = "/none.pem"\ntls_key = "/none.pem"\n')
     found = ask(tmp_path, "--config", str(config))["certificate"]
-    assert (found["state"], "no certificate /none.pem" in found["text"]) == ("mend", True)
+    assert (found["state"], "/none.pem cannot be used: No such file" in found["text"]) == ("mend", True)
     checked = CliRunner().invoke(root, ["check", str(config)])
     assert (checked.exit_code, "There is no certificate" in checked.output) == (1, True)

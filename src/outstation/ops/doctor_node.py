@@ -28,7 +28,6 @@ from outstation.ops.doctor import Finding
 from outstation.ops.doctor_way import way
 from outstation.owner import holder_of_port, ports_of_owner
 from outstation.store import file, sound
-from outstation.web.tls import Certificate, Files, tls_files
 from outstation.wire.terms import CLOSED
 
 _LOOKED_FOR_S = 10.0
@@ -70,8 +69,8 @@ def node(
         for table in config.uplinks
     }
     ways |= _through_proxies(config, ask, beyond)
-    if files := tls_files(config):
-        yield _certificate(files)
+    if config.web.tls_cert:
+        yield _certificate(config.web.tls_cert, config.web.tls_key or "")
     found = all_at_once(ways, _WAITED_FOR_S)
     yield _proxy(config)
     yield from found
@@ -202,12 +201,14 @@ def _port(data: Path, config: Config, ask: Ask | None, told: dict[str, Any] | No
     return Finding(topic, f"{port} is free")
 
 
-def _certificate(files: Files) -> Finding:
+def _certificate(certificate: str, key: str) -> Finding:
     try:
-        Certificate(files)
-    except OutstationError as error:
-        return Finding("certificate", error.message, "mend", error.cure)
-    return Finding("certificate", f"{files.certificate} can be used")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        cure = "Both are PEM and the node's user may read them; the key has no password, and belongs to it."
+        return Finding("certificate", f"{certificate} with {key} cannot be used: {why}.", "mend", cure)
+    return Finding("certificate", f"{certificate} can be used")
 
 
 def _port_of_node(wanted: int, ports: frozenset[int]) -> Finding:
