@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from outstation import plugins
 from outstation.config import Config, UplinkTable, WebTable, load
 from outstation.errors import ConfigError, OutstationError, StoreError
-from outstation.ops.doctor import Finding
+from outstation.ops.doctor import Finding, State
 from outstation.ops.doctor_way import way
 from outstation.owner import holder_of_port, ports_of_owner
 from outstation.store import file, sound
@@ -274,10 +274,11 @@ def _uplink(table: UplinkTable, base: Path, told: dict[str, Any]) -> Finding:
         status = _status(url, "/api/session", {"X-API-Key": key} if table.kind == "outstation" else {})
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Finding(topic, f"{where} does not answer: {_reason(error)}", "mend", _LOOK)
+    found: State = "mend" if told.get("last_error") else "ok"
     if table.kind != "outstation":
-        return Finding(topic, f"{where} answers; {_last(told)}", "mend" if told.get("last_error") else "ok")
+        return Finding(topic, f"{where} answers; {_last(told)}", found)
     if status in (200, 403):  # a node's key may write, not read
-        return Finding(topic, f"{where} answers, and knows the key; {_last(told)}")
+        return Finding(topic, f"{where} answers, and knows the key; {_last(told)}", found)
     if status in (401, 429):
         cure = f"Make a new one there: outstation nodes renew NAME, and put it into [[uplinks]] {table.name}."
         return Finding(topic, f"{where} does not know the key.", "mend", cure)
