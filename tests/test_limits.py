@@ -39,7 +39,7 @@ def test_no_row_is_without_one() -> None:
         f"its answer | {connection.IDLE} s | closed",
         f"connections | {crowd.MAX_CONNECTIONS:,}, or",
         f"{pending.ROOM // 1024**2} MiB; {pending.STRANGERS_ROOM // 1024**2} MiB of it",
-        f"over all connections | {unread.ROOM // 1024**2} MiB | the connection",
+        f"over all connections | {unread.ROOM // 1024**2} MiB | of the address for which most waits",
         f"streams | {stream.MOST}, {stream.MOST_OF_STRANGERS} of them without a key; {stream.MOST_OF_ONE} from one",
         f"proxy | {handshakes.MOST}, or what the descriptors allow; {connection.PATIENCE} s each",
         f"({access.REFUSALS} for all refusals",
