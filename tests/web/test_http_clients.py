@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -79,14 +80,23 @@ def test_the_bodies_of_many_strangers_do_not_fill_the_memory(node: Running) -> N
             with contextlib.suppress(ConnectionError, TimeoutError):
                 wire.socket.settimeout(1)
                 wire.send(request("POST", "/write?db=x", "Content-Length: 1048000"), b" " * 1_040_000)
-        crowd[-1].socket.settimeout(10)
-        assert crowd[-1].answer().status == 503
+        assert 503 in told(crowd)
         assert node.post("/api/readings", READING).status == 200
         assert most_memory(node) - before < 25_000
     batch = [{"sensor": "porch/temperature", "value": 1}] * 5_000
     assert _soon(lambda: node.post("/api/readings", batch).status == 200), "all of the room is given back"
     assert _soon(lambda: connections(node) == 0)
     assert node.request("POST", "/write?db=x", " " * 1_000_000).status == 401
+
+
+def told(crowd: list[Wire]) -> set[int]:
+    """Return what those were answered who were answered at all, as soon as somebody was."""
+    ready = select.select([wire.socket for wire in crowd], [], [], 10)[0]
+    found: set[int] = set()
+    for wire in crowd:
+        with contextlib.suppress(OSError, EOFError):
+            found |= {wire.answer().status} if wire.socket in ready else set()
+    return found
 
 
 def test_slow_headers_are_cut(impatient: Running) -> None:
